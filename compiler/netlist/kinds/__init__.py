@@ -1,0 +1,35 @@
+"""The closed set of compartment kinds, by name."""
+
+from compiler.netlist.kinds import (
+    antilog,
+    any,
+    compete,
+    encode,
+    input,
+    integrate,
+    memory,
+    octave,
+    pointer,
+    product,
+    segment,
+)
+from compiler.netlist.kinds.kind import Cost, Kind, Loop, Outcome, Params, State, Swept, fold
+
+KINDS: dict[str, Kind] = {
+    module.KIND.name: module.KIND
+    for module in (
+        input,
+        encode,
+        integrate,
+        product,
+        segment,
+        octave,
+        antilog,
+        memory,
+        pointer,
+        compete,
+        any,
+    )
+}
+
+__all__ = ["KINDS", "Cost", "Kind", "Loop", "Outcome", "Params", "State", "Swept", "fold"]

@@ -1,0 +1,85 @@
+"""integrate: add up a window of weighted spikes, rescale, send one graded value.
+
+Receiver of every positional spike code, and every plain sum.  Step k counts 2**shift[k]; at the few
+steps where cut[k] > 0 the state is first divided by 2**cut[k], which keeps sums of long codes inside
+24 bits.  Between two cuts the sum is linear: that is where the fast engine collapses time.  At the
+last step the state is multiplied by the compartment's own multiplier (weight scale, threshold ratio),
+the bias is added, and the result is limited to [low, high].  Going below low counts as a clamp unless
+low is 0 (a rectifier).  A gated compartment sends only if an enable spike came.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from compiler.netlist.arrays import Array, Ints, amount, namespace, scale, shift_right, wrap
+from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Params, State, Swept
+from compiler.netlist.trains import Graded
+
+
+def _send(u: Array, enabled: Array | None, p: Params) -> tuple[Array, int]:
+    xp = namespace(u)
+    y = scale(u, p["multiplier"], p["divide"], p["bias"])
+    limited = xp.clip(y, p["low"], p["high"])
+    outside = (y > p["high"]) if p["low"] == 0 else (limited != y)
+    if p["gated"]:
+        silent = enabled == 0
+        return xp.where(silent, limited * 0, limited), amount(outside & ~silent)
+    return limited, amount(outside)
+
+
+def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome:
+    """Cut, add, wrap; at the last step rescale and send.  `turns` only counts wraps."""
+    a = inputs["a"]
+    u, turns = state.get("u", a * 0), state.get("turns", a * 0)
+    enabled = state.get("enabled", a * 0) + inputs.get("enable", a * 0)
+    wraps = 0
+    if p["cut"][k]:
+        wraps += amount(turns)
+        u, turns = shift_right(u, p["cut"][k]), turns * 0
+    u, turn = wrap(u + (a << p["shift"][k]))
+    turns = turns + turn
+    if k < len(p["shift"]) - 1:
+        return Outcome({"u": u, "turns": turns, "enabled": enabled}, a * 0, 0, wraps)
+    payload, clamps = _send(u, enabled, p)
+    return Outcome({}, payload, clamps, wraps + amount(turns))
+
+
+def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
+    u, wraps = None, 0
+    starts = [lo for lo, _ in segments(p)]
+    for lo, total in zip(starts, arrivals["a"], strict=True):
+        u, turns = wrap(total if u is None else shift_right(u, p["cut"][lo]) + total)
+        wraps += 0 if p["safe"] else amount(turns)
+    payload, clamps = _send(u, arrivals.get("enable"), p)
+    return Swept(Graded(payload), {}, clamps, wraps)
+
+
+def segments(p: Params) -> list[tuple[int, int]]:
+    """The runs of steps between cuts."""
+    starts = [0, *np.flatnonzero(p["cut"]).tolist()]
+    return list(zip(starts, [*starts[1:], len(p["shift"])], strict=True))
+
+
+KIND = Kind(
+    "integrate",
+    "weighted sum of a window, rescaled, sent as one graded value",
+    ports={"a": "sum", "enable": "latch"},
+    state={"u": 24},
+    params={
+        "shift": 5,
+        "cut": 5,
+        "multiplier": 16,
+        "divide": 6,
+        "bias": 24,
+        "low": 24,
+        "high": 24,
+        "gated": 1,
+        "safe": 1,
+    },
+    step=step,
+    window=window,
+    cost=Cost(state_reads=1, state_writes=1, adds=1, shifts=1),
+    segments=segments,
+)

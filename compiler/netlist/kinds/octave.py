@@ -1,0 +1,73 @@
+"""octave: x**-1 or x**-0.5 with relative error, split by the leading bit, then lines on [1, 2).
+
+HG's hierarchical gate (LAS, arXiv 2505.09659) with octaves as sub-domains: the leading bit e picks
+the octave, the next bits the line.  For the inverse root odd octaves use the second half of the
+table.  y = line / 2**(e' - exponent), e' = e (reciprocal) or e // 2 (root).  x < 1 counts as a clamp.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from compiler.netlist.arrays import (
+    WORD_LIMIT,
+    Array,
+    Ints,
+    amount,
+    leading_bit,
+    namespace,
+    saturate,
+    shift_right,
+)
+from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Params, State, Swept
+from compiler.netlist.trains import Graded
+
+FRACTION_BITS = 23
+
+
+def _send(x: Array, p: Params) -> tuple[Array, int]:
+    xp = namespace(x)
+    low = x < 1
+    x = xp.where(low, x * 0 + 1, x)
+    octave = leading_bit(x)
+    fraction = (x << (FRACTION_BITS - octave)) - (1 << FRACTION_BITS)
+    width = FRACTION_BITS - p["lines_log2"]
+    i, part = fraction >> width, fraction & ((1 << width) - 1)
+    if p["root"]:
+        i = i + ((octave & 1) << p["lines_log2"])
+        octave = octave >> 1
+    line = p["base"][i] + shift_right(p["slope"][i] * part, p["shift"])
+    down = octave - p["exponent"]
+    up = xp.clip(-down, 0, FRACTION_BITS)
+    y = shift_right(line << up, xp.clip(down, 0, 2 * FRACTION_BITS))
+    y, clamps = saturate(y, -WORD_LIMIT, WORD_LIMIT)
+    return y, clamps + amount(low)
+
+
+def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome:
+    payload, clamps = _send(inputs["x"], p)
+    return Outcome({}, payload, clamps)
+
+
+def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
+    payload, clamps = _send(arrivals["x"], p)
+    return Swept(Graded(payload), {}, clamps)
+
+
+KIND = Kind(
+    "octave",
+    "reciprocal or inverse square root, by octave and line",
+    ports={"x": "latch"},
+    state={"x": 24},
+    params={
+        "root": 1,
+        "lines_log2": 4,
+        "exponent": 7,
+        "shift": 5,
+        "base": 24,
+        "slope": 24,
+    },
+    step=step,
+    window=window,
+    cost=Cost(state_reads=1, adds=3, multiplies=1, compares=5, shifts=4, lookups=2),
+    tables=("base", "slope"),
+)

@@ -1,0 +1,47 @@
+"""pointer: a ring of compartments that passes one spike along, one place a token.
+
+It addresses memory: the compartment of the current slot sends 1, the others are silent.  A ring of
+one compartment is the clock that triggers a read every token.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from compiler.netlist.arrays import Ints, namespace
+from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Params, State, Swept
+from compiler.netlist.trains import Graded
+
+
+def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome:
+    count = state.get("count", np.zeros(p["slots"], np.int64))
+    here = (np.arange(p["slots"]) == count) * 1
+    return Outcome({"count": (count + 1) % p["slots"]}, here)
+
+
+def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
+    """arrivals["tokens"]: zeros [batch, tokens]; gives the slots used so far, [batch, tokens, slots]."""
+    tokens = arrivals["tokens"]
+    xp = namespace(tokens)
+    count = state.get("count", 0)
+    place = count + (tokens + 1).cumsum(1) - 1
+    if p["slots"] == 1:
+        return Swept(Graded(tokens + 1))
+    used = count + tokens.shape[1]
+    slots = xp.zeros_like(place[0, :1]) + xp.asarray(range(used))
+    return Swept(Graded((place[:, :, None] == slots) * 1), {"count": used})
+
+
+KIND = Kind(
+    "pointer",
+    "one spike that moves on one compartment a token",
+    ports={},
+    state={"count": 16},
+    params={"slots": 16},
+    step=step,
+    window=window,
+    cost=Cost(state_reads=1, state_writes=1, adds=1, compares=1),
+    graded=False,
+    keeps=("count",),
+)

@@ -1,0 +1,42 @@
+"""product: two graded values multiplied, a * b / 2**shift, rounded and saturated.
+
+Each port keeps what arrives until both are there.  Lava's ProdNeuron computes the same product with
+a floor and 32-bit wrap-around, so it is equal only for small factors and is not claimed here.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from compiler.netlist.arrays import WORD_LIMIT, Array, Ints, saturate, shift_right
+from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Params, State, Swept
+from compiler.netlist.trains import Graded
+
+
+def _send(a: Array, b: Array, p: Params) -> tuple[Array, int]:
+    return saturate(shift_right(a * b, p["shift"]), -WORD_LIMIT, WORD_LIMIT)
+
+
+def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome:
+    a = state.get("a", inputs["a"] * 0) + inputs["a"]
+    b = state.get("b", inputs["b"] * 0) + inputs["b"]
+    if k < p["arrivals"] - 1:
+        return Outcome({"a": a, "b": b}, a * 0)
+    payload, clamps = _send(a, b, p)
+    return Outcome({}, payload, clamps)
+
+
+def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
+    payload, clamps = _send(arrivals["a"], arrivals["b"], p)
+    return Swept(Graded(payload), {}, clamps)
+
+
+KIND = Kind(
+    "product",
+    "product of two graded values",
+    ports={"a": "latch", "b": "latch"},
+    state={"a": 24, "b": 24},
+    params={"shift": 6, "arrivals": 2},
+    step=step,
+    window=window,
+    cost=Cost(state_reads=2, state_writes=2, adds=2, multiplies=1, shifts=1),
+)

@@ -1,0 +1,192 @@
+"""The netlist: populations of compartments, synapse groups, a static schedule, a place for each slice.
+
+Time.  One token's period has `period` steps, cut into phases.  A phase runs over all tokens of a
+sequence before the next begins; a decoder has one phase, so tokens stream one by one.  A population
+is updated at its `steps` (numbered in the period) and may send at its `sends`; a spike sent at step
+t arrives at t + 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.netlist.kinds import KINDS, Kind
+from las_neuro.graph import Axes
+
+
+class Matrix(Protocol):
+    """int8 weights that may still be on disk or unquantised; `load` gives [n_post, n_pre]."""
+
+    @property
+    def shape(self) -> tuple[int, int]: ...
+
+    def load(self) -> NDArray[np.int8]: ...
+
+
+@dataclass(frozen=True)
+class Held:
+    """A matrix or table held in memory."""
+
+    array: NDArray[Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.array.shape)
+
+    def load(self) -> NDArray[Any]:
+        return self.array
+
+
+@dataclass(frozen=True)
+class Dense:
+    """All-to-all int8 synapses, weights [n_post, n_pre]."""
+
+    weights: Matrix
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """One shared weight along named axes: "h j d -> h j" sums over d, "h -> h j" copies to each j."""
+
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+    weight: int = 1
+
+    def __str__(self) -> str:
+        return f"{' '.join(self.source) or '1'} -> {' '.join(self.target) or '1'} x{self.weight}"
+
+
+@dataclass(frozen=True)
+class Gather:
+    """One synapse a compartment: target i takes weight[i] * source index[i]."""
+
+    index: NDArray[np.int32]
+    weight: NDArray[np.int8]
+
+
+Form = Dense | Pattern | Gather
+
+
+@dataclass(frozen=True)
+class Population:
+    """Compartments of one kind that share a schedule."""
+
+    name: str
+    kind: str
+    axes: Axes
+    params: Mapping[str, Any]  # int, tuple of int, or array [n] or [1]
+    steps: tuple[int, ...] = ()
+    sends: tuple[int, ...] = ()
+    layer: int = -1
+    unit: float = 1.0  # value of payload 1, in the model's units: for people and the read-out
+    node: str = ""  # the graph node it came from
+
+    @property
+    def n(self) -> int:
+        return int(np.prod(list(self.axes.values()), dtype=np.int64))
+
+    @property
+    def does(self) -> Kind:
+        return KINDS[self.kind]
+
+
+@dataclass(frozen=True)
+class Synapses:
+    """One group of synapses from a population to a port of another; the delay is one step."""
+
+    source: str
+    target: str
+    port: str
+    form: Form
+    feedback: bool = False  # closes a loop inside one window
+
+    @property
+    def name(self) -> str:
+        return f"{self.source} -> {self.target}.{self.port}"
+
+
+@dataclass(frozen=True)
+class HostTable:
+    """What the host injects into an input population: row `id + offset` of rows [ids, n]."""
+
+    population: str
+    source: str  # "token", "position" or "type"
+    offset: int
+    rows: Any  # Matrix of int32
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Compartments start..stop of a population, owned by one core."""
+
+    population: str
+    start: int
+    stop: int
+    core: int
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows and columns of synapse group `group` (its index), stored on one core.
+
+    A block on another core than its rows' compartments sends partial sums to them.
+    """
+
+    group: int
+    rows: tuple[int, int]
+    cols: tuple[int, int]
+    core: int
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where everything lives.  Core c is on chip c // cores_per_chip."""
+
+    target: str
+    cores: int
+    cores_per_chip: int
+    mesh_width: int  # cores of a chip stand row by row, this many a row
+    tiles: tuple[Tile, ...]
+    blocks: tuple[Block, ...]
+
+    @property
+    def chips(self) -> int:
+        return -(-self.cores // self.cores_per_chip)
+
+
+@dataclass
+class Netlist:
+    """A whole compiled model."""
+
+    family: str
+    causal: bool
+    context: int
+    vocabulary: int
+    output: str  # population the host reads
+    output_kind: str  # "logits" or "hidden"
+    populations: dict[str, Population] = field(default_factory=dict)
+    synapses: list[Synapses] = field(default_factory=list)
+    tables: list[HostTable] = field(default_factory=list)
+    phases: tuple[tuple[int, int], ...] = ()  # (first step, one past the last step)
+    placement: Placement | None = None
+    tokenizer: str | None = None  # tokenizer.json, whole
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def period(self) -> int:
+        return self.phases[-1][1] if self.phases else 0
+
+    def into(self, name: str) -> list[Synapses]:
+        return [group for group in self.synapses if group.target == name]
+
+    def out_of(self, name: str) -> list[Synapses]:
+        return [group for group in self.synapses if group.source == name]
+
+    def update(self, name: str, **changes: Any) -> None:
+        """Replace fields of one population."""
+        self.populations[name] = replace(self.populations[name], **changes)

@@ -1,0 +1,64 @@
+"""fix_units: give every value its unit, the real number that one payload step stands for.
+
+Needs: ranges from calibration.  Leaves: a unit per node.  The largest value seen takes 20 of 23 bits,
+which leaves a factor of 8 for text that calibration did not see; what goes beyond saturates and is
+counted.  Terms of one sum share a unit, and a value that is summed over an axis is coarse enough for
+the sum to fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from las_neuro.graph import Graph, Node, Range
+
+VALUE_BITS = 20
+SUM_BITS = 21
+UNSEEN = Range(1.0, 1.0, 1.0)
+
+# Producers whose own multiplier can give any unit; the others' terms are rescaled where summed.
+FREE = {"linear", "input", "affine", "sum", "reduce", "function"}
+
+
+def fix_units(graph: Graph) -> dict[str, float]:
+    """Node name -> unit."""
+    units = {node.name: _own_unit(node) for node in graph}
+    for _ in range(len(graph.nodes)):
+        if not any([_raise_terms(graph, node, units) for node in graph]):
+            break
+    return units
+
+
+def seen(node: Node) -> Range:
+    return node.range or UNSEEN
+
+
+def _own_unit(node: Node) -> float:
+    return (seen(node).peak or 1.0) / 2**VALUE_BITS
+
+
+def _raise_terms(graph: Graph, node: Node, units: dict[str, float]) -> bool:
+    """Coarsen the inputs of a sum or reduction; True if something changed."""
+    changed = False
+    for name in _values(graph, node.inputs):
+        wanted = 0.0
+        if node.op == "sum":
+            wanted = max(units[term] for term in _values(graph, node.inputs))
+            if graph[name].op not in FREE:
+                continue
+        elif node.op == "reduce" and graph[name].op != "encode":
+            wanted = (seen(node).peak or 1.0) / abs(node.attrs["factor"]) / 2**SUM_BITS
+        if wanted > units[name] * (1 + 1e-9):
+            units[name], changed = wanted, True
+    return changed
+
+
+def _values(graph: Graph, names: Iterable[str]) -> list[str]:
+    """The nodes behind views and waits, which have no unit of their own."""
+    found = []
+    for name in names:
+        node = graph[name]
+        while node.op in ("view", "wait"):
+            node = graph[node.inputs[0]]
+        found.append(node.name)
+    return found

@@ -1,0 +1,256 @@
+"""lower: a SpikingGraph becomes populations of primitive compartments and synapse groups.
+
+Needs: phases and units.  Leaves: unscheduled populations; `integrate` populations carry their real
+rescaling (`factor`, `bias_value`) until fold_scales turns it into integers.  One rule an operator;
+attention's are in lower_attention.  Without weights (planning) shapes are lowered all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from compiler.netlist.arrays import WORD_LIMIT
+from compiler.netlist.model import (
+    Dense,
+    Form,
+    Gather,
+    HostTable,
+    Netlist,
+    Pattern,
+    Population,
+    Synapses,
+)
+from compiler.passes.fit_lines import octave_table, segment_table
+from compiler.passes.fix_units import fix_units
+from compiler.passes.quantize import TableRows, Unweighted, quantize
+from las_neuro.codes import Code
+from las_neuro.graph import Axes, Graph, Node
+
+RESCALE: Mapping[str, Any] = {"low": -WORD_LIMIT, "high": WORD_LIMIT, "gated": 0}
+
+
+class Lowering:
+    """The netlist being built, and what earlier rules made: node -> population."""
+
+    def __init__(self, graph: Graph, *, weights: bool, memory_bits: int) -> None:
+        self.graph = graph
+        self.weights = weights
+        self.memory_bits = memory_bits
+        self.units = fix_units(graph)
+        self.readers = graph.readers()
+        self.made: dict[str, str] = {}
+        memories = [node for node in graph if node.op == "memory"]
+        self.groups: int = memories[0].attrs["groups"] if memories else 1
+        self.heads: int = memories[0].axes["h"] if memories else 1
+        self.net = Netlist(graph.family, graph.causal, graph.context, graph.vocabulary, "", "")
+
+    def source(self, node: Node, i: int = 0) -> Population:
+        """Population that sends the i-th input of a node."""
+        return self.net.populations[self.made[node.inputs[i]]]
+
+    def add(
+        self, node: Node, kind: str, axes: Axes, unit: float, suffix: str = "", **params: Any
+    ) -> Population:
+        """A population that computes (part of) `node`."""
+        name = node.name + suffix
+        params["phase"] = node.attrs["phase"]
+        made = Population(name, kind, axes, params, layer=node.layer, unit=unit, node=node.name)
+        self.net.populations[name] = made
+        if not suffix:
+            self.made[node.name] = name
+        return made
+
+    def join(
+        self, source: Population, target: Population, port: str, weight: int = 1, **more: Any
+    ) -> None:
+        """Synapses along the axes both share: copies and sums over the others."""
+        form = Pattern(tuple(source.axes), tuple(target.axes), weight)
+        self.connect(source, target, port, form, **more)
+
+    def connect(
+        self, source: Population, target: Population, port: str, form: Form, **more: Any
+    ) -> None:
+        self.net.synapses.append(Synapses(source.name, target.name, port, form, **more))
+
+    def rescale(self, source: Population, node: Node, unit: float, suffix: str) -> Population:
+        """The same values in another unit."""
+        made = self.add(
+            node, "integrate", source.axes, unit, suffix, factor=source.unit / unit, **RESCALE
+        )
+        self.join(source, made, "a")
+        return made
+
+    def grouped(self, axes: Axes) -> Axes:
+        """Query heads {h} as key-value heads and the queries that share one {k, g}."""
+        out: Axes = {}
+        for axis, size in axes.items():
+            if axis == "h" and size != self.heads:
+                out["k"] = size
+            elif axis == "h":
+                out |= {"k": size // self.groups, "g": self.groups}
+            else:
+                out[axis] = size
+        return out
+
+    def viewed(self, node: Node) -> Axes:
+        """Axes a node's readers see it under: those of a view, else its own."""
+        for name in self.readers[node.name]:
+            if self.graph[name].op == "view":
+                return self.grouped(self.graph[name].axes)
+        return self.grouped(node.axes)
+
+
+def lower(graph: Graph, *, weights: bool = True, memory_bits: int = 12) -> Netlist:
+    """Lower every node in order; `memory_bits` is the width of stored keys and values."""
+    from compiler.passes import lower_attention
+
+    rules: dict[str, Callable[[Lowering, Node], None]] = {
+        "input": _input,
+        "encode": _encode,
+        "linear": _linear,
+        "affine": _affine,
+        "sum": _sum,
+        "reduce": _reduce,
+        "product": _product,
+        "square": _square,
+        "function": _function,
+        "turn": _turn,
+        "view": _view,
+        "output": _output,
+        **lower_attention.RULES,
+    }
+    low = Lowering(graph, weights=weights, memory_bits=memory_bits)
+    for node in graph:
+        rules[node.op](low, node)
+    return low.net
+
+
+def _input(low: Lowering, node: Node) -> None:
+    unit = low.units[node.name]
+    made = low.add(node, "input", low.viewed(node), unit)
+    rows = TableRows(node.weights["table"], unit)
+    low.net.tables.append(HostTable(made.name, node.attrs["source"], node.attrs["offset"], rows))
+
+
+def _encode(low: Lowering, node: Node) -> None:
+    source = low.source(node)
+    code: Code = node.attrs["code"]
+    shift = code.outlier_shift if code.outliers is not None and code.outliers.any() else 0
+    outliers = np.asarray(code.outliers if shift else [False])
+    made = low.add(
+        node,
+        "encode",
+        source.axes,
+        code.unit,
+        factor=source.unit / code.unit,
+        steps=code.steps,
+        outlier_shift=shift,
+        outliers=outliers.astype(np.int64).reshape(-1),
+    )
+    low.join(source, made, "x")
+
+
+def _linear(low: Lowering, node: Node) -> None:
+    source, weight = low.source(node), node.weights["weight"]
+    unit = low.units[node.name]
+    bias: Any = 0.0
+    if low.weights:
+        matrix: Any = quantize(weight)
+        factor = matrix.scale * source.unit / unit
+        if "bias" in node.weights:
+            bias = node.weights["bias"].load().astype(np.float64) / unit
+    else:
+        matrix, factor = Unweighted((weight.shape[0], weight.shape[1])), np.ones(1)
+    axes = low.viewed(node)
+    made = low.add(node, "integrate", axes, unit, factor=factor, bias_value=bias, **RESCALE)
+    low.connect(source, made, "a", Dense(matrix))
+
+
+def _affine(low: Lowering, node: Node) -> None:
+    source, unit = low.source(node), low.units[node.name]
+    gain: Any = np.ones(1)
+    bias: Any = 0.0
+    if low.weights:
+        gain = node.weights["gain"].load().astype(np.float64)
+        if "bias" in node.weights:
+            bias = node.weights["bias"].load().astype(np.float64) / unit
+    factor = gain * source.unit / unit
+    made = low.add(node, "integrate", source.axes, unit, factor=factor, bias_value=bias, **RESCALE)
+    low.join(source, made, "a")
+
+
+def _sum(low: Lowering, node: Node) -> None:
+    terms = [low.source(node, i) for i in range(len(node.inputs))]
+    unit = max(term.unit for term in terms)
+    terms = [
+        term if term.unit == unit else low.rescale(term, node, unit, f".term{i}")
+        for i, term in enumerate(terms)
+    ]
+    widest, out = max(terms, key=lambda term: term.n), low.units[node.name]
+    made = low.add(node, "integrate", widest.axes, out, factor=unit / out, **RESCALE)
+    for term, sign in zip(terms, node.attrs["signs"], strict=True):
+        low.join(term, made, "a", sign)
+
+
+def _reduce(low: Lowering, node: Node) -> None:
+    source, unit = low.source(node), low.units[node.name]
+    axes = {axis: size for axis, size in source.axes.items() if axis in low.grouped(node.axes)}
+    eps = sum(low.graph[name].attrs.get("eps", 0.0) for name in low.readers[node.name])
+    factor = node.attrs["factor"] * source.unit / unit
+    made = low.add(
+        node, "integrate", axes, unit, factor=factor, bias_value=eps / unit, **RESCALE
+    )
+    low.join(source, made, "a")
+
+
+def _product(low: Lowering, node: Node) -> None:
+    _multiply(low, node, low.source(node, 0), low.source(node, 1))
+
+
+def _square(low: Lowering, node: Node) -> None:
+    _multiply(low, node, low.source(node), low.source(node))
+
+
+def _multiply(low: Lowering, node: Node, a: Population, b: Population) -> None:
+    """a b in the finest unit that is a * b's times a power of two and not below the wanted one."""
+    exact = a.unit * b.unit
+    shift = max(0, int(np.ceil(np.log2(low.units[node.name] / exact) - 1e-9)))
+    axes = max((a, b), key=lambda x: x.n).axes
+    made = low.add(node, "product", axes, exact * 2.0**shift, shift=shift)
+    low.join(a, made, "a")
+    low.join(b, made, "b")
+
+
+def _function(low: Lowering, node: Node) -> None:
+    source, fn, unit = low.source(node), node.attrs["fn"], low.units[node.name]
+    if fn == "relu":
+        rectify = {**RESCALE, "low": 0}
+        made = low.add(
+            node, "integrate", source.axes, unit, factor=source.unit / unit, **rectify
+        )
+        return low.join(source, made, "a")
+    if fn in ("reciprocal", "inverse_sqrt"):
+        table = octave_table(fn == "inverse_sqrt", source.unit, unit)
+        made = low.add(node, "octave", source.axes, unit, **table)
+    else:
+        made = low.add(node, "segment", source.axes, unit, **segment_table(fn, source.unit, unit))
+    low.join(source, made, "x")
+
+
+def _turn(low: Lowering, node: Node) -> None:
+    """A permutation with signs: kept as a value of its own, one relay compartment each."""
+    source = low.source(node)
+    made = low.add(node, "integrate", source.axes, source.unit, factor=1.0, **RESCALE)
+    index = np.asarray(node.attrs["index"], np.int32)
+    low.connect(source, made, "a", Gather(index, np.asarray(node.attrs["sign"], np.int8)))
+
+
+def _view(low: Lowering, node: Node) -> None:
+    low.made[node.name] = low.made[node.inputs[0]]
+
+
+def _output(low: Lowering, node: Node) -> None:
+    low.net.output, low.net.output_kind = low.made[node.inputs[0]], node.attrs["kind"]

@@ -1,0 +1,93 @@
+"""prove_widths: choose the cuts that keep every sum of a long code inside 24 bits, and prove it.
+
+Needs: schedule and weights.  Leaves: `shift`, `cut` and `safe` on every integrate population.
+Digits come least significant first and step t counts 2**(t - c), c being the bits cut away so far:
+a cut divides the state by 2**bits just before it would not surely fit any more.  The proof is the
+worst case, every digit set and every sign against us: sum over synapses of |weight| * 2**steps.
+Where even one step cannot be proven, every step is cut and the run counts the wraps.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from compiler.netlist.arrays import WORD_LIMIT
+from compiler.netlist.model import Dense, Netlist, Pattern, Population, Synapses
+
+
+def prove_widths(net: Netlist) -> Netlist:
+    """Positional shifts and cuts for coded inputs; plain sums get none and are counted."""
+    reach = {group.target: 0 for group in net.synapses}
+    for group in net.synapses:
+        if group.port == "a" and net.populations[group.target].kind == "integrate":
+            reach[group.target] += _reach(net, group)
+    for name, population in net.populations.items():
+        if population.kind != "integrate":
+            continue
+        steps = len(population.steps)
+        params = dict(population.params)
+        if "shift" in params:
+            params |= {"cut": (0,) * steps, "safe": 1}
+        elif not _coded(net, name):
+            params |= {"shift": (0,) * steps, "cut": (0,) * steps, "safe": 0}
+        else:
+            params |= _cuts(steps, reach[name])
+        net.update(name, params=params)
+    return net
+
+
+def _coded(net: Netlist, name: str) -> bool:
+    return any(len(net.populations[group.source].sends) > 1 for group in net.into(name))
+
+
+def _cuts(steps: int, reach: int) -> dict[str, object]:
+    """As few cuts as the proof allows.
+
+    A first run of r steps reaches at most reach (2**r - 1); what a cut carries over is at most
+    reach + 1, so a later run of r steps stays under reach 2**r + 2.
+    """
+    first = _bits(WORD_LIMIT // max(reach, 1) + 1)
+    later = _bits((WORD_LIMIT - 2) // (reach + 1))
+    shift, cut, done = [], [], 0
+    for t in range(steps):
+        if t - done == max(1, later if done else first):
+            cut.append(t - done)
+            done = t
+        else:
+            cut.append(0)
+        shift.append(t - done)
+    safe = first >= steps or min(first, later) >= 1
+    return {"shift": tuple(shift), "cut": tuple(cut), "safe": int(safe)}
+
+
+def _bits(x: int) -> int:
+    """Largest r with 2**r <= x; 0 for x < 1."""
+    return max(0, int(x).bit_length() - 1)
+
+
+def _reach(net: Netlist, group: Synapses) -> int:
+    """Largest |input| of one time step at any compartment of the target."""
+    source, target = net.populations[group.source], net.populations[group.target]
+    if isinstance(group.form, Dense):
+        weights = np.abs(group.form.weights.load().astype(np.int64))
+        return int((weights @ _largest_digit(source)).max(initial=0))
+    if isinstance(group.form, Pattern):
+        summed = [size for axis, size in source.axes.items() if axis not in target.axes]
+        return int(np.prod(summed, dtype=np.int64)) * _largest_recalled(net, source)
+    return _largest_recalled(net, source)
+
+
+def _largest_digit(source: Population) -> np.ndarray:
+    """Largest payload of each encoder compartment in one step, [n]."""
+    ones = np.ones(source.n, np.int64)
+    if source.kind != "encode" or not source.params["outlier_shift"]:
+        return ones
+    return np.where(source.params["outliers"] != 0, 1 << source.params["outlier_shift"], ones)
+
+
+def _largest_recalled(net: Netlist, source: Population) -> int:
+    """A memory multiplies the digit that reads it by what it holds."""
+    if source.kind != "memory":
+        return int(_largest_digit(source).max())
+    reader = next(group.source for group in net.into(source.name) if group.port == "read")
+    return int(source.params["limit"]) * int(_largest_digit(net.populations[reader]).max())

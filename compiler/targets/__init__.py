@@ -1,0 +1,5 @@
+"""Hardware limits as data: one file a system, each figure with its source."""
+
+from compiler.targets.target import Figure, Target, load, names
+
+__all__ = ["Figure", "Target", "load", "names"]

@@ -1,0 +1,225 @@
+"""Footprint: what a piece of a netlist takes of a core, in the units of the target's limits.
+
+Assumptions where Intel publishes nothing (each marked [I] in the target files):
+    Dense     one list of weights an input axon, 8 bits each, rounded up to whole words
+    Pattern   sources with the same targets share one input axon (an output axon names core and
+              axon), so a core stores at most one synapse a target compartment, and one axon a
+              combination of the shared axes' values it holds
+    Gather    one sparse synapse and one input axon a target compartment
+    state     a kind's state words and the parameters each compartment has of its own; what all
+              share (scalars, tables) once a core
+    reached   synapses a step can reach: no limit of the chip but a balance, so that no core adds up
+              far longer than one full of Dense weights (a sum over a context would)
+    partial   a block away from its rows' compartments sums in one 24-bit word a row
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from compiler.netlist.model import Dense, Netlist, Pattern, Population, Synapses
+from compiler.targets.target import Figure, Target
+
+UNLIMITED = 1 << 62
+WORD = 64  # bits of a synapse-memory word
+FOLDED = ("multiplier", "divide", "bias")  # of their own behind int8 weights: scale by output row
+FIRING = 0.4  # expected spikes a step of a binary code: LAS, T = 16, 6.46 spikes (3-systems 2.6)
+
+
+class Use(NamedTuple):
+    """What is taken of a core, or what a core has; state in bytes, memories in 64-bit words."""
+
+    compartments: int = 0
+    synapse_words: int = 0
+    pool_words: int = 0
+    state_bytes: int = 0
+    neuron_groups: int = 0
+    input_axons: int = 0
+    reached: int = 0
+
+    def plus(self, other: Use) -> Use:
+        return Use(*map(sum, zip(self, other, strict=True)))
+
+    def fits(self, room: Use) -> bool:
+        return all(need <= has for need, has in zip(self, room, strict=True))
+
+    def share(self, room: Use) -> float:
+        """Largest fraction taken of any limit."""
+        return max(need / has for need, has in zip(self, room, strict=True))
+
+
+@dataclass(frozen=True)
+class Room:
+    """One empty core of a target, and the bits things take; small and hashable."""
+
+    limit: Use
+    dense_bits: int
+    sparse_bits: int
+    axon_bits: int
+    map_bits: int
+    word_bits: int
+
+    @staticmethod
+    def of(target: Target, weight_bits: int | None = None) -> Room:
+        """`weight_bits`: plan with narrower weights than the target's dense 8 bits."""
+        core = target.core
+        dense = int(core.dense_synapse_bits)
+        if weight_bits is not None:
+            dense = math.ceil(dense * weight_bits / int(target.word.weight_bits))
+        limit = Use(
+            int(core.compartments),
+            int(core.synapse_words),
+            _limit(core.pool_words),
+            _limit(core.state_bytes),
+            _limit(core.neuron_groups),
+            int(core.input_axons),
+            int(core.synapse_words) * WORD // dense,
+        )
+        axon = int(core.input_axon_bits) if core.input_axon_bits else 0
+        mapped = int(core.axon_map_bits) if core.axon_map_bits else 0
+        sparse, word = int(core.sparse_synapse_bits), int(target.word.state_bits)
+        return Room(limit, dense, sparse, axon, mapped, word)
+
+    def use(
+        self, compartments: int, words: int, state_bits: int, axons: int, sends: bool = True
+    ) -> Use:
+        """One neuron group with its synapses; `sends`: the compartments need an axon map."""
+        routing = axons * self.axon_bits + sends * compartments * self.map_bits
+        pool = words + -(-routing // WORD)
+        return Use(compartments, words, pool, -(-state_bits // 8), 1, axons)
+
+
+def _limit(figure: Figure | None) -> int:
+    return UNLIMITED if figure is None else int(figure)
+
+
+@dataclass(frozen=True)
+class TileCost:
+    """What compartments of one population take, without its Dense synapses."""
+
+    own_bits: int  # of state and parameters, each compartment
+    shared_bits: int  # scalars and tables, once a core
+    sizes: tuple[int, ...]  # of the population's axes
+    shared_axes: tuple[tuple[bool, ...], ...]  # a Pattern: which axes its source has too
+    gathers: int
+    summed: int  # synapses of one compartment in Patterns that add up several sources
+    sends: bool
+
+    def use(self, room: Room, n: int, step: int) -> Use:
+        """Compartments i .. i + n of the population, where `step` divides i and n <= step."""
+        axons = n * self.gathers
+        for shared in self.shared_axes:
+            axons += min(n, self._combinations(shared, n, step))
+        synapses = n * (self.gathers + len(self.shared_axes))
+        words = -(-synapses * room.sparse_bits // WORD)
+        state = n * self.own_bits + self.shared_bits
+        reached = min(n * self.summed, room.limit.reached) if n == 1 else n * self.summed
+        return room.use(n, words, state, axons, self.sends)._replace(reached=reached)
+
+    def _combinations(self, shared: tuple[bool, ...], n: int, step: int) -> int:
+        """At most how many different values the shared axes take in such a range."""
+        inner, total = 1, 1
+        for size, wanted in zip(reversed(self.sizes), reversed(shared), strict=True):
+            if wanted:
+                total *= min(size, _touched(n, step, inner))
+            inner *= size
+        return total
+
+    def aligned(self, most: int) -> list[int]:
+        """Tile sizes up to `most` that end where an axis ends."""
+        inner, found = 1, []
+        for size in reversed((0, *self.sizes)):
+            if inner <= most:
+                found.append(most // inner * inner)
+            inner *= size
+        return found
+
+
+def _touched(n: int, step: int, inner: int) -> int:
+    """Places of an axis that n compartments from a multiple of `step` on can touch."""
+    if inner % step == 0:
+        return 1
+    if step % inner == 0:
+        return -(-n // inner)
+    return (n - 2) // inner + 2 if n > 1 else 1
+
+
+def tile_costs(net: Netlist) -> dict[str, TileCost]:
+    """The cost of every population's compartments: kind, parameters, incoming patterns."""
+    into: dict[str, list[Synapses]] = {name: [] for name in net.populations}
+    for group in net.synapses:
+        into[group.target].append(group)
+    senders = {group.source for group in net.synapses}
+    return {
+        name: _tile_cost(net, population, into[name], name in senders)
+        for name, population in net.populations.items()
+    }
+
+
+def _tile_cost(net: Netlist, population: Population, into: list[Synapses], sends: bool) -> TileCost:
+    kind, dense = population.does, False
+    shared_axes, gathers, summed = [], 0, 0
+    for group in into:
+        if isinstance(group.form, Dense):
+            dense = True
+        elif isinstance(group.form, Pattern):
+            have = group.form.source
+            shared_axes.append(tuple(axis in have for axis in population.axes))
+            fan_in = fan_in_of(net, group)
+            summed += fan_in if fan_in > 1 else 0
+        else:
+            gathers += 1
+    own, shared = kind.state_bits, 0
+    for name, bits in kind.params.items():
+        value = np.asarray(population.params.get(name, 0))
+        if (value.ndim and len(value) == population.n > 1) or (dense and name in FOLDED):
+            own += bits
+        else:
+            shared += bits * value.size
+    sizes = tuple(population.axes.values())
+    return TileCost(own, shared, sizes, tuple(shared_axes), gathers, summed, sends)
+
+
+def fan_in_of(net: Netlist, group: Synapses) -> int:
+    """Synapses that one target compartment has in a Pattern or Gather."""
+    if not isinstance(group.form, Pattern):
+        return 1
+    axes = net.populations[group.source].axes
+    summed = [size for axis, size in axes.items() if axis not in group.form.target]
+    return math.prod(summed)
+
+
+def block_use(room: Room, rows: int, cols: int, planes: int) -> Use:
+    """Dense synapses of rows x cols, beside the compartments of the rows; several planes add up."""
+    words = planes * cols * -(-rows * room.dense_bits // WORD)
+    reached = rows * cols * planes
+    return room.use(0, words, 0, cols)._replace(neuron_groups=0, reached=reached)
+
+
+def partial_use(room: Room, rows: int, cols: int, planes: int) -> Use:
+    """The same away from the rows' compartments: one compartment more a row, for partial sums."""
+    sums = room.use(rows, 0, rows * room.word_bits, 0)
+    return sums.plus(block_use(room, rows, cols, planes))
+
+
+def segments(population: Population) -> int:
+    """Partial sums that a block sends to one compartment in a token: one a linear run of steps."""
+    declared = population.does.segments
+    if declared is None or "cut" not in population.params:
+        return 1
+    return max(1, len(declared(population.params)))
+
+
+def expected_spikes(population: Population) -> float:
+    """Spikes of one compartment in a token, before any run has counted them (an estimate)."""
+    if population.kind == "pointer":
+        return 1.0 / population.n
+    steps = population.params.get("steps", 1)
+    sends = len(population.sends) or (steps if isinstance(steps, int) else 1)
+    if population.does.graded and sends == 1:
+        return 1.0
+    return FIRING * sends

@@ -1,0 +1,103 @@
+"""Mesh: where the cores of a placement stand, and how far apart.
+
+Core c is on chip c // cores_per_chip; the cores of a chip stand row by row, and so do the chips, in
+a near-square field.  Messages go X first, then Y.  That chips form a plane, each crossing one step
+of it, is an assumption: Intel publishes no wiring of Kapoho Point or Hala Point.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.netlist.model import Placement
+
+Ints = NDArray[np.int64]
+
+
+class Way(NamedTuple):
+    """Hops on the meshes by direction, and chip borders crossed; one value a pair of cores."""
+
+    east_west: Ints
+    north_south: Ints
+    crossings: Ints
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """The field of all cores."""
+
+    cores: int
+    cores_per_chip: int
+    width: int
+
+    @staticmethod
+    def of(placement: Placement) -> Mesh:
+        return Mesh(placement.cores, placement.cores_per_chip, placement.mesh_width)
+
+    @property
+    def height(self) -> int:
+        return -(-self.cores_per_chip // self.width)
+
+    @property
+    def chips(self) -> int:
+        return -(-self.cores // self.cores_per_chip)
+
+    @property
+    def chips_wide(self) -> int:
+        return max(1, math.isqrt(max(0, self.chips - 1)) + 1)
+
+    def way(self, source: Ints, target: Ints) -> Way:
+        """From each core of `source` to its partner in `target`."""
+        chip_a, on_a = np.divmod(np.asarray(source, np.int64), self.cores_per_chip)
+        chip_b, on_b = np.divmod(np.asarray(target, np.int64), self.cores_per_chip)
+        chip_x = chip_b % self.chips_wide - chip_a % self.chips_wide
+        chip_y = chip_b // self.chips_wide - chip_a // self.chips_wide
+        x = chip_x * self.width + on_b % self.width - on_a % self.width
+        y = chip_y * self.height + on_b // self.width - on_a // self.width
+        return Way(np.abs(x), np.abs(y), np.abs(chip_x) + np.abs(chip_y))
+
+    def snake(self) -> Ints:
+        """All cores, chip after chip and row after row, every other one backwards."""
+        chips = _snake(self.chips, self.chips_wide)
+        inside = _snake(self.cores_per_chip, self.width)
+        return self._walk(chips, inside)
+
+    def hilbert(self) -> Ints:
+        """All cores along a Hilbert curve of chips, and one of cores inside each."""
+        chips = _hilbert(self.chips, self.chips_wide)
+        inside = _hilbert(self.cores_per_chip, self.width)
+        return self._walk(chips, inside)
+
+    def _walk(self, chips: Ints, inside: Ints) -> Ints:
+        walk: Ints = (chips[:, None] * self.cores_per_chip + inside[None]).ravel()
+        return walk[walk < self.cores]
+
+
+def _snake(n: int, width: int) -> Ints:
+    places = np.arange(-(-n // width) * width).reshape(-1, width)
+    places[1::2] = places[1::2, ::-1]
+    flat: Ints = places.ravel()
+    return flat[flat < n]
+
+
+def _hilbert(n: int, width: int) -> Ints:
+    """Places 0 .. n - 1 of a field `width` wide, in the order of the curve over its square hull."""
+    place = np.arange(n, dtype=np.int64)
+    x, y = place % width, place // width
+    side = 1 << max(1, int(max(width, -(-n // width)) - 1).bit_length())
+    index = np.zeros(n, np.int64)
+    half = side // 2
+    while half:
+        right, down = (x & half) > 0, (y & half) > 0
+        index += half * half * ((3 * right) ^ down)
+        flip = ~down & right
+        x, y = np.where(flip, side - 1 - x, x), np.where(flip, side - 1 - y, y)
+        x, y = np.where(down, x, y), np.where(down, y, x)
+        half //= 2
+    order: Ints = np.argsort(index, kind="stable")
+    return order

@@ -1,0 +1,56 @@
+"""Size: how much of a target a netlist needs, by layer, before anything is placed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class LayerSize:
+    """One layer (-1: before the first block).  Cores are shares added up, so they are fractions."""
+
+    layer: int
+    cores: float = 0.0
+    memory_cores: float = 0.0  # of these, for key, value and waiting memories
+    weights: int = 0  # dense synapses
+    synapse_bytes: int = 0  # stored, with padding to whole words
+    state_bytes: int = 0
+    compartments: int = 0
+    memory_compartments: int = 0
+    partial_sums: int = 0  # compartments more, that only add up parts of a row
+
+
+@dataclass
+class Size:
+    """A netlist on one target."""
+
+    target: str
+    cores: int
+    weight_bits: int
+    weights: int = 0
+    weight_cores: int = 0  # the least that the weights' bytes need, whatever else there is
+    layers: list[LayerSize] = field(default_factory=list)
+
+    @property
+    def synapse_bytes(self) -> int:
+        return sum(layer.synapse_bytes for layer in self.layers)
+
+    @property
+    def state_bytes(self) -> int:
+        return sum(layer.state_bytes for layer in self.layers)
+
+    @property
+    def compartments(self) -> int:
+        return sum(layer.compartments for layer in self.layers)
+
+    @property
+    def memory_compartments(self) -> int:
+        return sum(layer.memory_compartments for layer in self.layers)
+
+    @property
+    def partial_sums(self) -> int:
+        return sum(layer.partial_sums for layer in self.layers)
+
+    @property
+    def memory_cores(self) -> int:
+        return -int(-sum(layer.memory_cores for layer in self.layers) // 1)

@@ -1,0 +1,241 @@
+"""What a run cost, from its counts: `audit` runs nothing and rounds nothing.
+
+Every figure bears one of three labels:
+    measured   counted while the run was made: spikes, events, clamps, wraps, messages, hops
+    exact      follows from the netlist and the number of tokens: updates, memory, steps, MACs
+    estimate   a count times a coefficient that was not measured on this chip: joules, seconds
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from compiler.netlist.model import Netlist
+from compiler.targets import load as load_target
+from hwsim.audit.comparison import Comparison, compare
+from hwsim.audit.latency import Latency, StepTime, estimate, fixed
+from hwsim.audit.memory import Memory, measure
+from hwsim.audit.tally import Row, by_population, grouped, layer_name, total
+from hwsim.counters import Counters
+from hwsim.energy import Bill, Profile, bill, load
+from hwsim.traffic import Traffic
+from las_neuro.errors import PromptError, TargetError
+
+PROFILES = ("loihi1_davies2018", "horowitz_45nm_sram", "horowitz_45nm_int8", "las_paper_style")
+LABELS = {
+    "spikes": "measured",
+    "events": "measured",
+    "troubles": "measured",
+    "traffic": "measured",
+    "updates": "exact",
+    "memory": "exact",
+    "schedule": "exact",
+    "placement": "exact",
+    "host": "exact",
+    "macs": "exact",
+    "latency": "estimate",
+    "energy": "estimate",
+}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Time steps of one token, and the latency they make."""
+
+    steps: int
+    phases: tuple[tuple[int, int], ...]  # (first step, one past the last)
+    latency: Latency | None
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where the netlist is placed."""
+
+    target: str
+    cores: int
+    chips: int
+
+
+@dataclass(frozen=True)
+class Host:
+    """What the host computer does for the chip, over the whole run."""
+
+    lookups: int  # rows fetched from embedding tables
+    values_in: int  # numbers injected
+    values_out: int  # numbers read out
+    output: str  # "logits" or "hidden"
+
+
+@dataclass(frozen=True)
+class Audit:
+    """One run's account.  Counts are totals over `tokens` tokens."""
+
+    title: str
+    tokens: int
+    sequences: int
+    total: Row
+    layers: tuple[Row, ...]
+    kinds: tuple[Row, ...]
+    populations: tuple[Row, ...]
+    custom_kinds: tuple[str, ...]  # kinds that no built-in Lava process equals
+    memory: Memory
+    schedule: Schedule
+    site: Site | None
+    traffic: dict[str, int] | None
+    energy: tuple[Bill, ...]
+    comparison: Comparison
+    host: Host
+    provenance: dict[str, Any]
+
+    @property
+    def troubles(self) -> tuple[Row, ...]:
+        """Every population that clamped or wrapped, worst first."""
+        found = (row for row in self.populations if row.clamps or row.wraps)
+        return tuple(sorted(found, key=lambda row: (-row.wraps, -row.clamps, row.name)))
+
+    def per_token(self, amount: float) -> float:
+        return amount / self.tokens
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values, derived figures included."""
+        record = asdict(self)
+        for rows in (record["layers"], record["kinds"], record["populations"], [record["total"]]):
+            for row in rows:
+                row["synaptic_event"] = row["event_add"] + row["event_multiply"]
+                places = row["compartments"] * self.tokens
+                row["firing_rate"] = row["spikes"] / places if places else 0.0
+        for entry, one in zip(record["energy"], self.energy, strict=True):
+            entry["joules"], entry["joules_per_token"] = one.joules, self.per_token(one.joules)
+        for entry, ratio in zip(
+            record["comparison"]["ratios"], self.comparison.ratios, strict=True
+        ):
+            for name in ("paper", "active", "full"):
+                entry[name] = getattr(ratio, name) if ratio.ann_joules else None
+        record["comparison"]["spikes_per_input"] = self.comparison.spikes_per_input
+        record["memory"]["total_bytes"] = self.memory.total_bytes
+        troubles = [(row.name, row.clamps, row.wraps) for row in self.troubles]
+        record["troubles"] = [
+            {"population": name, "clamps": clamps, "wraps": wraps}
+            for name, clamps, wraps in troubles
+        ]
+        record["labels"] = dict(LABELS)
+        return record
+
+
+def audit(
+    net: Netlist,
+    counters: Counters,
+    traffic: Traffic | None = None,
+    profiles: Sequence[str | Path | Profile] = PROFILES,
+    *,
+    step_time: StepTime | None = None,
+    lengths: Sequence[int] | None = None,
+    title: str = "",
+) -> Audit:
+    """Account for one run.
+
+    traffic: from `hwsim.traffic.hops`; without it no bill has an energy of the mesh, and says so.
+    step_time: replaces the latency estimated from the target's rates; a netlist that is not placed
+    and has none gets no latency and no static energy.  lengths: tokens of each sequence, for the
+    ANN's attention; without them equal lengths are assumed and the figure is an estimate.
+    """
+    if counters.tokens == 0:
+        raise PromptError(
+            "nothing was run, so there is nothing to audit", "give at least one token"
+        )
+    rows = by_population(net, counters)
+    everything = total("all", rows)
+    schedule = Schedule(net.period, net.phases, _latency(net, counters, step_time))
+    placed = net.placement
+    site = None if placed is None else Site(placed.target, placed.cores, placed.chips)
+    crossed = None if traffic is None else _record(traffic)
+    chosen = [p if isinstance(p, Profile) else load(p) for p in profiles]
+    bills = [
+        (
+            profile,
+            bill(profile, _counts(everything, crossed), _chip_seconds(schedule, site, counters)),
+        )
+        for profile in chosen
+    ]
+    used = {population.kind: population.does for population in net.populations.values()}
+    return Audit(
+        title or f"{net.family}, {counters.tokens} tokens",
+        counters.tokens,
+        counters.sequences,
+        everything,
+        tuple(sorted(grouped(net, rows, layer_name), key=_layer_order)),
+        tuple(grouped(net, rows, lambda population: population.kind)),
+        tuple(rows),
+        tuple(sorted(name for name, kind in used.items() if kind.lava is None)),
+        measure(net),
+        schedule,
+        site,
+        crossed,
+        tuple(one for _, one in bills),
+        compare(net, counters, lengths, bills, everything.synaptic_event),
+        _host(net, counters),
+        dict(net.provenance),
+    )
+
+
+def _layer_order(row: Row) -> int:
+    """Layers by number, what stands outside them last."""
+    number = row.name.removeprefix("layer ")
+    return int(number) if number.isdecimal() else 1 << 30
+
+
+def _latency(net: Netlist, counters: Counters, step_time: StepTime | None) -> Latency | None:
+    """A measured step time first; else the target's rates; None for an unplaced or foreign one."""
+    if step_time is not None:
+        return fixed(net, step_time)
+    if net.placement is None:
+        return None
+    try:
+        target = load_target(net.placement.target)
+    except TargetError:
+        return None
+    return estimate(net, counters, net.placement, target)
+
+
+def _record(traffic: Traffic) -> dict[str, int]:
+    """Messages of spikes and of partial sums; the hops are those of both."""
+    spikes, sums = traffic.spikes, traffic.partial_sums
+    return {
+        "spike_messages": spikes.messages,
+        "spike_messages_within_a_core": spikes.local,
+        "partial_sum_messages": sums.messages,
+        "hops_east_west": spikes.east_west + sums.east_west,
+        "hops_north_south": spikes.north_south + sums.north_south,
+        "chip_crossings": spikes.crossings + sums.crossings,
+    }
+
+
+def _counts(row: Row, crossed: dict[str, int] | None) -> dict[str, int]:
+    """All counts by the names that profiles price."""
+    counts = row.counts()
+    if crossed is not None:
+        counts["message"] = crossed["spike_messages"] + crossed["partial_sum_messages"]
+        counts["hop_east_west"] = crossed["hops_east_west"]
+        counts["hop_north_south"] = crossed["hops_north_south"]
+        counts["chip_crossing"] = crossed["chip_crossings"]
+    return counts
+
+
+def _chip_seconds(schedule: Schedule, site: Site | None, counters: Counters) -> float | None:
+    """Chips x seconds of the whole run."""
+    if schedule.latency is None or site is None:
+        return None
+    return site.chips * schedule.latency.seconds * counters.tokens
+
+
+def _host(net: Netlist, counters: Counters) -> Host:
+    values = sum(net.populations[table.population].n for table in net.tables)
+    return Host(
+        lookups=len(net.tables) * counters.tokens,
+        values_in=values * counters.tokens,
+        values_out=net.populations[net.output].n * counters.tokens,
+        output=net.output_kind,
+    )

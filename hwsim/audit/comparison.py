@@ -1,0 +1,134 @@
+"""The run against the ANN it came from: the same tokens as multiply-accumulates (MACs).
+
+The ANN's MACs: each weight of each linear map once a token, and in attention each stored number of
+K and V that a token can see once.  Nothing else of the ANN is counted: norms, softmax and
+activations are a few per cent of a Transformer's arithmetic.
+
+`spikes_per_input` is synaptic events per MAC of the linear maps: how often a synapse is used where
+the ANN uses it once.  Below 4.6 / 0.9 = 5.1 the papers' formula calls the spiking network cheaper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from compiler.netlist.model import Dense, Netlist
+from hwsim.counters import Counters
+from hwsim.energy import Bill, Profile
+from hwsim.energy.bill import JOULE
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """ANN and spiking energy under one profile, in joules for the whole run.
+
+    `paper` is what papers print (synaptic events only, one addition each); `full` is everything the
+    profile prices: graded events as multiplications, compartment updates, idle steps; `active` is
+    `full` on a chip that would not pay for idle steps.
+    """
+
+    profile: str
+    ann_joules: float
+    paper_joules: float
+    active_joules: float
+    full_joules: float
+
+    @property
+    def paper(self) -> float:
+        """Spiking / ANN energy; below 1 the spiking network is cheaper, NaN without an ANN."""
+        return self._over_ann(self.paper_joules)
+
+    @property
+    def active(self) -> float:
+        return self._over_ann(self.active_joules)
+
+    @property
+    def full(self) -> float:
+        return self._over_ann(self.full_joules)
+
+    def _over_ann(self, joules: float) -> float:
+        return joules / self.ann_joules if self.ann_joules else float("nan")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Work of the ANN on the run's tokens, and the energy ratios."""
+
+    dense_macs: int
+    attention_macs: int
+    attention_basis: str  # "exact" if the sequences' lengths were known, else "estimate"
+    dense_events: int  # synaptic events of the same linear maps
+    ratios: tuple[Ratio, ...]
+
+    @property
+    def macs(self) -> int:
+        return self.dense_macs + self.attention_macs
+
+    @property
+    def spikes_per_input(self) -> float:
+        return self.dense_events / self.dense_macs if self.dense_macs else 0.0
+
+
+def compare(
+    net: Netlist,
+    counters: Counters,
+    lengths: Sequence[int] | None,
+    bills: Sequence[tuple[Profile, Bill]],
+    events: int,
+) -> Comparison:
+    """lengths: tokens of each sequence; without them all are taken to be equally long."""
+    dense, attention = dense_macs(net) * counters.tokens, attention_macs(net, counters, lengths)
+    dense_events = sum(
+        counters.events(net, group) for group in net.synapses if isinstance(group.form, Dense)
+    )
+    ratios = tuple(
+        Ratio(
+            profile.name,
+            (dense + attention) * profile.ann_mac.value * JOULE,
+            events * profile.paper_event.value * JOULE,
+            sum(line.joules for line in bill.lines if line.what != "update_idle"),
+            bill.joules,
+        )
+        for profile, bill in bills
+        if profile.ann_mac is not None and profile.paper_event is not None
+    )
+    known = lengths is not None or counters.sequences == 1
+    return Comparison(dense, attention, "exact" if known else "estimate", dense_events, ratios)
+
+
+def dense_macs(net: Netlist) -> int:
+    """MACs of the linear maps for one token; weight planes between two populations are one map."""
+    maps = {
+        (group.source, group.target): group.form.weights.shape
+        for group in net.synapses
+        if isinstance(group.form, Dense)
+    }
+    return sum(rows * columns for rows, columns in maps.values())
+
+
+def attention_macs(net: Netlist, counters: Counters, lengths: Sequence[int] | None) -> int:
+    """MACs of both attention products over the whole run."""
+    seen = _visible(net, counters, lengths)
+    return round(sum(_stored_per_slot(net, name) for name in net.populations) * seen)
+
+
+def _visible(net: Netlist, counters: Counters, lengths: Sequence[int] | None) -> float:
+    """Pairs (token, position it attends to), over all sequences."""
+    if lengths is None:
+        mean = counters.tokens / max(counters.sequences, 1)
+        return counters.sequences * (mean * (mean + 1) / 2 if net.causal else mean * mean)
+    return sum(n * (n + 1) / 2 if net.causal else n * n for n in lengths)
+
+
+def _stored_per_slot(net: Netlist, name: str) -> int:
+    """Numbers a memory of K or V holds for one position; 0 for every other population.
+
+    K and V are memories that data read; the memories that a pointer reads only wait or flag.
+    """
+    population = net.populations[name]
+    read = [group for group in net.into(name) if group.port == "read"]
+    if not any(net.populations[group.source].kind != "pointer" for group in read):
+        return 0
+    slots = list(population.axes.values())[int(population.params["slot_axis"])]
+    return population.n // slots

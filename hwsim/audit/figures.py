@@ -1,0 +1,159 @@
+"""The report's figures; the only door to plotting.
+
+Text and lines get their colours in the page, from its light or dark theme; the bars' colours are
+Okabe and Ito's, told apart by colour-blind readers and legible on both.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+from plotly.subplots import make_subplots
+
+from hwsim.audit.audit import Audit
+from hwsim.audit.wording import quantity
+
+BLUE, ORANGE, GREEN, RED, SKY, PURPLE, YELLOW, GREY = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#56B4E9",
+    "#CC79A7",
+    "#F0E442",
+    "#8C8C8C",
+)
+# What a bill's lines are shown as, in stacking order; several lines share a part.
+PARTS: dict[str, tuple[str, str]] = {
+    "synaptic_event": ("synaptic events", BLUE),
+    "event_add": ("synaptic events", BLUE),
+    "event_multiply": ("synaptic events", BLUE),
+    "update_active": ("active updates", ORANGE),
+    "add": ("arithmetic in compartments", GREEN),
+    "multiply": ("arithmetic in compartments", GREEN),
+    "compare": ("arithmetic in compartments", GREEN),
+    "shift": ("arithmetic in compartments", GREEN),
+    "lookup": ("state and tables", PURPLE),
+    "state_read": ("state and tables", PURPLE),
+    "state_write": ("state and tables", PURPLE),
+    "message": ("mesh", RED),
+    "hop_east_west": ("mesh", RED),
+    "hop_north_south": ("mesh", RED),
+    "chip_crossing": ("mesh", RED),
+    "static_power": ("static power", YELLOW),
+    "update_idle": ("idle updates", GREY),
+}
+ROW = 34  # pixels of a horizontal bar
+
+
+def script() -> str:
+    """plotly.js, whole: the page opens without a network."""
+    return str(get_plotlyjs())
+
+
+def by_layer(audit: Audit) -> str:
+    """Synaptic events by sort, and spikes, of each layer; per token."""
+    names = [row.name.removeprefix("layer ").replace(" the layers", "") for row in audit.layers]
+    figure = make_subplots(
+        rows=2,
+        cols=1,
+        shared_xaxes=True,
+        vertical_spacing=0.12,
+        subplot_titles=("synaptic events per token", "spikes per token"),
+    )
+    binary = [audit.per_token(row.event_add) for row in audit.layers]
+    graded = [audit.per_token(row.event_multiply) for row in audit.layers]
+    spikes = [audit.per_token(row.spikes) for row in audit.layers]
+    figure.add_trace(go.Bar(x=names, y=binary, name="binary events", marker_color=BLUE), 1, 1)
+    figure.add_trace(go.Bar(x=names, y=graded, name="graded events", marker_color=SKY), 1, 1)
+    figure.add_trace(go.Bar(x=names, y=spikes, name="spikes", marker_color=ORANGE), 2, 1)
+    figure.update_xaxes(type="category", tickangle=0)
+    figure.update_xaxes(title_text="layer", row=2)
+    figure.update_annotations(font_size=13)
+    figure.update_traces(
+        hovertemplate="layer %{x}<br>%{y:,.4s} %{fullData.name} per token<extra></extra>"
+    )
+    figure.update_yaxes(tickformat="~s")
+    return _page(figure, "by-layer", 440)
+
+
+def energy(audit: Audit) -> str:
+    """Share of each part in each profile's total."""
+    figure = go.Figure()
+    labels = [
+        f"{bill.title}<br>{quantity(audit.per_token(bill.joules), 'J')} per token"
+        for bill in audit.energy
+    ]
+    shown: dict[str, tuple[str, list[float], list[float]]] = {}
+    for position, bill in enumerate(audit.energy):
+        for line in bill.lines:
+            part, colour = PARTS[line.what]
+            blank = [0.0] * len(labels)
+            _, shares, joules = shown.setdefault(part, (colour, blank, list(blank)))
+            shares[position] += 100 * line.joules / bill.joules if bill.joules else 0.0
+            joules[position] += audit.per_token(line.joules)
+    for part in dict.fromkeys(part for part, _ in PARTS.values() if part in shown):
+        colour, shares, joules = shown[part]
+        figure.add_trace(
+            go.Bar(
+                y=labels,
+                x=shares,
+                customdata=joules,
+                name=part,
+                orientation="h",
+                marker_color=colour,
+                hovertemplate=part + ": %{x:.1f} %, %{customdata:.3s}J per token<extra></extra>",
+            )
+        )
+    figure.update_xaxes(range=[0, 100], ticksuffix=" %")
+    figure.update_yaxes(autorange="reversed")
+    return _page(figure, "energy-parts", 130 + (ROW + 16) * len(labels), flat=True)
+
+
+def updates(audit: Audit) -> str:
+    """Compartment updates of each kind, active and idle; per token."""
+    rows = sorted(audit.kinds, key=lambda row: row.update_active + row.update_idle)
+    figure = go.Figure()
+    for name, field, colour in (("active", "update_active", ORANGE), ("idle", "update_idle", GREY)):
+        amounts = [audit.per_token(getattr(row, field)) for row in rows]
+        figure.add_trace(
+            go.Bar(
+                y=[row.name for row in rows],
+                x=amounts,
+                name=name,
+                orientation="h",
+                marker_color=colour,
+                hovertemplate=f"%{{y}}: %{{x:,.4s}} {name} updates per token<extra></extra>",
+            )
+        )
+    figure.update_xaxes(tickformat="~s")
+    return _page(figure, "updates", 120 + ROW * len(rows), flat=True)
+
+
+def _page(figure: Any, name: str, height: int, *, flat: bool = False) -> str:
+    """The figure as a piece of a page that has already loaded plotly."""
+    figure.update_layout(
+        template="none",
+        barmode="stack",
+        bargap=0.35,
+        height=height,
+        margin={"l": 8, "r": 8, "t": 40, "b": 36},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"family": "system-ui, sans-serif", "size": 13},
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
+        hoverlabel={"font": {"family": "system-ui, sans-serif"}},
+    )
+    if not flat:
+        figure.update_layout(margin_t=64, legend_y=1.1)
+    figure.update_xaxes(automargin=True, zeroline=False, showgrid=flat)
+    figure.update_yaxes(automargin=True, zeroline=False, showgrid=not flat)
+    page: str = figure.to_html(
+        full_html=False,
+        include_plotlyjs=False,
+        div_id=name,
+        config={"displayModeBar": False, "responsive": True},
+    )
+    return page

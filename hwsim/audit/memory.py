@@ -1,0 +1,68 @@
+"""Memory a netlist needs, in bytes of the declared widths; read off the netlist, nothing is run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from compiler.netlist.model import Dense, Gather, Netlist, Population
+from hwsim.counters import fan_out
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes, rounded up to whole bytes at the end."""
+
+    synapses: int  # connections, shared weights counted at each
+    dense_bytes: int  # int8 weights of all-to-all groups
+    sparse_bytes: int  # int8 weights of one-to-one groups, one shared weight a pattern
+    state_bytes: int  # state words of every compartment
+    kept_bytes: int  # the part of it that lives from token to token: K, V, flags
+    parameter_bytes: int  # thresholds, biases, multipliers, tables
+
+    @property
+    def total_bytes(self) -> int:
+        return self.dense_bytes + self.sparse_bytes + self.state_bytes + self.parameter_bytes
+
+
+def measure(net: Netlist) -> Memory:
+    """The memory of the whole netlist, without copies that a placement may make."""
+    populations = net.populations.values()
+    dense = sparse = synapses = 0
+    for group in net.synapses:
+        synapses += int(fan_out(net, group).sum())
+        if isinstance(group.form, Dense):
+            rows, columns = group.form.weights.shape
+            dense += rows * columns
+        else:
+            sparse += len(group.form.weight) if isinstance(group.form, Gather) else 1
+    return Memory(
+        synapses=synapses,
+        dense_bytes=dense,
+        sparse_bytes=sparse,
+        state_bytes=_bytes(sum(p.n * p.does.state_bits for p in populations)),
+        kept_bytes=_bytes(sum(p.n * _kept_bits(p) for p in populations)),
+        parameter_bytes=_bytes(sum(_parameter_bits(p) for p in populations)),
+    )
+
+
+def _kept_bits(population: Population) -> int:
+    """Bits of one compartment's words that outlive a token."""
+    kind = population.does
+    return sum(kind.state[word] for word in kind.keeps)
+
+
+def _parameter_bits(population: Population) -> int:
+    """Bits of all parameters; an array counts each value, a plain number once a population."""
+    widths: Mapping[str, int] = population.does.params
+    return sum(
+        widths[name] * int(np.size(value))
+        for name, value in population.params.items()
+        if name in widths
+    )
+
+
+def _bytes(bits: int) -> int:
+    return -(-bits // 8)

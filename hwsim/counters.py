@@ -1,0 +1,87 @@
+"""What a run cost, counted where it happened: the same numbers from every engine.
+
+Definitions, per population or synapse group and summed over all tokens of the run:
+    spikes     messages sent, by compartment [n]; a graded value counts once, silence not at all
+    events     synaptic events: spikes times the synapses each reaches (all positions of a context)
+    updates    compartment updates in steps where the schedule lets something arrive or leave
+    idle       compartment updates in all other steps of the period
+    clamps     values cut to a limit; wraps: sums that left 24 bits and did not come back
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.netlist.model import Dense, Gather, Netlist, Pattern, Synapses
+
+
+@dataclass
+class PopulationCount:
+    """Counts of one population."""
+
+    spikes: NDArray[np.int64]  # [n]
+    updates: int = 0
+    idle: int = 0
+    clamps: int = 0
+    wraps: int = 0
+
+
+@dataclass
+class Counters:
+    """Counts of one run."""
+
+    tokens: int = 0
+    sequences: int = 0
+    populations: dict[str, PopulationCount] = field(default_factory=dict)
+
+    @staticmethod
+    def of(net: Netlist) -> Counters:
+        blank = {
+            name: PopulationCount(np.zeros(population.n, np.int64))
+            for name, population in net.populations.items()
+        }
+        return Counters(populations=blank)
+
+    def add_tokens(self, net: Netlist, tokens: int, sequences: int) -> None:
+        """Book the updates that the schedule fixes for `tokens` tokens."""
+        self.tokens += tokens
+        self.sequences += sequences
+        for name, population in net.populations.items():
+            count = self.populations[name]
+            count.updates += population.n * len(population.steps) * tokens
+            count.idle += population.n * (net.period - len(population.steps)) * tokens
+
+    def events(self, net: Netlist, group: Synapses) -> int:
+        """Synaptic events of one group."""
+        return int(self.populations[group.source].spikes @ fan_out(net, group))
+
+    def equals(self, other: Counters) -> list[str]:
+        """The counts that differ, as lines; empty if equal."""
+        found = []
+        for name, mine in self.populations.items():
+            theirs = other.populations[name]
+            for what in ("updates", "idle", "clamps", "wraps"):
+                if getattr(mine, what) != getattr(theirs, what):
+                    found.append(f"{name}: {what} {getattr(mine, what)} != {getattr(theirs, what)}")
+            wrong = np.flatnonzero(mine.spikes != theirs.spikes)
+            if wrong.size:
+                i = int(wrong[0])
+                found.append(
+                    f"{name}[{i}]: {mine.spikes[i]} != {theirs.spikes[i]} spikes ({wrong.size} differ)"
+                )
+        return found
+
+
+def fan_out(net: Netlist, group: Synapses) -> NDArray[np.int64]:
+    """Synapses each source compartment reaches, [n_pre]."""
+    source, target = net.populations[group.source], net.populations[group.target]
+    if isinstance(group.form, Dense):
+        return np.full(source.n, target.n, np.int64)
+    if isinstance(group.form, Gather):
+        return np.bincount(group.form.index, minlength=source.n).astype(np.int64)
+    assert isinstance(group.form, Pattern)
+    copied = [size for axis, size in target.axes.items() if axis not in source.axes]
+    return np.full(source.n, int(np.prod(copied, dtype=np.int64)), np.int64)

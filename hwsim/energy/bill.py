@@ -1,0 +1,73 @@
+"""A bill: every count times its coefficient, every line with its source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hwsim.energy.profile import Profile
+
+JOULE = 1e-12  # of a picojoule
+
+
+@dataclass(frozen=True)
+class Line:
+    """One term of the energy: count x coefficient = joules."""
+
+    what: str
+    count: float
+    per_unit: float  # in `unit`
+    unit: str
+    joules: float
+    source: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Bill:
+    """Energy of a run under one profile; `uncounted`: what the profile prices and the run lacks."""
+
+    profile: str
+    title: str
+    basis: str
+    scope: str
+    note: str
+    lines: tuple[Line, ...]
+    uncounted: tuple[str, ...]
+
+    @property
+    def joules(self) -> float:
+        return sum(line.joules for line in self.lines)
+
+
+def bill(profile: Profile, counts: Mapping[str, int], chip_seconds: float | None = None) -> Bill:
+    """Price `counts` (by the names of `Prices`) and the chips' idle power.
+
+    chip_seconds: chips x latency in seconds, for static power; None if either is unknown.
+    """
+    lines, uncounted = [], []
+    for name, price in profile.picojoule.named().items():
+        if name not in counts:
+            uncounted.append(name)
+            continue
+        joules = counts[name] * price.value * JOULE
+        lines.append(
+            Line(name, counts[name], price.value, price.unit, joules, price.source, price.note)
+        )
+    power = profile.static_power
+    if power is not None and chip_seconds is None:
+        uncounted.append("static_power")
+    elif power is not None and chip_seconds is not None:
+        joules = chip_seconds * power.value
+        lines.append(
+            Line("static_power", chip_seconds, power.value, "W", joules, power.source, power.note)
+        )
+    return Bill(
+        profile.name,
+        profile.title,
+        profile.basis,
+        profile.scope,
+        profile.note,
+        tuple(lines),
+        tuple(uncounted),
+    )

@@ -1,0 +1,127 @@
+"""An energy profile: one TOML file of coefficients, each with its value, unit, source and note.
+
+`picojoule` prices counts, `static_power` each chip and second.  `ann_mac` and `paper_event` are the
+two prices of the comparison spiking papers print: ANN MACs against synaptic events, nothing else.
+Keys that no count has are refused, so a misspelt coefficient cannot silently cost nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from las_neuro.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FOLDER = Path(__file__).with_name("profiles")
+Unit = TypeVar("Unit", bound=str)
+Sentence = Annotated[str, Field(min_length=3)]
+
+
+class Coefficient(BaseModel, Generic[Unit]):
+    """One sourced figure, at least 0."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    value: float = Field(ge=0, allow_inf_nan=False)
+    unit: Unit
+    source: Sentence
+    note: str = ""
+
+
+Picojoule = Coefficient[Literal["pJ"]]
+Watt = Coefficient[Literal["W"]]
+
+
+class Prices(BaseModel):
+    """Picojoules by count; the field names are the counts a run can give (`audit.tally`)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    synaptic_event: Picojoule | None = None  # every event, whatever its payload
+    event_add: Picojoule | None = None  # events of binary spikes
+    event_multiply: Picojoule | None = None  # events of graded spikes
+    update_active: Picojoule | None = None
+    update_idle: Picojoule | None = None
+    state_read: Picojoule | None = None
+    state_write: Picojoule | None = None
+    add: Picojoule | None = None  # arithmetic inside compartments, from Kind.cost
+    multiply: Picojoule | None = None
+    compare: Picojoule | None = None
+    shift: Picojoule | None = None
+    lookup: Picojoule | None = None
+    message: Picojoule | None = None  # from the measured traffic of the placement
+    hop_east_west: Picojoule | None = None
+    hop_north_south: Picojoule | None = None
+    chip_crossing: Picojoule | None = None
+
+    @model_validator(mode="after")
+    def _priced_once(self) -> Prices:
+        if self.synaptic_event and (self.event_add or self.event_multiply):
+            raise ValueError("synaptic_event and event_add/event_multiply price the same events")
+        if not self.named():
+            raise ValueError("a profile prices at least one count")
+        return self
+
+    def named(self) -> dict[str, Picojoule]:
+        """The coefficients that are set, by count."""
+        found = ((name, getattr(self, name)) for name in type(self).model_fields)
+        return {name: price for name, price in found if price is not None}
+
+
+class Profile(BaseModel):
+    """One way to turn counts into energy."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9_]+$")
+    title: Sentence
+    basis: Literal["estimate", "measured"]
+    scope: Sentence  # what is charged and what is left out
+    note: str = ""
+    picojoule: Prices
+    static_power: Watt | None = None  # each chip
+    ann_mac: Picojoule | None = None
+    paper_event: Picojoule | None = None
+
+
+def builtin() -> tuple[str, ...]:
+    """Names of the profiles that ship with las_neuro."""
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
+
+
+def load(name: str | Path) -> Profile:
+    """A shipped profile by name, or any profile by the path of its TOML file."""
+    path = Path(name) if str(name).endswith(".toml") else FOLDER / f"{name}.toml"
+    try:
+        fields: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"no energy profile `{name}`: {path} {error.strerror}",
+            f"name one of {', '.join(builtin())}, or give the path of a .toml file",
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"energy profile {path}: not TOML ({error})", "mend the file") from error
+    try:
+        profile = Profile.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the profile"
+        raise ConfigError(
+            f"energy profile {path}: {where}: {first['msg']}",
+            "each coefficient is a table of value, unit, source and note, under a name that "
+            "hwsim/energy/profile.py declares",
+        ) from error
+    if profile.name != path.stem:
+        raise ConfigError(
+            f"energy profile {path}: its name is `{profile.name}`, not `{path.stem}`",
+            "give the file the name of the profile",
+        )
+    return profile

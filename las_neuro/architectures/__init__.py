@@ -1,0 +1,48 @@
+"""Model families: `draw` turns a checkpoint into a graph of MODEL_OPS.
+
+One file a family, with `Config` (what is read of config.json) and `build`; listed here by the
+checkpoint's `model_type`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from las_neuro.architectures.family import check_config
+from las_neuro.checkpoint import Checkpoint
+from las_neuro.errors import ConfigError, UnsupportedError
+from las_neuro.graph import MODEL_OPS, Graph
+
+FAMILIES = {
+    "bert": "bert",
+    "llama": "llama",
+    "mistral": "llama",  # the same network where the sliding window covers the context
+    "opt": "opt",
+}
+
+
+def draw(checkpoint: Checkpoint, context: int | None = None) -> Graph:
+    """The model graph for sequences of at most `context` tokens (default: all the model allows)."""
+    path = checkpoint.config_path
+    model_type = checkpoint.config.get("model_type")
+    if not isinstance(model_type, str):
+        raise ConfigError(f"{path}: no model_type", f"set it to one of {', '.join(FAMILIES)}")
+    if model_type not in FAMILIES:
+        raise UnsupportedError(
+            f"{path}: model_type {model_type!r} is not known",
+            f"use one of {', '.join(FAMILIES)}, or add las_neuro/architectures/{model_type}.py",
+        )
+    family = import_module(f"{__name__}.{FAMILIES[model_type]}")
+    config = check_config(family.Config, checkpoint)
+    longest = config.max_position_embeddings
+    if context is not None and not 1 <= context <= longest:
+        raise ConfigError(
+            f"context {context} is outside 1 to {longest} ({path}, max_position_embeddings)",
+            "ask for a context in that range",
+        )
+    try:
+        graph: Graph = family.build(config, checkpoint, context or longest)
+    except (ConfigError, UnsupportedError) as error:  # families do not know the file's name
+        raise type(error)(f"{path}: {error.what}", error.remedy) from error
+    graph.check(MODEL_OPS)
+    return graph

@@ -1,0 +1,143 @@
+"""Llama: pre-norm, rotary, RMSNorm, gated feed-forward.  D hidden, F feed-forward, V words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import model_validator
+
+from las_neuro.architectures.family import (
+    Count,
+    Epsilon,
+    FamilyConfig,
+    Layers,
+    activation,
+    require_divisible,
+)
+from las_neuro.architectures.rotary import rotary_tables
+from las_neuro.checkpoint import Checkpoint, Weights
+from las_neuro.errors import UnsupportedError
+from las_neuro.graph import Graph, Tensor, Value
+
+
+class Config(FamilyConfig):
+    """transformers' LlamaConfig; `rope_parameters` is its later name for theta and scaling."""
+
+    hidden_size: Count
+    intermediate_size: Count
+    num_hidden_layers: Layers
+    num_attention_heads: Count
+    num_key_value_heads: Count | None = None
+    head_dim: Count | None = None
+    max_position_embeddings: Count = 2048
+    hidden_act: str = "silu"
+    rms_norm_eps: Epsilon = 1e-6
+    rope_theta: float = 10000.0
+    rope_scaling: dict[str, Any] | None = None
+    rope_parameters: dict[str, Any] | None = None
+    partial_rotary_factor: float = 1.0
+    attention_bias: bool = False
+    mlp_bias: bool = False
+    tie_word_embeddings: bool = False
+    sliding_window: Count | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _mistral_defaults(cls, raw: Any) -> Any:
+        if isinstance(raw, dict) and raw.get("model_type") == "mistral":
+            return {"sliding_window": 4096, "num_key_value_heads": 8} | raw
+        return raw
+
+    @model_validator(mode="after")
+    def _sizes_agree(self) -> Config:
+        heads = self.num_attention_heads
+        if self.head_dim is None:
+            require_divisible("hidden_size", self.hidden_size, "num_attention_heads", heads)
+        require_divisible("num_attention_heads", heads, "num_key_value_heads", self.kv_heads)
+        require_divisible("head_dim", self.size, "2", 2)
+        if heads * self.size > 2**24:
+            raise ValueError(f"num_attention_heads {heads} of {self.size} exceed {2**24} values")
+        if not 0 < self.theta < float("inf"):
+            raise ValueError(f"rope_theta {self.theta} is not a positive number")
+        return self
+
+    @property
+    def kv_heads(self) -> int:
+        return self.num_key_value_heads or self.num_attention_heads
+
+    @property
+    def size(self) -> int:
+        """Values a head."""
+        return self.head_dim or self.hidden_size // self.num_attention_heads
+
+    @property
+    def theta(self) -> float:
+        theta = (self.rope_parameters or {}).get("rope_theta", self.rope_theta)
+        return float(theta) if isinstance(theta, int | float) else 0.0
+
+
+def build(cfg: Config, checkpoint: Checkpoint, context: int) -> Graph:  # -> logits [V]
+    _refuse(cfg, context)
+    g = Graph(cfg.model_type, context, cfg.vocab_size, causal=True)
+    w = Weights.of(checkpoint, ("model.", ""), "embed_tokens.weight")
+    d = cfg.hidden_size
+    embedding = w["embed_tokens.weight", (cfg.vocab_size, d)]
+    tables = rotary_tables(context, cfg.size, cfg.theta, cfg.rope_parameters or cfg.rope_scaling)
+    x = g.embed("embed_tokens", embedding)
+    for i in range(cfg.num_hidden_layers):
+        with g.scope(f"layers.{i}", layer=i):
+            x = _layer(g, cfg, w.under(f"layers.{i}"), x, tables)
+    with g.scope("", layer=cfg.num_hidden_layers):
+        x = g.rms_norm("norm", x, w["norm.weight", (d,)], cfg.rms_norm_eps)
+        tied = cfg.tie_word_embeddings
+        head = embedding if tied else checkpoint.tensor("lm_head.weight", (cfg.vocab_size, d))
+        g.output(g.linear("lm_head", x, head), "logits")
+    return g
+
+
+def _layer(g: Graph, cfg: Config, w: Weights, x: Value, tables: tuple[Tensor, Tensor]) -> Value:
+    d = cfg.hidden_size
+    gain = w["input_layernorm.weight", (d,)]
+    h = g.rms_norm("input_layernorm", x, gain, cfg.rms_norm_eps)
+    x = g.add(x, _attention(g, cfg, w.under("self_attn"), h, tables), "attention_sum")
+    gain = w["post_attention_layernorm.weight", (d,)]
+    h = g.rms_norm("post_attention_layernorm", x, gain, cfg.rms_norm_eps)
+    return g.add(x, _feed_forward(g, cfg, w.under("mlp"), h), "mlp_sum")
+
+
+def _attention(g: Graph, cfg: Config, w: Weights, x: Value, tables: tuple[Tensor, Tensor]) -> Value:
+    cos, sin = tables
+    heads, kv_heads, size = cfg.num_attention_heads, cfg.kv_heads, cfg.size
+    widths = {"q_proj": heads * size, "k_proj": kv_heads * size, "v_proj": kv_heads * size}
+    with g.scope("self_attn"):
+        q, k, v = (_linear(g, w, n, x, width, cfg.attention_bias) for n, width in widths.items())
+        q = g.rotate("q_rotary", q, cos, sin, heads)
+        k = g.rotate("k_rotary", k, cos, sin, kv_heads)
+    mixed = g.attend("self_attn", q, k, v, heads, kv_heads, size**-0.5)
+    with g.scope("self_attn"):
+        return _linear(g, w, "o_proj", mixed, cfg.hidden_size, cfg.attention_bias)
+
+
+def _feed_forward(g: Graph, cfg: Config, w: Weights, x: Value) -> Value:
+    with g.scope("mlp"):
+        gate = _linear(g, w, "gate_proj", x, cfg.intermediate_size, cfg.mlp_bias)
+        up = _linear(g, w, "up_proj", x, cfg.intermediate_size, cfg.mlp_bias)
+        gated = g.multiply(g.function("act_fn", gate, activation(cfg.hidden_act)), up, "gated")
+        return _linear(g, w, "down_proj", gated, cfg.hidden_size, cfg.mlp_bias)
+
+
+def _linear(g: Graph, w: Weights, name: str, x: Value, out: int, has_bias: bool) -> Value:
+    bias = w[f"{name}.bias", (out,)] if has_bias else None
+    return g.linear(name, x, w[f"{name}.weight", (out, g[x.name].size)], bias)
+
+
+def _refuse(cfg: Config, context: int) -> None:
+    if cfg.partial_rotary_factor != 1.0:
+        raise UnsupportedError(
+            f"partial_rotary_factor {cfg.partial_rotary_factor} is not a Llama's", "set it to 1"
+        )
+    if cfg.sliding_window is not None and cfg.sliding_window < context:
+        raise UnsupportedError(
+            f"sliding_window {cfg.sliding_window} is shorter than the context {context}",
+            f"ask for a context of at most {cfg.sliding_window}",
+        )

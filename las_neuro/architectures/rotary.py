@@ -1,0 +1,83 @@
+"""Rotary position tables (RoFormer, arXiv 2104.09864, eq. 34; half-turn layout of transformers).
+
+Angles are formed in float32 as transformers forms them: at long contexts a more exact angle would
+be a different model.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from las_neuro.errors import ConfigError, UnsupportedError
+from las_neuro.graph import Floats, Tensor
+
+Doubles = NDArray[np.float64]
+
+
+def rotary_tables(
+    context: int, size: int, theta: float, scaling: dict[str, Any] | None
+) -> tuple[Tensor, Tensor]:
+    """cos and sin [context, size], computed when loaded; `scaling` as config.json gives it."""
+    frequencies = scaled(inverse_frequencies(size, theta), scaling or {})
+
+    def angles() -> Floats:
+        half = np.outer(np.arange(context, dtype=np.float32), frequencies.astype(np.float32))
+        return np.concatenate([half, half], axis=1)
+
+    def cos() -> Floats:
+        return np.cos(angles(), dtype=np.float32)
+
+    def sin() -> Floats:
+        return np.sin(angles(), dtype=np.float32)
+
+    shape = (context, size)
+    return Tensor("rotary.cos", shape, cos), Tensor("rotary.sin", shape, sin)
+
+
+def inverse_frequencies(size: int, theta: float) -> Doubles:
+    """theta ** (-2 i / size), i = 0 .. size/2 - 1."""
+    frequencies: Doubles = 1.0 / theta ** (np.arange(0, size, 2, dtype=np.float64) / size)
+    return frequencies
+
+
+def scaled(frequencies: Doubles, scaling: dict[str, Any]) -> Doubles:
+    """Frequencies after the config's `rope_scaling`: "default", "linear" or "llama3"."""
+    kind = scaling.get("rope_type", scaling.get("type", "default"))
+    if kind == "default":
+        return frequencies
+    if kind == "linear":
+        slowed: Doubles = frequencies / _number(scaling, "factor")
+        return slowed
+    if kind == "llama3":
+        return _llama3(frequencies, scaling)
+    raise UnsupportedError(
+        f"rope_scaling of type {kind!r} is not known", "use default, linear or llama3"
+    )
+
+
+def _llama3(frequencies: Doubles, scaling: dict[str, Any]) -> Doubles:
+    """Llama 3.1: long waves slowed by `factor`, short ones kept, a ramp between the two."""
+    factor, trained = (
+        _number(scaling, "factor"),
+        _number(scaling, "original_max_position_embeddings"),
+    )
+    low, high = _number(scaling, "low_freq_factor"), _number(scaling, "high_freq_factor")
+    if high <= low:
+        raise ConfigError(
+            "rope_scaling: high_freq_factor must exceed low_freq_factor", "correct it"
+        )
+    turns = trained * frequencies / (2 * math.pi)  # full turns within the trained context
+    kept = np.clip((turns - low) / (high - low), 0.0, 1.0)
+    slowed: Doubles = frequencies * (kept + (1.0 - kept) / factor)
+    return slowed
+
+
+def _number(scaling: dict[str, Any], key: str) -> float:
+    value = scaling.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e12:
+        raise ConfigError(f"rope_scaling: {key} = {value!r} is not a positive number", "correct it")
+    return float(value)

@@ -1,0 +1,81 @@
+"""Measure the range of every value of a graph on sample tokens, one batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from las_neuro.graph import Floats, Graph, Node, Range
+
+Tokens = NDArray[np.int64]  # [B, S]
+Progress = Callable[[str, int, int], None]  # stage, done, of
+
+# |x| is counted in bins of 1/64 octave, read off the float32's bits: exponent, 6 of mantissa.
+DROPPED_BITS = 17
+FIRST_BIN = (127 - 32) << 6  # 2**-32; smaller values count as 2**-32
+BINS = 64 << 6  # up to 2**32
+
+
+@dataclass
+class Measure:
+    """Running ranges of one value."""
+
+    peak: float = 0.0
+    least: float = float("inf")
+    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
+    channel_peak: Floats | None = None
+
+    def include(self, value: Floats, by_channel: bool) -> None:
+        """value [B, S, *axes]; -inf (scores a token may not see) is left out."""
+        for sequence in value:  # one at a time: counting needs several times its memory
+            size = np.abs(sequence)
+            if by_channel:
+                peaks = size.reshape(len(sequence), -1).max(axis=0)
+                seen = self.channel_peak
+                self.channel_peak = peaks if seen is None else np.maximum(seen, peaks)
+            self._count(size[np.isfinite(size)])
+
+    def _count(self, size: Floats) -> None:
+        self.peak = max(self.peak, float(size.max()))
+        self.least = min(self.least, float(size.min()))
+        bins = (size.view(np.uint32) >> DROPPED_BITS).astype(np.int64) - FIRST_BIN
+        self.counts += np.bincount(np.clip(bins, 0, BINS - 1), minlength=BINS)
+
+    def quantile(self, share: float) -> float:
+        """The upper edge of the bin that holds the quantile: at most 1.6 % above it."""
+        place = int(np.searchsorted(np.cumsum(self.counts), share * self.counts.sum()))
+        if place == 0:
+            return 0.0
+        edge = np.array([place + 1 + FIRST_BIN], np.uint32) << DROPPED_BITS
+        return min(self.peak, float(edge.view(np.float32)[0]))
+
+    def range(self) -> Range:
+        return Range(self.peak, self.quantile(0.999), self.least, self.channel_peak)
+
+
+def calibrate(graph: Graph, batches: Sequence[Tokens], progress: Progress | None = None) -> Graph:
+    """The graph with a `Range` on every node.
+
+    Encoders and what they read also get the peak of each channel, the axes flattened; softmax
+    weights do not, since their channels are tokens.
+    """
+    from las_neuro.reference.interpret import interpret  # torch is slow to import
+
+    measures: dict[str, Measure] = {node.name: Measure() for node in graph}
+    by_channel = _encoded(graph)
+    for done, tokens in enumerate(batches):
+        if progress:
+            progress("calibrate", done, len(batches))
+        for node, value in interpret(graph, tokens):
+            measures[node.name].include(value.numpy(), node.name in by_channel)
+    if progress:
+        progress("calibrate", len(batches), len(batches))
+    return graph.with_ranges({name: measure.range() for name, measure in measures.items()})
+
+
+def _encoded(graph: Graph) -> set[str]:
+    encoders: list[Node] = [n for n in graph if n.op == "encode" and "j" not in n.axes]
+    return {name for node in encoders for name in (node.name, *node.inputs)}

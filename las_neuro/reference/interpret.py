@@ -1,0 +1,218 @@
+"""Run a spiking graph in floating point: every encoder exact, so the result is the float model's.
+
+Proves the drawing (against transformers) and shows calibration every value.  B sequences, S tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor as Torch
+
+from las_neuro.errors import PromptError
+from las_neuro.graph import Axes, Graph, Node, Tensor
+
+Tokens = NDArray[np.int64]  # [B, S]
+Rule = Callable[["Run", Node, Sequence[Torch]], Torch]
+
+
+class Run:
+    """What rules need beside their operands."""
+
+    def __init__(self, graph: Graph, tokens: Tokens, dtype: torch.dtype) -> None:
+        self.graph, self.tokens, self.dtype = graph, tokens, dtype
+
+    def load(self, weight: Tensor) -> Torch:
+        """The weight, read now and dropped by the caller: one node's weights live at a time."""
+        return torch.from_numpy(weight.load()).to(self.dtype)
+
+    def axes(self, node: Node, operand: int) -> Axes:
+        return self.graph[node.inputs[operand]].axes
+
+    def aligned(self, node: Node, operands: Sequence[Torch]) -> list[Torch]:
+        """Operands with size-1 axes where they lack an axis of the result."""
+        return [spread(x, self.axes(node, i), node.axes) for i, x in enumerate(operands)]
+
+
+def interpret(
+    graph: Graph, tokens: Tokens, dtype: torch.dtype = torch.float32
+) -> Iterator[tuple[Node, Torch]]:
+    """Each node in order with its value [B, S, *axes]; a value is freed after its last reader.
+
+    A memory's value is what each token wrote, [B, S, k, d]; an axis j has S entries, and in a
+    causal graph those a token may not see have score -inf and weight 0.
+    """
+    _check_tokens(graph, tokens)
+    run = Run(graph, tokens, dtype)
+    waiting = {name: len(readers) for name, readers in graph.readers().items()}
+    values: dict[str, Torch] = {}
+    for node in graph:
+        with torch.inference_mode():
+            value = RULES[node.op](run, node, [values[name] for name in node.inputs])
+        if waiting[node.name]:
+            values[node.name] = value
+        yield node, value
+        del value
+        for name in node.inputs:
+            waiting[name] -= 1
+            if not waiting[name]:
+                del values[name]
+
+
+def final(graph: Graph, tokens: Tokens, dtype: torch.dtype = torch.float32) -> Torch:
+    """The output node's value [B, S, c]: logits or hidden states."""
+    result = None
+    for node, value in interpret(graph, tokens, dtype):
+        result = value if node.op == "output" else None
+    if result is None:
+        raise ValueError("the graph does not end in an output")
+    return result
+
+
+def spread(x: Torch, has: Axes, wants: Axes) -> Torch:
+    """x [B, S, *has] -> [B, S, *wants], size 1 for each axis that x lacks."""
+    for place, axis in enumerate(wants):
+        if axis not in has:
+            x = x.unsqueeze(2 + place)
+    return x
+
+
+def _check_tokens(graph: Graph, tokens: Tokens) -> None:
+    batch, length = tokens.shape
+    if batch < 1 or not 1 <= length <= graph.context:
+        raise PromptError(
+            f"{batch} sequences of {length} tokens; the context is 1 to {graph.context}",
+            "shorten the text or convert with a longer context",
+        )
+    if tokens.min() < 0 or tokens.max() >= graph.vocabulary:
+        raise PromptError(
+            f"token ids {tokens.min()} to {tokens.max()} leave 0 to {graph.vocabulary - 1}",
+            "use this model's tokenizer",
+        )
+
+
+def _input(run: Run, node: Node, _: Sequence[Torch]) -> Torch:
+    batch, length = run.tokens.shape
+    rows: Mapping[str, Tokens] = {
+        "token": run.tokens,
+        "position": np.broadcast_to(np.arange(length), (batch, length)),
+        "type": np.zeros((batch, length), np.int64),
+    }
+    picked = node.weights["table"].load()[rows[node.attrs["source"]] + node.attrs["offset"]]
+    return torch.from_numpy(picked).to(run.dtype)
+
+
+def _encode(_: Run, __: Node, operands: Sequence[Torch]) -> Torch:
+    return operands[0]
+
+
+def _linear(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
+    bias = run.load(node.weights["bias"]) if "bias" in node.weights else None
+    return F.linear(operands[0], run.load(node.weights["weight"]), bias)
+
+
+def _affine(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
+    scaled: Torch = operands[0] * run.load(node.weights["gain"])
+    return scaled + run.load(node.weights["bias"]) if "bias" in node.weights else scaled
+
+
+def _sum(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
+    aligned = run.aligned(node, operands)
+    total: Torch = aligned[0] * node.attrs["signs"][0]
+    for x, sign in zip(aligned[1:], node.attrs["signs"][1:], strict=True):
+        total = total + x * sign
+    return total
+
+
+def _reduce(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
+    return operands[0].sum(dim=_place(run, node)) * float(node.attrs["factor"])
+
+
+def _maximum(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
+    return operands[0].amax(dim=_place(run, node))
+
+
+def _place(run: Run, node: Node) -> int:
+    return 2 + list(run.axes(node, 0)).index(node.attrs["axis"])
+
+
+def _product(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
+    a, b = run.aligned(node, operands)
+    return a * b
+
+
+def _square(_: Run, __: Node, operands: Sequence[Torch]) -> Torch:
+    return operands[0] * operands[0]
+
+
+def _exponential(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
+    x, reference = run.aligned(node, operands)
+    return torch.exp(x - reference)
+
+
+def _function(_: Run, node: Node, operands: Sequence[Torch]) -> Torch:
+    return FUNCTIONS[node.attrs["fn"]](operands[0] + node.attrs.get("eps", 0.0))
+
+
+def _turn(_: Run, node: Node, operands: Sequence[Torch]) -> Torch:
+    x = operands[0]
+    sign = torch.from_numpy(node.attrs["sign"]).to(x.dtype)
+    return (x.flatten(2)[..., torch.from_numpy(node.attrs["index"])] * sign).view_as(x)
+
+
+def _view(_: Run, node: Node, operands: Sequence[Torch]) -> Torch:
+    x = operands[0]
+    return x.reshape(*x.shape[:2], *node.axes.values())
+
+
+def _recall(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
+    """Axis d: memory [B, j, k, d], q [B, S, h, d] -> scores [B, S, h, j]; axis j: the transpose."""
+    memory, spikes = operands
+    batch, length, heads, last = spikes.shape
+    kv_heads = memory.shape[2]
+    grouped = spikes.reshape(batch, length, kv_heads, heads // kv_heads, last)
+    over_slots = node.attrs["axis"] == "j"
+    form = "bskgj,bjkd->bskgd" if over_slots else "bskgd,bjkd->bskgj"
+    result = torch.einsum(form, grouped, memory).flatten(2, 3) * float(node.attrs["factor"])
+    if run.graph.causal and not over_slots:
+        unseen = torch.ones(length, length, dtype=torch.bool).triu(diagonal=1)  # [S, j]
+        result = result.masked_fill(unseen[None, :, None], -torch.inf)
+    return result
+
+
+FUNCTIONS: Mapping[str, Callable[[Torch], Torch]] = MappingProxyType(
+    {
+        "gelu": F.gelu,
+        "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+        "silu": F.silu,
+        "relu": torch.relu,
+        "reciprocal": torch.reciprocal,
+        "inverse_sqrt": torch.rsqrt,
+    }
+)
+
+RULES: Mapping[str, Rule] = MappingProxyType(
+    {
+        "input": _input,
+        "encode": _encode,
+        "linear": _linear,
+        "affine": _affine,
+        "sum": _sum,
+        "reduce": _reduce,
+        "product": _product,
+        "square": _square,
+        "function": _function,
+        "exponential": _exponential,
+        "maximum": _maximum,
+        "turn": _turn,
+        "view": _view,
+        "memory": _encode,
+        "recall": _recall,
+        "output": _encode,
+    }
+)

@@ -1,0 +1,108 @@
+"""The checkpoint as transformers runs it, in float32: what spikes are compared with.
+
+Offline and without remote code; weights come from safetensors only.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import AutoModel, AutoModelForCausalLM
+from transformers.utils import logging
+
+from las_neuro.architectures import draw
+from las_neuro.checkpoint import INDEX, Checkpoint
+from las_neuro.errors import CheckpointError, UnsupportedError
+from las_neuro.graph import Floats
+
+Tokens = NDArray[np.int64]  # [B, S]
+
+
+@dataclass(frozen=True)
+class FloatModel:
+    """transformers' model of a checkpoint; `causal` models give logits, encoders hidden states."""
+
+    causal: bool
+    module: Any  # a torch.nn.Module; transformers' own classes differ between versions
+
+    @staticmethod
+    def load(checkpoint: Checkpoint) -> FloatModel:
+        if checkpoint.weights is None:
+            raise CheckpointError(
+                f"{checkpoint.config_path}: a plan holds no weights to run",
+                "open the model instead",
+            )
+        causal = draw(checkpoint).causal
+        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+        auto = AutoModelForCausalLM if causal else AutoModel
+        try:
+            with TemporaryDirectory() as folder:
+                _link(checkpoint, Path(folder))
+                module = auto.from_pretrained(
+                    folder,
+                    dtype=torch.float32,
+                    attn_implementation="eager",
+                    local_files_only=True,
+                    trust_remote_code=False,
+                    use_safetensors=True,
+                )
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            raise CheckpointError(
+                f"{checkpoint.folder}: transformers cannot load it ({error!s:.200})",
+                "check that config.json belongs to these weights",
+            ) from error
+        return FloatModel(causal, module.eval())
+
+    def logits(self, tokens: Tokens) -> Floats:
+        """[B, S] -> [B, S, vocabulary]."""
+        if not self.causal:
+            raise UnsupportedError("an encoder has no logits", "ask for its hidden states")
+        logits: Floats = self._run(tokens).logits.numpy()
+        return logits
+
+    def hidden(self, tokens: Tokens) -> Floats:
+        """[B, S] -> last hidden states [B, S, D], after the final norm where there is one."""
+        result = self._run(tokens, output_hidden_states=True)
+        last = result.hidden_states[-1] if self.causal else result.last_hidden_state
+        hidden: Floats = last.numpy()
+        return hidden
+
+    def sample(self, starts: Tokens, length: int, seed: int) -> Tokens:
+        """Continue `starts` [B, s] to [B, length], drawing each token at temperature 1."""
+        generator = torch.Generator().manual_seed(seed)
+        tokens, cache, fresh = torch.from_numpy(starts), None, torch.from_numpy(starts)
+        while tokens.shape[1] < length:
+            with torch.inference_mode():
+                result = self.module(fresh, past_key_values=cache, use_cache=True)
+            cache = result.past_key_values
+            chances = torch.softmax(result.logits[:, -1].double(), dim=-1)
+            fresh = torch.multinomial(chances, 1, generator=generator)
+            tokens = torch.cat([tokens, fresh], dim=1)
+        drawn: Tokens = tokens.numpy()
+        return drawn
+
+    def _run(self, tokens: Tokens, **options: bool) -> Any:
+        with torch.inference_mode():
+            return self.module(torch.from_numpy(np.asarray(tokens, np.int64)), **options)
+
+
+def _link(checkpoint: Checkpoint, folder: Path) -> None:
+    """A folder of links holding exactly what the checkpoint is: config.json and its weight files.
+
+    Whatever else lies beside them (adapters, pickles, code) is out of transformers' sight, and a
+    weight file may have any name.
+    """
+    assert checkpoint.weights is not None
+    (folder / "config.json").symlink_to(checkpoint.config_path.resolve())
+    for path in checkpoint.files:
+        (folder / path.name).symlink_to(path.resolve())
+    index = {name: file.path.name for name, file in checkpoint.weights.items()}
+    text = json.dumps({"metadata": {}, "weight_map": index})
+    (folder / INDEX).write_text(text, encoding="utf-8")

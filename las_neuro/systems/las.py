@@ -1,0 +1,278 @@
+"""LAS: loss-less conversion without training (arXiv 2505.09659).
+
+`spiking` draws each model operator in spiking operators: activations enter linear maps through OAT
+encoders, attention multiplies spikes with memories, norms and softmax become scalar functions (the
+paper's HG neurons).  `threshold` sets each OAT encoder's two thresholds from calibrated ranges.
+
+Unlike the paper's code, softmax subtracts the exact row maximum and divides by the exact row sum:
+its clamps (row sum at most 60, logits within 20 of the maximum) fail on long rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from las_neuro.codes import Code
+from las_neuro.graph import SPIKING_OPS, Axes, Floats, Graph, Node, Range, Tensor, Value
+
+Indices = NDArray[np.int64]
+
+# Thresholds; the paper's are constants set by hand per site (10 and 500 in its BERT).
+HEADROOM = 1.05  # over the 0.999 quantile: unseen text is a little wider than calibration text
+REACH = 64.0  # peak at most this far above theta: beyond, too few bits are left for the rest
+MARGIN = 4.0  # the outlier threshold over the calibrated peak
+SINGLE_MARGIN = 1.5  # the normal threshold over the peak where no channel needs an outlier path
+
+
+def spiking(model: Graph) -> Graph:
+    """The model graph in SPIKING_OPS, names derived from the model's; encoders have no code yet."""
+    drawing = Drawing(model, model.empty_like())
+    for node in model:
+        with drawing.out.scope("", layer=node.layer):
+            drawing.values[node.name] = DRAW[node.op](drawing, node)
+    drawing.out.check(SPIKING_OPS)
+    return drawing.out
+
+
+@dataclass
+class Drawing:
+    """The spiking graph being drawn, and which of its values stands for which model node."""
+
+    model: Graph
+    out: Graph
+    values: dict[str, Value] = field(default_factory=dict)
+
+    def inputs(self, node: Node) -> list[Value]:
+        """The node's operands as flat vectors {c}."""
+        found = [self.values[name] for name in node.inputs]
+        return [self.view(value, {"c": self.out[value.name].size}, "flat") for value in found]
+
+    def heads(self, x: Value, axis: str, heads: int) -> Value:
+        """x as {axis: heads, d}."""
+        return self.view(x, {axis: heads, "d": self.out[x.name].size // heads}, "heads")
+
+    def view(self, x: Value, axes: Axes, last_name: str) -> Value:
+        """x under other axes, drawn once; x itself where it has these axes already."""
+        if self.out.axes_of(x) == axes:
+            return x
+        drawn = self.out.nodes.get(f"{x.name}.{last_name}")
+        if drawn is not None and drawn.axes == axes:
+            return Value(self.out, drawn.name)
+        return self.out.draw(f"{x.name}.{last_name}", "view", (x,), axes)
+
+    def spikes(self, x: Value, signed: bool = True) -> Value:
+        """x as a spike train, encoded once for all its readers."""
+        name = f"{x.name}.spikes"
+        if name in self.out.nodes:
+            return Value(self.out, name)
+        return self.out.draw(name, "encode", (x,), self.out.axes_of(x), {"signed": signed})
+
+    def square(self, name: str, x: Value) -> Value:
+        return self.out.draw(name, "square", (x,), self.out.axes_of(x))
+
+    def product(self, name: str, x: Value, y: Value) -> Value:
+        """x * y, y broadcast over the axes it lacks."""
+        return self.out.draw(name, "product", (x, y), self.out.axes_of(x))
+
+    def total(self, name: str, x: Value, y: Value, signs: tuple[int, int] = (1, 1)) -> Value:
+        return self.out.draw(name, "sum", (x, y), self.out.axes_of(x), {"signs": signs})
+
+    def reduce(self, name: str, x: Value, axis: str, factor: float) -> Value:
+        """factor * sum of x over `axis`."""
+        left = {key: size for key, size in self.out.axes_of(x).items() if key != axis}
+        return self.out.draw(name, "reduce", (x,), left, {"axis": axis, "factor": factor})
+
+    def function(self, name: str, x: Value, fn: str, eps: float | None = None) -> Value:
+        attrs = {"fn": fn} if eps is None else {"fn": fn, "eps": eps}
+        return self.out.draw(name, "function", (x,), self.out.axes_of(x), attrs)
+
+    def affine(self, name: str, x: Value, weights: Mapping[str, Tensor]) -> Value:
+        return self.out.draw(name, "affine", (x,), self.out.axes_of(x), None, weights)
+
+
+def _embed(d: Drawing, node: Node) -> Value:
+    return d.out.draw(node.name, "input", (), node.axes, node.attrs, node.weights)
+
+
+def _add(d: Drawing, node: Node) -> Value:
+    x, y = d.inputs(node)
+    return d.total(node.name, x, y)
+
+
+def _multiply(d: Drawing, node: Node) -> Value:
+    x, y = d.inputs(node)
+    return d.product(node.name, x, y)
+
+
+def _linear(d: Drawing, node: Node) -> Value:
+    (x,) = d.inputs(node)
+    return d.out.draw(node.name, "linear", (d.spikes(x),), node.axes, None, node.weights)
+
+
+def _layer_norm(d: Drawing, node: Node) -> Value:
+    """gain (x - mean) / sqrt(variance + eps) + bias."""
+    (x,) = d.inputs(node)
+    name, share = node.name, 1.0 / node.size
+    mean = d.reduce(f"{name}.mean", x, "c", share)
+    centred = d.total(f"{name}.centred", x, mean, signs=(1, -1))
+    variance = d.reduce(f"{name}.variance", d.square(f"{name}.square", centred), "c", share)
+    inverse = d.function(f"{name}.inverse", variance, "inverse_sqrt", node.attrs["eps"])
+    return d.affine(name, d.product(f"{name}.normal", centred, inverse), node.weights)
+
+
+def _rms_norm(d: Drawing, node: Node) -> Value:
+    """gain x / sqrt(mean square + eps)."""
+    (x,) = d.inputs(node)
+    name, share = node.name, 1.0 / node.size
+    variance = d.reduce(f"{name}.variance", d.square(f"{name}.square", x), "c", share)
+    inverse = d.function(f"{name}.inverse", variance, "inverse_sqrt", node.attrs["eps"])
+    return d.affine(name, d.product(f"{name}.normal", x, inverse), node.weights)
+
+
+def _rotate(d: Drawing, node: Node) -> Value:
+    """x cos + half_turn(x) sin within each head, the angle taken from the token's position."""
+    (x,) = d.inputs(node)
+    name, heads = node.name, node.attrs["heads"]
+    size, rotated = node.size // heads, node.weights["cos"].shape[1]
+    x = d.heads(x, "h", heads)
+    cos = _angles(d, node.weights["cos"], size, still=1.0)
+    sin = _angles(d, node.weights["sin"], size, still=0.0)
+    index, sign = half_turn(heads, size, rotated)
+    attrs = {"index": index, "sign": sign}
+    turned = d.out.draw(f"{name}.turned", "turn", (x,), d.out.axes_of(x), attrs)
+    a, b = d.product(f"{name}.along", x, cos), d.product(f"{name}.across", turned, sin)
+    return d.total(name, a, b)
+
+
+def _angles(d: Drawing, table: Tensor, size: int, still: float) -> Value:
+    """The position table as input [size], shared by all layers; `still` fills what never turns."""
+    if table.name in d.out.nodes:
+        return Value(d.out, table.name)
+    attrs = {"source": "position", "offset": 0}
+    with d.out.scope("", layer=-1):
+        weights = {"table": _widened(table, size, still)}
+        return d.out.draw(table.name, "input", (), {"d": size}, attrs, weights)
+
+
+def _widened(table: Tensor, size: int, still: float) -> Tensor:
+    rows, rotated = table.shape
+    if rotated == size:
+        return table
+
+    def load() -> Floats:
+        return np.pad(table.load(), ((0, 0), (0, size - rotated)), constant_values=still)
+
+    return Tensor(table.name, (rows, size), load)
+
+
+def half_turn(heads: int, size: int, rotated: int) -> tuple[Indices, Indices]:
+    """index and sign [heads * size] of (x1, x2) -> (-x2, x1) in each head's first `rotated`."""
+    index = np.arange(heads * size, dtype=np.int64).reshape(heads, size)
+    sign = np.ones((heads, size), np.int64)
+    half = rotated // 2
+    index[:, :rotated] = np.roll(index[:, :rotated], half, axis=1)
+    sign[:, :half] = -1
+    return index.ravel(), sign.ravel()
+
+
+def _attend(d: Drawing, node: Node) -> Value:
+    """softmax(scale q k^T) v; the division by the row sum comes last, on d values and not on j."""
+    q, k, v = (d.values[name] for name in node.inputs)
+    name, heads, kv_heads = node.name, node.attrs["heads"], node.attrs["kv_heads"]
+    q, k, v = d.heads(q, "h", heads), d.heads(k, "k", kv_heads), d.heads(v, "k", kv_heads)
+    keys, values = _memory(d, f"{name}.keys", k, heads), _memory(d, f"{name}.values", v, heads)
+    weights = _softmax_numerator(d, node, q, keys)
+    spikes = d.spikes(weights, signed=False)
+    row = d.reduce(f"{name}.total", spikes, "j", 1.0)
+    attrs = {"axis": "j", "factor": 1.0}
+    mixed = d.out.draw(f"{name}.mixed", "recall", (values, spikes), d.out.axes_of(q), attrs)
+    out = d.product(f"{name}.out", mixed, d.function(f"{name}.inverse", row, "reciprocal"))
+    return d.out.draw(name, "view", (out,), node.axes)
+
+
+def _softmax_numerator(d: Drawing, node: Node, q: Value, keys: Value) -> Value:
+    """exp(score - row maximum) {h, j}: in (0, 1], so its encoder needs no calibration."""
+    name, heads = node.name, node.attrs["heads"]
+    row = {"h": heads, "j": d.out.context}
+    attrs = {"axis": "d", "factor": node.attrs["scale"]}
+    scores = d.out.draw(f"{name}.scores", "recall", (keys, d.spikes(q)), row, attrs)
+    top = d.out.draw(f"{name}.top", "maximum", (scores,), {"h": heads}, {"axis": "j"})
+    return d.out.draw(f"{name}.weights", "exponential", (scores, top), row)
+
+
+def _memory(d: Drawing, name: str, x: Value, heads: int) -> Value:
+    """A slot a token for x {k, d}; each kv head is read by heads // k query heads."""
+    kv_heads, size = d.out.axes_of(x).values()
+    axes = {"h": heads, "j": d.out.context, "d": size}
+    return d.out.draw(name, "memory", (x,), axes, {"groups": heads // kv_heads})
+
+
+def _function(d: Drawing, node: Node) -> Value:
+    (x,) = d.inputs(node)
+    return d.function(node.name, x, node.attrs["fn"])
+
+
+def _output(d: Drawing, node: Node) -> Value:
+    (x,) = d.inputs(node)
+    return d.out.draw(node.name, "output", (x,), node.axes, node.attrs)
+
+
+DRAW: Mapping[str, Callable[[Drawing, Node], Value]] = MappingProxyType(
+    {
+        "embed": _embed,
+        "add": _add,
+        "multiply": _multiply,
+        "linear": _linear,
+        "layer_norm": _layer_norm,
+        "rms_norm": _rms_norm,
+        "rotate": _rotate,
+        "attend": _attend,
+        "function": _function,
+        "output": _output,
+    }
+)
+
+
+def threshold(graph: Graph, steps: int) -> Graph:
+    """The same graph with a `code` in each encoder's attrs.
+
+    Softmax numerators lie in (0, 1]: theta 1, unsigned.  A graph without ranges (a plan) gets
+    theta 1 throughout, which costs the same as any other theta.
+    """
+    out = graph.empty_like()
+    for node in graph:
+        attrs = node.attrs
+        if node.op == "encode":
+            attrs = {**attrs, "code": _code(node, steps)}
+        out.nodes[node.name] = replace(node, attrs=attrs)
+    return out
+
+
+def _code(node: Node, steps: int) -> Code:
+    if not node.attrs["signed"]:
+        return Code(steps, theta=1.0, signed=False)
+    if node.range is None or node.range.peak == 0.0:
+        return Code(steps, theta=1.0)
+    return oat_code(node.range, steps)
+
+
+def oat_code(seen: Range, steps: int) -> Code:
+    """The two OAT thresholds for what calibration saw.
+
+    The rule is ours: the paper publishes thresholds, not how to find them.  theta covers the 0.999
+    quantile; the outlier threshold 2**k theta leaves MARGIN over the peak, k whole because on chip
+    the outlier path is a shift.  A channel gets an outlier compartment where calibration brought it
+    past theta / 2.  Where theta already covers the peak there is no tail: one range suffices.
+    """
+    theta = max(HEADROOM * seen.q999, seen.peak / REACH)
+    if theta >= seen.peak:
+        return Code(steps, SINGLE_MARGIN * seen.peak)
+    shift = max(1, math.ceil(math.log2(MARGIN * seen.peak / theta)))
+    channels = seen.channel_peak
+    return Code(steps, theta, shift, None if channels is None else channels > theta / 2)

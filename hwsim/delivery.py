@@ -37,15 +37,23 @@ class Channel:
         """The train as the target's compartments see it, new axes of size 1."""
         return view(train, self._shape(train_shape(train)))
 
+    def totals(
+        self, train: Train, segments: list[Segment], shift: tuple[int, ...]
+    ) -> list[Tensor]:
+        """One total a segment; a dense group multiplies all segments in one product."""
+        if self.weights is None or isinstance(train, Recalled):
+            return [self.total(train, segment, shift) for segment in segments]
+        planes = torch.stack([train.plane(*segment, shift) for segment in segments])
+        flat = planes.reshape(-1, self.weights.shape[1]).to(self.weights.dtype)
+        summed = torch.nn.functional.linear(flat, self.weights)
+        summed = summed.to(planes.dtype if summed.dtype == torch.float32 else torch.int64)
+        return list(summed.reshape(*planes.shape[:3], *self.target.axes.values()))
+
     def total(self, train: Train, segment: Segment, shift: tuple[int, ...]) -> Tensor:
         """Sum over the segment's steps of weight * payload << shift: [batch, tokens, *target axes]."""
         if isinstance(train, Recalled):
             return self._recalled(train, segment, shift)
         plane: Tensor = train.plane(*segment, shift)
-        if self.weights is not None:
-            flat = plane.reshape(-1, self.weights.shape[1]).to(self.weights.dtype)
-            summed = torch.nn.functional.linear(flat, self.weights)
-            return summed.to(plane.dtype).reshape(*plane.shape[:2], *self.target.axes.values())
         if self.index is not None and self.sign is not None:
             turned = plane.reshape(*plane.shape[:2], -1)[..., self.index] * self.sign
             return turned.reshape(plane.shape)
@@ -96,7 +104,8 @@ class Channel:
             digits = digits * visible
         largest = train.digits.largest(*segment, shift, 1) * train.limit * content.shape[-2]
         dtype = torch.float32 if largest < EXACT_FLOAT32 else torch.float64
-        product = torch.matmul(digits.to(dtype), content.to(dtype)).to(plane.dtype)
+        product = torch.matmul(digits.to(dtype), content.to(dtype))
+        product = product.to(plane.dtype if dtype == torch.float32 else torch.int64)
         order = [axis for axis in axes if axis != over]  # [batch, *others, tokens, free] -> order
         back = {axis: 1 + i for i, axis in enumerate(others)} | {free: product.ndim - 1}
         product = product.permute(0, product.ndim - 2, *(back[axis] for axis in order))

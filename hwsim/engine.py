@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from compiler.netlist.kinds import State
 from compiler.netlist.model import Netlist, Population
-from compiler.netlist.trains import Train, view
+from compiler.netlist.trains import Train, narrow, view
 from hwsim.counters import Counters
 from hwsim.delivery import Channel, channel, spikes_by_compartment
 from hwsim.host import Host
 from las_neuro.errors import BackendError
 
 Tensor = torch.Tensor
+WORD = torch.int32  # holds a 24-bit word; kinds widen their own products
 Sent = Callable[[Population, Train], None]
 
 
@@ -57,10 +58,10 @@ class Engine:
         self.host.check(self.tokens + tokens.shape[1])
         start = self.tokens
         injected = {
-            name: torch.from_numpy(rows).to(self.device).long()
+            name: torch.from_numpy(rows).to(self.device)
             for name, rows in self.host.inject_all(tokens, start).items()
         }
-        blank = torch.zeros(tokens.shape, dtype=torch.int64, device=self.device)
+        blank = torch.zeros(tokens.shape, dtype=WORD, device=self.device)
         output: Tensor | None = None
         for names, last in zip(self.order, self.last, strict=True):
             trains: dict[str, Train] = {}
@@ -109,10 +110,9 @@ class Engine:
                 arrivals[port] = wired[0][0].broadcast(wired[0][1])
             elif mode == "sum":
                 assert kind.segments is not None
-                arrivals[port] = [
-                    _add(c.total(train, run, p["shift"]) for c, train in wired)
-                    for run in kind.segments(p)
-                ]
+                runs = kind.segments(p)
+                each = [c.totals(train, runs, p["shift"]) for c, train in wired]
+                arrivals[port] = [_add(totals) for totals in zip(*each, strict=True)]
             else:
                 arrivals[port] = _add(c.total(train, (0, 1), (0,)) for c, train in wired)
         return arrivals
@@ -131,9 +131,10 @@ class Engine:
             self._book(member, train, 0, 0)
 
     def _send(self, population: Population, swept: Any, trains: dict[str, Train]) -> None:
-        if swept.train is not None:
-            trains[population.name] = swept.train
-        self._book(population, swept.train, swept.clamps, swept.wraps)
+        train = None if swept.train is None else narrow(swept.train, WORD)
+        if train is not None:
+            trains[population.name] = train
+        self._book(population, train, swept.clamps, swept.wraps)
 
     def _book(self, population: Population, train: Train | None, clamps: int, wraps: int) -> None:
         """Check that only integers of 24 bits travel, and count."""

@@ -42,8 +42,22 @@ def scale(x: Array, multiplier: Array, shift: Array, offset: Array) -> Array:
 
 def saturate(x: Array, low: int, high: int) -> tuple[Array, int]:
     """x limited to [low, high], and how many elements were outside."""
+    if int(x.max()) <= high and int(x.min()) >= low:  # two passes instead of four, nearly always
+        return x, 0
     y = namespace(x).clip(x, low, high)
     return y, amount(y != x)
+
+
+def wide(x: Array) -> Array:
+    """x as 64 bits, so that the product of two words is exact."""
+    return x.astype(np.int64) if isinstance(x, np.ndarray) else x.long()
+
+
+def lookup(table: Array, i: Array) -> Array:
+    """table[i] for any shape of i."""
+    if isinstance(i, np.ndarray):
+        return table[i]
+    return table.index_select(0, i.reshape(-1)).reshape(i.shape)
 
 
 def wrap(x: Array) -> tuple[Array, Array]:

@@ -7,6 +7,7 @@ Shapes: [batch, tokens, *axes], where an axis a value does not depend on may hav
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from compiler.netlist.arrays import Array, ones
 
@@ -33,24 +34,22 @@ class Graded:
 
 @dataclass(frozen=True)
 class Digits:
-    """Binary digits of a magnitude, one a step, with the sign and the sub-neuron's payload.
+    """Binary digits of a magnitude, one a step, as spikes of one payload.
 
     positions[k] is the bit sent at step k, -1 where the step is silent.
     """
 
     magnitude: Array  # [batch, tokens, *axes], >= 0
-    sign: Array | None  # -1, 1; None where every value is positive
-    gain: Array | None  # 1, or 2**outlier_shift where the outlier sub-neuron codes; None: all 1
+    payload: Array | None  # of each spike: sign, times 2**outlier_shift of an outlier; None: all 1
     positions: tuple[int, ...]
-    gain_limit: int = 1
+    largest_payload: int = 1
 
-    def _signed(self, x: Array) -> Array:
-        x = x if self.gain is None else x * self.gain
-        return x if self.sign is None else x * self.sign
+    def _sent(self, digits: Array) -> Array:
+        return digits if self.payload is None else digits * self.payload
 
     def at(self, k: int, steps: int) -> Array:
         position = self.positions[k]
-        return self._signed(self.magnitude * 0 if position < 0 else (self.magnitude >> position) & 1)
+        return self._sent(self.magnitude * 0 if position < 0 else (self.magnitude >> position) & 1)
 
     def plane(self, lo: int, hi: int, shift: tuple[int, ...]) -> Array:
         """sum over steps k in lo..hi of digit[k] << shift[k]."""
@@ -61,11 +60,11 @@ class Digits:
         offset = offsets.pop()
         low, high = (f(self.positions[k] for k in taken) for f in (min, max))
         part = (self.magnitude >> low) & (2 ** (high - low + 1) - 1)
-        return self._signed(part << (low + offset) if low + offset else part)
+        return self._sent(part << (low + offset) if low + offset else part)
 
     def largest(self, lo: int, hi: int, shift: tuple[int, ...], limit: int) -> int:
         """Largest |plane| any input can give."""
-        return sum(1 << shift[k] for k in range(lo, hi) if self.positions[k] >= 0) * self.gain_limit
+        return sum(1 << shift[k] for k in range(lo, hi) if self.positions[k] >= 0) * self.largest_payload
 
     def spikes(self) -> Array:
         return ones(self.magnitude)
@@ -112,9 +111,21 @@ def view(train: Train, shape: tuple[int, ...]) -> Train:
         return replace(
             train,
             magnitude=reshape(train.magnitude),
-            sign=reshape(train.sign),
-            gain=reshape(train.gain),
+            payload=reshape(train.payload),
         )
     raise TypeError("a recalled train is summed, never copied on")
 
 
+
+
+def narrow(train: Train, word: Any) -> Train:
+    """The train's torch arrays as integers of type `word`; a recalled train is narrow already."""
+    if isinstance(train, Graded):
+        return Graded(train.value.to(word))
+    if isinstance(train, Digits):
+        return replace(
+            train,
+            magnitude=train.magnitude.to(word),
+            payload=train.payload if train.payload is None else train.payload.to(word),
+        )
+    return train

@@ -26,7 +26,11 @@ def render(audit: Audit) -> str:
         keep_trailing_newline=True,
     )
     pages.filters.update(
-        count=wording.count, quantity=wording.quantity, size=wording.size, times=wording.times
+        count=wording.count,
+        quantity=wording.quantity,
+        share=wording.share,
+        size=wording.size,
+        times=wording.times,
     )
     return pages.get_template(TEMPLATE).render(
         audit=audit,

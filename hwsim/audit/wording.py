@@ -46,6 +46,12 @@ def times(ratio: float) -> str:
     return "–" if math.isnan(ratio) else f"{_three(ratio)} ×"
 
 
+def share(part: float, whole: float) -> str:
+    """A part in per cent; what is there but small is not shown as nothing."""
+    percent = 100 * part / whole if whole else 0.0
+    return "< 0.1 %" if 0 < percent < 0.05 else f"{percent:.1f} %"
+
+
 def _three(number: float) -> str:
     """Three significant digits without an exponent."""
     if number == 0:

@@ -27,6 +27,9 @@ Indices = NDArray[np.int64]
 HEADROOM = 1.05  # over the 0.999 quantile: unseen text is a little wider than calibration text
 REACH = 64.0  # peak at most this far above theta: beyond, too few bits are left for the rest
 MARGIN = 4.0  # the outlier threshold over the calibrated peak
+LONG = 12  # steps from which rounding is far below an int8 weight's
+FEW_CHANNELS = 0.02  # share of channels that may need an outlier compartment in a long code
+CHANNEL_MARGIN = 2.0  # theta over the peak of every other channel
 SINGLE_MARGIN = 1.5  # the normal threshold over the peak where no channel needs an outlier path
 
 
@@ -269,10 +272,16 @@ def oat_code(seen: Range, steps: int) -> Code:
     quantile; the outlier threshold 2**k theta leaves MARGIN over the peak, k whole because on chip
     the outlier path is a shift.  A channel gets an outlier compartment where calibration brought it
     past theta / 2.  Where theta already covers the peak there is no tail: one range suffices.
+    A long code has bits to spare, and every outlier channel widens the receivers' sums by 2**k: so
+    there theta also covers all but a few channels, CHANNEL_MARGIN over their calibrated peaks.
     """
-    theta = max(HEADROOM * seen.q999, seen.peak / REACH)
+    theta, channels = max(HEADROOM * seen.q999, seen.peak / REACH), seen.channel_peak
+    if steps >= LONG and channels is not None:
+        few = max(1, int(FEW_CHANNELS * channels.size))
+        theta = max(
+            theta, CHANNEL_MARGIN * float(np.sort(channels, axis=None)[::-1][few:].max(initial=0.0))
+        )
     if theta >= seen.peak:
-        return Code(steps, SINGLE_MARGIN * seen.peak)
+        return Code(steps, max(theta, SINGLE_MARGIN * seen.peak))
     shift = max(1, math.ceil(math.log2(MARGIN * seen.peak / theta)))
-    channels = seen.channel_peak
     return Code(steps, theta, shift, None if channels is None else channels > theta / 2)

@@ -12,13 +12,13 @@ import os
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from compiler.netlist.model import (
+    Block,
     Dense,
     Gather,
     Held,
@@ -28,25 +28,28 @@ from compiler.netlist.model import (
     Placement,
     Population,
     Synapses,
+    Tile,
 )
+from compiler.targets import Figure
+from compiler.targets import load as load_target
+from compiler.targets.target import Time
 from hwsim import files
 from hwsim.audit import Audit, StepTime, audit, render, write_report
+from hwsim.audit.latency import estimate
 from hwsim.audit.tally import OUTSIDE
-from hwsim.audit.wording import count, quantity, size, times
+from hwsim.audit.wording import count, quantity, share, size, times
 from hwsim.counters import Counters
 from hwsim.files import write_atomic
+from hwsim.traffic import Hops, Traffic
 from las_neuro.errors import OutputError, PromptError
 
 STEP = StepTime(2e-6, "made up for this test")
 
 
-@dataclass
-class Crossed:
-    messages: int = 50
-    hops_east_west: int = 30
-    hops_north_south: int = 20
-    chip_crossings: int = 5
-    partial_sums: int = 7
+CROSSED = Traffic(
+    spikes=Hops(messages=50, local=8, east_west=25, north_south=16, crossings=3),
+    partial_sums=Hops(messages=7, local=0, east_west=5, north_south=4, crossings=2),
+)
 
 
 def one_to_one(n: int) -> Gather:
@@ -113,7 +116,7 @@ def net() -> Netlist:
 
 @pytest.fixture
 def full(net: Netlist) -> Audit:
-    return audit(net, counters(net), Crossed(), step_time=STEP)
+    return audit(net, counters(net), CROSSED, step_time=STEP)
 
 
 def test_events_are_split_by_what_the_source_sends(full: Audit) -> None:
@@ -195,7 +198,7 @@ def test_the_ratio_papers_print_stands_beside_the_ratio_with_everything(full: Au
     ratio = next(r for r in full.comparison.ratios if r.profile == "las_paper_style")
     assert ratio.ann_joules == pytest.approx(120 * 4.6e-12)
     assert ratio.paper_joules == pytest.approx(178 * 0.9e-12)
-    # events 104 x 0.9 and 74 x 4.6; adds 160 x 0.9, multiplies 230 x 3.7, compares 120 x 0.9; idle 750
+    # events 104 x 0.9, 74 x 4.6; adds 160 x 0.9; multiplies 230 x 3.7; compares 120, idle 750 x 0.9
     assert ratio.full_joules == pytest.approx(2212e-12)
     assert ratio.active_joules == pytest.approx(2212e-12 - 750 * 0.9e-12)
     assert ratio.paper == pytest.approx(160.2 / 552)
@@ -207,10 +210,12 @@ def test_the_ratio_papers_print_stands_beside_the_ratio_with_everything(full: Au
 def test_static_energy_is_chips_times_latency(full: Audit) -> None:
     assert full.site is not None
     assert (full.site.cores, full.site.chips) == (130, 2)
-    assert full.schedule.latency == pytest.approx(5 * 2e-6)
+    assert full.schedule.latency is not None
+    assert full.schedule.latency.seconds == pytest.approx(5 * 2e-6)
     lines = {line.what: line for line in full.energy[0].lines}
     assert lines["static_power"].joules == pytest.approx(2 * 10e-6 * 10 * 0.104)
-    assert lines["hop_north_south"].joules == pytest.approx(20 * 4.0e-12)
+    assert lines["hop_north_south"].joules == pytest.approx((16 + 4) * 4.0e-12)
+    assert lines["message"].joules == pytest.approx((50 + 7) * 1.7e-12)
 
 
 def test_what_was_not_counted_is_named(net: Netlist) -> None:
@@ -226,6 +231,44 @@ def test_what_was_not_counted_is_named(net: Netlist) -> None:
         "static_power",
     }
     assert "Priced but not counted in this run" in render(bare)
+
+
+def test_a_step_lasts_as_long_as_its_slowest_part_on_the_busiest_core(net: Netlist) -> None:
+    """Figures of a made-up chip: barrier 10 ns, an event 3 ns, an update 4 ns.
+
+    code and sum stand on core 0, keys on 1, the rest on 2.  Per token and step of arrival:
+      step 0: in 2, slot 4 updates on core 2: 24 ns
+      step 1: code 2 updates: 8 ns; in -> code 2 events: 6; slot -> keys 2: 6; so the barrier, 10
+      step 2: code 2 + sum 3 updates: 20 ns; code -> sum 1.8 events: 5.4; code -> keys 2.4: 7.2
+      step 3: keys 8 updates: 32 ns
+      step 4: keys 8 updates: 32 ns; sum -> out 5.4 / 2 events: 8.1
+    sum sends at 2 and 3, so half of its events arrive at step 3.
+    """
+    figures = {"barrier_us": 0.01, "synaptic_event_ns": 3.0, "neuron_update_ns": 4.0}
+    time = Time(**{name: Figure(value=v, source="made up here") for name, v in figures.items()})
+    chip = load_target("loihi2").model_copy(update={"time": time, "title": "made-up chip"})
+    cores = {"in": 2, "code": 0, "sum": 0, "keys": 1, "slot": 2, "out": 2}
+    tiles = tuple(Tile(name, 0, net.populations[name].n, core) for name, core in cores.items())
+    placement = Placement("loihi2", 3, 120, 15, tiles, (Block(1, (0, 3), (0, 2), 0),))
+    found = estimate(net, counters(net), placement, chip)
+    assert found.bounds == pytest.approx(
+        {"barrier": 10e-9, "synaptic events": 0, "updates": 108e-9, "partial sums": 0}
+    )
+    assert found.seconds == pytest.approx(118e-9)
+    away = Placement("loihi2", 3, 120, 15, tiles, (Block(1, (0, 3), (0, 2), 1),))
+    assert estimate(net, counters(net), away, chip).bounds["partial sums"] == pytest.approx(10e-9)
+
+
+def test_a_core_flooded_with_events_bounds_its_step(net: Netlist) -> None:
+    run = counters(net)
+    run.populations["code"].spikes[:] = [700_000, 500_000]
+    run.populations["sum"].spikes[:] = 0
+    tiles = tuple(Tile(name, 0, p.n, 0) for name, p in net.populations.items())
+    chip = load_target("loihi2")
+    found = estimate(net, run, Placement("loihi2", 1, 120, 15, tiles, ()), chip)
+    # 120,000 spikes a token, half a step, each to 3 + 4 synapses on the one core, in two steps
+    expected = 2 * 60_000 * 7 * float(chip.time.synaptic_event_ns) * 1e-9
+    assert found.bounds["synaptic events"] == pytest.approx(expected)
 
 
 def test_no_trouble_is_hidden(full: Audit) -> None:
@@ -282,6 +325,9 @@ def test_the_page_is_whole_the_same_each_time_and_asks_for_nothing(full: Audit) 
         (size(3 * 2**20), "3.00 MiB"),
         (times(1.2599), "1.26 ×"),
         (times(float("nan")), "–"),
+        (share(1, 3), "33.3 %"),
+        (share(1, 9999), "< 0.1 %"),
+        (share(0, 0), "0.0 %"),
     ],
 )
 def test_numbers_are_rounded_once_and_legibly(said: str, expected: str) -> None:
@@ -367,7 +413,7 @@ def test_the_page_opens_offline_with_its_figures_and_no_complaint(
         "time steps / token exact 5 in 1 phase",
         "latency / token estimate 10.0 µs",
         "cores / chips exact 130 / 2 loihi2",
-        "energy / token, by profile estimate",
+        "energy / token, by profile Loihi 1 coefficients (Davies 2018) estimate",
     ):
         assert said in words
 

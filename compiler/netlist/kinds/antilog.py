@@ -8,7 +8,7 @@ a relative error that is the same in every octave.
 from collections.abc import Mapping
 from typing import Any
 
-from compiler.netlist.arrays import Array, Ints, amount, namespace, shift_right
+from compiler.netlist.arrays import Array, Ints, amount, lookup, namespace, shift_right
 from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Params, State, Swept
 from compiler.netlist.trains import Graded
 
@@ -22,7 +22,7 @@ def _send(x: Array, reference: Array, p: Params) -> tuple[Array, int]:
     fraction = z & ((1 << p["fraction_bits"]) - 1)
     width = p["fraction_bits"] - p["lines_log2"]
     i, part = fraction >> width, fraction & ((1 << width) - 1)
-    line = p["base"][i] - shift_right(p["slope"][i] * part, p["shift"])
+    line = lookup(p["base"], i) - shift_right(lookup(p["slope"], i) * part, p["shift"])
     y = shift_right(line, z >> p["fraction_bits"])
     return xp.where(live, y, y * 0), amount(high)
 

@@ -38,7 +38,7 @@ def loop(x: Array, p: Params, rivals: Callable[[Array], Array]) -> Loop:
     top = rivals(value)
     offered = value & ~below_leading_bit(value ^ top)
     positions = tuple(range(p["bits"] - 1, -1, -1))
-    return Loop(Digits(offered, None, None, positions), Digits(top, None, None, positions))
+    return Loop(Digits(offered, None, positions), Digits(top, None, positions))
 
 
 KIND = Kind(

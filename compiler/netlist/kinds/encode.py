@@ -11,23 +11,22 @@ Values beyond the last threshold are clamped and counted.
 from collections.abc import Mapping
 from typing import Any
 
-from compiler.netlist.arrays import Array, Ints, amount, namespace, scale, shift_right
+from compiler.netlist.arrays import Array, Ints, namespace, saturate, scale, shift_right
 from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Params, State, Swept
 from compiler.netlist.trains import Digits
 
 
-def _code(x: Array, p: Params) -> tuple[Array, Array, Array | None, int]:
-    """Magnitude of T bits, sign, payload of the sub-neuron that codes, and clamps."""
+def _code(x: Array, p: Params) -> tuple[Array, Array, int]:
+    """Magnitude of T bits; payload of each of its spikes (sign, times 2**k for outliers); clamps."""
     xp = namespace(x)
     q = scale(x, p["multiplier"], p["shift"], 0)
-    sign = 1 - 2 * (q < 0)
-    magnitude, top, gain = q * sign, 2 ** p["steps"] - 1, None
+    magnitude, payload, top = xp.abs(q), xp.sign(q), 2 ** p["steps"] - 1
     if p["outlier_shift"]:
         outlier = (magnitude > top) & (p["outliers"] != 0)
-        gain = xp.where(outlier, sign * 0 + (1 << p["outlier_shift"]), sign * 0 + 1)
+        payload = payload << (outlier * p["outlier_shift"])
         magnitude = xp.where(outlier, shift_right(magnitude, p["outlier_shift"]), magnitude)
-    limited = xp.clip(magnitude, 0, top)
-    return limited, sign, gain, amount(limited != magnitude)
+    magnitude, clamps = saturate(magnitude, 0, top)
+    return magnitude, payload, clamps
 
 
 def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome:
@@ -36,8 +35,7 @@ def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome
     if k < p["early"]:
         return Outcome({"x": x + state.get("x", x * 0)}, x * 0)
     if k == p["early"]:
-        rest, sign, gain, clamps = _code(x + state.get("x", x * 0), p)
-        payload = sign if gain is None else sign * gain
+        rest, payload, clamps = _code(x + state.get("x", x * 0), p)
     else:
         rest, payload = state["rest"], state["payload"]
     sent = (rest & 1) * payload
@@ -45,10 +43,9 @@ def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome
 
 
 def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
-    magnitude, sign, gain, clamps = _code(arrivals["x"], p)
-    limit = 1 << p["outlier_shift"]
-    digits = Digits(magnitude, sign, gain, tuple(range(p["steps"])), limit)
-    return Swept(digits, {}, clamps)
+    magnitude, payload, clamps = _code(arrivals["x"], p)
+    positions, largest = tuple(range(p["steps"])), 1 << p["outlier_shift"]
+    return Swept(Digits(magnitude, payload, positions, largest), {}, clamps)
 
 
 KIND = Kind(

@@ -13,7 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from compiler.netlist.arrays import Array, Ints, amount, namespace, scale, shift_right, wrap
+from compiler.netlist.arrays import (
+    Array,
+    Ints,
+    amount,
+    namespace,
+    saturate,
+    scale,
+    shift_right,
+    wrap,
+)
 from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Params, State, Swept
 from compiler.netlist.trains import Graded
 
@@ -21,12 +30,13 @@ from compiler.netlist.trains import Graded
 def _send(u: Array, enabled: Array | None, p: Params) -> tuple[Array, int]:
     xp = namespace(u)
     y = scale(u, p["multiplier"], p["divide"], p["bias"])
-    limited = xp.clip(y, p["low"], p["high"])
-    outside = (y > p["high"]) if p["low"] == 0 else (limited != y)
-    if p["gated"]:
+    if p["gated"]:  # a silent compartment stands at low until it is silenced
         silent = enabled == 0
-        return xp.where(silent, limited * 0, limited), amount(outside & ~silent)
-    return limited, amount(outside)
+        y, clamps = saturate(xp.where(silent, y * 0 + p["low"], y), p["low"], p["high"])
+        return xp.where(silent, y * 0, y), clamps
+    if p["low"] == 0:
+        y = xp.clip(y, 0, None)
+    return saturate(y, p["low"], p["high"])
 
 
 def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome:
@@ -50,8 +60,10 @@ def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
     u, wraps = None, 0
     starts = [lo for lo, _ in segments(p)]
     for lo, total in zip(starts, arrivals["a"], strict=True):
-        u, turns = wrap(total if u is None else shift_right(u, p["cut"][lo]) + total)
-        wraps += 0 if p["safe"] else amount(turns)
+        u = total if u is None else shift_right(u, p["cut"][lo]) + total
+        if not p["safe"]:  # proven sums cannot wrap
+            u, turns = wrap(u)
+            wraps += amount(turns)
     payload, clamps = _send(u, arrivals.get("enable"), p)
     return Swept(Graded(payload), {}, clamps, wraps)
 

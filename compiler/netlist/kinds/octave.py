@@ -14,9 +14,11 @@ from compiler.netlist.arrays import (
     Ints,
     amount,
     leading_bit,
+    lookup,
     namespace,
     saturate,
     shift_right,
+    wide,
 )
 from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Params, State, Swept
 from compiler.netlist.trains import Graded
@@ -26,7 +28,7 @@ FRACTION_BITS = 23
 
 def _send(x: Array, p: Params) -> tuple[Array, int]:
     xp = namespace(x)
-    low = x < 1
+    x, low = wide(x), x < 1
     x = xp.where(low, x * 0 + 1, x)
     octave = leading_bit(x)
     fraction = (x << (FRACTION_BITS - octave)) - (1 << FRACTION_BITS)
@@ -35,7 +37,7 @@ def _send(x: Array, p: Params) -> tuple[Array, int]:
     if p["root"]:
         i = i + ((octave & 1) << p["lines_log2"])
         octave = octave >> 1
-    line = p["base"][i] + shift_right(p["slope"][i] * part, p["shift"])
+    line = lookup(p["base"], i) + shift_right(lookup(p["slope"], i) * part, p["shift"])
     down = octave - p["exponent"]
     up = xp.clip(-down, 0, FRACTION_BITS)
     y = shift_right(line << up, xp.clip(down, 0, 2 * FRACTION_BITS))

@@ -7,13 +7,13 @@ a floor and 32-bit wrap-around, so it is equal only for small factors and is not
 from collections.abc import Mapping
 from typing import Any
 
-from compiler.netlist.arrays import WORD_LIMIT, Array, Ints, saturate, shift_right
+from compiler.netlist.arrays import WORD_LIMIT, Array, Ints, saturate, shift_right, wide
 from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Params, State, Swept
 from compiler.netlist.trains import Graded
 
 
 def _send(a: Array, b: Array, p: Params) -> tuple[Array, int]:
-    return saturate(shift_right(a * b, p["shift"]), -WORD_LIMIT, WORD_LIMIT)
+    return saturate(shift_right(wide(a) * b, p["shift"]), -WORD_LIMIT, WORD_LIMIT)
 
 
 def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome:

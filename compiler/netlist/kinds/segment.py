@@ -7,7 +7,15 @@ continue outside, so they carry the function's asymptotes.  One table a core, sh
 from collections.abc import Mapping
 from typing import Any
 
-from compiler.netlist.arrays import WORD_LIMIT, Array, Ints, namespace, saturate, shift_right
+from compiler.netlist.arrays import (
+    WORD_LIMIT,
+    Array,
+    Ints,
+    lookup,
+    namespace,
+    saturate,
+    shift_right,
+)
 from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Params, State, Swept
 from compiler.netlist.trains import Graded
 
@@ -15,7 +23,8 @@ from compiler.netlist.trains import Graded
 def _send(x: Array, p: Params) -> tuple[Array, int]:
     offset = x - p["origin"]
     i = namespace(x).clip(offset >> p["width"], 0, len(p["base"]) - 1)
-    line = p["base"][i] + shift_right(p["slope"][i] * (offset - (i << p["width"])), p["shift"])
+    rise = lookup(p["slope"], i) * (offset - (i << p["width"]))
+    line = lookup(p["base"], i) + shift_right(rise, p["shift"])
     return saturate(line, -WORD_LIMIT, WORD_LIMIT)
 
 

@@ -1,7 +1,7 @@
 """The order of the passes, once.
 
-    SpikingGraph -> split_phases -> lower -> schedule -> prove_widths -> fold_scales
-                 -> partition -> place -> check_limits -> Netlist
+SpikingGraph -> split_phases -> lower -> schedule -> prove_widths -> fold_scales
+             -> partition -> place -> check_limits -> Netlist
 """
 
 from __future__ import annotations
@@ -28,7 +28,11 @@ def build(graph: Graph, *, weights: bool = True, watch: Watch | None = None) -> 
     if watch:
         watch("split_phases", phased.text())
     net = lower(phased, weights=weights)
-    for name, step in [("lower", None), ("schedule", schedule), *((p.__name__, p) for p in NUMBERS)]:
+    for name, step in [
+        ("lower", None),
+        ("schedule", schedule),
+        *((p.__name__, p) for p in NUMBERS),
+    ]:
         if step in NUMBERS and not weights:
             continue
         net = step(net) if step else net

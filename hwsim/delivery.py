@@ -37,9 +37,7 @@ class Channel:
         """The train as the target's compartments see it, new axes of size 1."""
         return view(train, self._shape(train_shape(train)))
 
-    def totals(
-        self, train: Train, segments: list[Segment], shift: tuple[int, ...]
-    ) -> list[Tensor]:
+    def totals(self, train: Train, segments: list[Segment], shift: tuple[int, ...]) -> list[Tensor]:
         """One total a segment; a dense group multiplies all segments in one product."""
         if self.weights is None or isinstance(train, Recalled):
             return [self.total(train, segment, shift) for segment in segments]
@@ -184,5 +182,3 @@ def _whole(found: Tensor, population: Population) -> Tensor:
             shape[i] = size - found.shape[i]
             found = torch.cat([found, found.new_zeros(shape)], dim=i)
     return found.expand(sizes or ()).reshape(-1)
-
-

@@ -23,8 +23,9 @@ from hwsim.host import Host
 from las_neuro.errors import BackendError
 
 Tensor = torch.Tensor
+CHUNK = 64  # tokens
 WORD = torch.int32  # holds a 24-bit word; kinds widen their own products
-Sent = Callable[[Population, Train], None]
+Sent = Callable[[Population, Train, int], None]  # the last: first token of the train
 
 
 class Engine:
@@ -54,8 +55,17 @@ class Engine:
 
     @torch.inference_mode()
     def run(self, tokens: NDArray[np.int64]) -> Tensor:
-        """Feed tokens [batch, count], the next of each sequence; output payloads [batch, count, n]."""
+        """Feed tokens [batch, count], the next of each sequence; output payloads [batch, count, n].
+
+        A decoder's tokens may come in any pieces: pieces of CHUNK keep the arrays in cache.
+        """
         self.host.check(self.tokens + tokens.shape[1])
+        size = CHUNK if self.net.causal else tokens.shape[1]
+        pieces = [tokens[:, i : i + size] for i in range(0, tokens.shape[1], size)]
+        return torch.cat([self._sweep(piece) for piece in pieces], dim=1)
+
+    def _sweep(self, tokens: NDArray[np.int64]) -> Tensor:
+        """All phases over tokens [batch, count]."""
         start = self.tokens
         injected = {
             name: torch.from_numpy(rows).to(self.device)
@@ -149,7 +159,7 @@ class Engine:
         if self.count:
             count.spikes += spikes_by_compartment(train, population).cpu().numpy()
         if self.on_train:
-            self.on_train(population, train)
+            self.on_train(population, train, self.tokens)
 
 
 def _add(totals: Any) -> Tensor:
@@ -175,9 +185,7 @@ def _on_device(population: Population, device: torch.device) -> dict[str, Any]:
 def _order(net: Netlist, into: dict[str, list[Channel]], phase: tuple[int, int]) -> list[str]:
     """Populations active in a phase, each after all that send to it in this phase."""
     first, stop = phase
-    active = {
-        p.name for p in net.populations.values() if any(first <= t < stop for t in p.steps)
-    }
+    active = {p.name for p in net.populations.values() if any(first <= t < stop for t in p.steps)}
     sending = {p.name for p in net.populations.values() if any(first <= t < stop for t in p.sends)}
     order: list[str] = []
     waiting = [name for name in net.populations if name in active]
@@ -204,5 +212,3 @@ def _last_use(names: list[str], into: dict[str, list[Channel]]) -> dict[str, lis
     for source, name in last.items():
         found.setdefault(name, []).append(source)
     return found
-
-

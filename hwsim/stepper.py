@@ -121,7 +121,10 @@ class Stepper:
         return sent
 
     def _inputs(
-        self, population: Population, arriving: dict[tuple[str, str], Ints], injected: dict[str, Ints]
+        self,
+        population: Population,
+        arriving: dict[tuple[str, str], Ints],
+        injected: dict[str, Ints],
     ) -> dict[str, Ints]:
         if "host" in population.does.ports:
             return {"host": injected[population.name]}

@@ -41,19 +41,19 @@ class Trace:
 
     net: Netlist
     payloads: dict[str, dict[tuple[int, int], Ints]] = field(default_factory=dict)
-    start: int = 0  # tokens already seen when the run at hand began
 
     def spike(self, name: str, token: int, step: int, payload: Ints) -> None:
         """Callback of the step engines."""
         if payload.any():
             self.payloads.setdefault(name, {})[token, step] = payload.copy()
 
-    def train(self, population: Population, train: Train) -> None:
+    def train(self, population: Population, train: Train, start: int) -> None:
         """Callback of the fast engine: batch entry 0, unrolled step by step."""
         for k, step in enumerate(population.sends):
             payload = whole(train.at(k, len(population.sends))[0], population)
             for i in np.flatnonzero(payload.any(axis=1)):
-                self.payloads.setdefault(population.name, {})[self.start + int(i), step] = payload[i]
+                sent = self.payloads.setdefault(population.name, {})
+                sent[start + int(i), step] = payload[i]
 
 
 def whole(payload: torch.Tensor, population: Population) -> NDArray[np.int64]:

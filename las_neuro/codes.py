@@ -32,6 +32,4 @@ class Code:
 
     def __str__(self) -> str:
         channels = 0 if self.outliers is None else int(self.outliers.sum())
-        return (
-            f"binary T={self.steps} theta={self.theta:.6g} x2^{self.outlier_shift} on {channels}"
-        )
+        return f"binary T={self.steps} theta={self.theta:.6g} x2^{self.outlier_shift} on {channels}"

@@ -1,62 +1,54 @@
 """The netlist file: one line that says what it is, then HDF5; same netlist, same bytes.
 
 The first 512 bytes are HDF5's user block: "las_neuro netlist VERSION sha256 DIGEST", the digest of
-all that follows, so a damaged file is refused before the HDF5 library parses any of it.  Inside:
+all that follows, so a damaged file is refused before the HDF5 library parses any of it.  Inside,
 
-    structure                    JSON text: everything that is not an array of numbers
-    params/POPULATION/PARAMETER  arrays too long for the text, in the narrowest integer that fits
-    weights/GROUP                int8 [n_post, n_pre] of dense synapse group number GROUP
-    gather/GROUP/index, weight   int32 [n], int8 [n]
-    tables/POPULATION            int32 [rows, n], what the host injects
-    placement/tiles, blocks      int64 [count, 4], [count, 6]
-    tokenizer                    tokenizer.json
+    structure                          JSON text of the netlist's dataclasses, field by field
+    populations/NAME/params/KEY        an array too long for the text, in the narrowest integer
+    synapses/INDEX/form/weights        int8 [n_post, n_pre]
+    synapses/INDEX/form/index, weight  int32 [n], int8 [n]
+    tables/INDEX/rows                  int32 [rows, n]
+    placement/tiles, blocks            int64 [count, 4], [count, 6]
 
-Arrays lie there plain: int8 weights hardly compress, and two zlibs would give different bytes.  Each
-matrix is made, written and dropped before the next, and read again only when asked for.
+where an array lies at its place in the text.  Arrays are plain: int8 weights hardly compress, and
+two zlibs give different bytes.  A matrix is made, written and dropped before the next is made; a
+loaded netlist reads one only when asked for it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
+import io
 import json
 import math
 import os
 import re
 import tempfile
-from collections.abc import Iterator
-from dataclasses import asdict, astuple, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from compiler.netlist.check import check
-from compiler.netlist.model import (
-    Block,
-    Dense,
-    Form,
-    Gather,
-    HostTable,
-    Netlist,
-    Pattern,
-    Placement,
-    Population,
-    Synapses,
-    Tile,
-)
+from compiler.netlist.model import Block, Matrix, Netlist, Placement, Tile
 from las_neuro.errors import NetlistError, OutputError
 
 VERSION = 1
 FORMAT = "las_neuro netlist"
 HEADER_BYTES = 512  # HDF5's smallest user block
 HEADER = re.compile(FORMAT.encode() + rb" (\d{1,9}) sha256 ([0-9a-f]{64})\n\0*")
-INLINE = 16  # longest array kept in the JSON text
-MOST_STEPS = 1 << 22  # of all populations together; 100 times the largest model's
+INLINE = 16  # longest array kept in the text
+INTEGERS = tuple(np.dtype(f"<i{size}") for size in (1, 2, 4, 8))
+TYPES = {"weights": "<i1", "index": "<i4", "weight": "<i1", "rows": "<i4"}  # others: any integer
+OWN_WAY = ("placement", "provenance")
 AGAIN = "compile the model again (las-compile), or fetch the file again"
 REMEDIES = {
     errno.ENOSPC: "free some space, or write to another disk",
@@ -70,176 +62,62 @@ REMEDIES = {
     errno.EISDIR: "name a file, not a folder",
 }
 
-Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
-Count = Annotated[int, Field(ge=0, lt=2**48)]
-Runs = list[tuple[Count, Count, Count]]  # first step, how many, how far apart
-Arrays = dict[str, NDArray[Any]]
-
-
-class Strict(BaseModel):
-    """A part of the JSON text: nothing missing, nothing more, no real number for an integer."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-
-class ShortArray(Strict):
-    array: list[Int64]
-
-
-class LongArray(Strict):
-    dtype: Literal["int8", "int16", "int32", "int64"]
-    length: Count
-
-
-class DenseText(Strict):
-    dense: tuple[Count, Count]
-
-
-class PatternText(Strict):
-    pattern: tuple[tuple[str, ...], tuple[str, ...]]
-    weight: Int64
-
-
-class GatherText(Strict):
-    gather: Count
-
-
-class PopulationText(Strict):
-    name: str
-    kind: str
-    axes: list[tuple[str, Count]]
-    params: dict[str, Int64 | list[Int64] | ShortArray | LongArray]
-    steps: Runs
-    sends: Runs
-    layer: Int64
-    unit: FiniteFloat
-    node: str
-
-
-class SynapsesText(Strict):
-    source: str
-    target: str
-    port: str
-    form: DenseText | PatternText | GatherText
-    feedback: bool
-
-
-class TableText(Strict):
-    population: str
-    source: str
-    offset: Int64
-    shape: tuple[Count, Count]
-
-
-class PlacementText(Strict):
-    target: str
-    cores: Count
-    cores_per_chip: Count
-    mesh_width: Count
-    tiles: Count
-    blocks: Count
-
-
-class Structure(Strict):
-    """The JSON text; it declares every array of the file, and no other is ever opened."""
-
-    family: str
-    causal: bool
-    context: Count
-    vocabulary: Count
-    output: str
-    output_kind: str
-    phases: list[tuple[Count, Count]]
-    populations: list[PopulationText]
-    synapses: list[SynapsesText]
-    tables: list[TableText]
-    placement: PlacementText | None
-    tokenizer: Count | None  # bytes
-    provenance: dict[str, Any]
-
-    def arrays(self) -> dict[str, tuple[str, tuple[int, ...]]]:
-        """Path -> element type and shape of every array beside this text."""
-        found: dict[str, tuple[str, tuple[int, ...]]] = {}
-        for population in self.populations:
-            for key, value in population.params.items():
-                if isinstance(value, LongArray):
-                    found[f"params/{population.name}/{key}"] = (value.dtype, (value.length,))
-        for i, group in enumerate(self.synapses):
-            if isinstance(group.form, DenseText):
-                found[f"weights/{i}"] = ("int8", group.form.dense)
-            elif isinstance(group.form, GatherText):
-                found[f"gather/{i}/index"] = ("int32", (group.form.gather,))
-                found[f"gather/{i}/weight"] = ("int8", (group.form.gather,))
-        for table in self.tables:
-            found[f"tables/{table.population}"] = ("int32", table.shape)
-        if self.placement:
-            found["placement/tiles"] = ("int64", (self.placement.tiles, 4))
-            found["placement/blocks"] = ("int64", (self.placement.blocks, 6))
-        if self.tokenizer is not None:
-            found["tokenizer"] = ("uint8", (self.tokenizer,))
-        return found
+Get = Callable[[str, bool], Any]  # place, lazily -> array, or an object that loads it
 
 
 def save(net: Netlist, path: Path | str) -> None:
-    """Write a netlist to `path`, whole or not at all; raises OutputError, or NetlistError for a net
-    that `load` would refuse.
+    """Write a netlist to `path`, whole or not at all.
+
+    Raises OutputError; NetlistError for a netlist that `load` would refuse.
     """
-    path = Path(path)
     check(net)
-    structure, arrays = _structure(net)
-    text = json.dumps(structure.model_dump(), allow_nan=False, separators=(",", ":"))
-    with _replacing(path) as temporary:
-        with h5py.File(
-            temporary, "w", libver=("earliest", "v110"), userblock_size=HEADER_BYTES, locking=False
-        ) as file:
+    path = Path(path)
+    arrays: dict[str, Any] = {}
+    text = json.dumps(_net_text(net, arrays), allow_nan=False, separators=(",", ":"))
+    with _replacing(path) as disk:
+        with h5py.File(disk, "w", libver=("earliest", "v110"), userblock_size=HEADER_BYTES) as file:
             file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
-            _put(file, "structure", np.frombuffer(text.encode(), np.uint8))
-            for name, (dtype, shape) in structure.arrays().items():
-                array = arrays[name] if name in arrays else _made(net, name)
-                if array.shape != shape:
-                    raise NetlistError(f"{name} is {array.shape}, not {shape}", "report this bug")
-                _put(file, name, array.astype(dtype, casting="same_kind", copy=False))
-                del array  # one matrix at a time
-        with open(temporary, "r+b") as raw:
-            raw.seek(HEADER_BYTES)
-            digest = _digest(raw)
-            raw.seek(0)
-            raw.write(f"{FORMAT} {VERSION} sha256 {digest}\n".encode())
-            raw.flush()
-            os.fsync(raw.fileno())
+            file["structure"] = np.frombuffer(text.encode(), np.uint8)
+            for place in list(arrays):
+                disk.complain()
+                file[place] = _narrow(place, arrays.pop(place))
+        disk.complain()
+        line = f"{FORMAT} {VERSION} sha256 {_digest(disk)}\n"
+        disk.seek(0)
+        disk.write(line.encode())
 
 
 def load(path: Path | str) -> Netlist:
     """Read and check a netlist; dense weights and host tables stay in the file until asked for.
 
-    Raises NetlistError for anything that `save` would not have written.
+    Raises NetlistError for whatever `save` would not have written.
     """
     path = Path(path)
     with _reading(path):
-        version, digest = _header(path)
-        if version != VERSION:
-            raise NetlistError(
-                f"{path}: netlist version {version}; this las_neuro reads version {VERSION}",
-                "upgrade las_neuro, or compile the model again with this one",
-            )
+        digest = _header(path)
         with open(path, "rb") as raw:
-            raw.seek(HEADER_BYTES)
             if _digest(raw) != digest:
-                raise NetlistError(f"{path}: truncated or damaged (sha256 differs)", AGAIN)
+                raise NetlistError(f"{path}: truncated or damaged (wrong sha256)", AGAIN)
         with h5py.File(path, "r", locking=False) as file:
-            structure = Structure.model_validate_json(_get(file, "structure", "uint8").tobytes())
-            declared = structure.arrays()
-            _refuse_links(file, {"structure", *declared})
-            arrays: Arrays = {}
-            for name, (dtype, shape) in declared.items():
-                _plain(file[name], name, dtype, shape)
-                if not name.startswith(("weights/", "tables/")):
-                    arrays[name] = file[name][()]
-        net = _netlist(structure, arrays, lambda name: Stored(path, digest, name, *declared[name]))
+            waiting = _places(file)
+
+            def get(place: str, lazily: bool) -> Any:
+                waiting.remove(place)
+                array = _plain(file[place], place)
+                return Stored(path, digest, place, array.shape) if lazily else array[()]
+
+            text = json.loads(
+                get("structure", False).tobytes().decode(),
+                parse_constant=_no_number,
+                object_pairs_hook=_once,
+            )
+            net = _net(text, get)
+            if waiting:
+                raise ValueError(f"unknown object {min(waiting)}")
     try:
         check(net)
     except NetlistError as error:
-        raise NetlistError(f"{path}: {error.what}", error.remedy) from error
+        raise NetlistError(f"{path}: {error.what}", AGAIN) from error
     return net
 
 
@@ -248,171 +126,281 @@ class Stored:
     """A matrix or table that is still in the file."""
 
     path: Path
-    digest: str  # of the file's content when the netlist was loaded
-    name: str
-    dtype: str
-    shape: tuple[int, int]
+    digest: str  # of the file when the netlist was loaded
+    place: str
+    shape: tuple[int, ...]
 
     def load(self) -> NDArray[Any]:
         with _reading(self.path):
-            if _header(self.path)[1] != self.digest:
-                raise NetlistError(
-                    f"{self.path}: replaced while in use", "load the netlist again"
-                )
+            if _header(self.path) != self.digest:
+                raise NetlistError(f"{self.path}: replaced while in use", "load it again")
             with h5py.File(self.path, "r", locking=False) as file:
-                return _get(file, self.name, self.dtype, self.shape)
+                array: NDArray[Any] = file[self.place][()]
+                return array
 
 
-def _structure(net: Netlist) -> tuple[Structure, Arrays]:
-    """The text, and the arrays that are already in memory; `_made` makes the others."""
-    arrays: Arrays = {}
+# ---- netlist -> text and arrays
+
+
+def _net_text(net: Netlist, arrays: dict[str, Any]) -> dict[str, Any]:
+    """Field by field; what is too large for the text goes to `arrays` under its place."""
+    text = {
+        field.name: _text(getattr(net, field.name), field.name, arrays)
+        for field in fields(net)
+        if field.name not in OWN_WAY
+    }
     names = {name: i for i, name in enumerate(net.populations)}
-    for i, group in enumerate(net.synapses):
-        if isinstance(group.form, Gather):
-            arrays[f"gather/{i}/index"] = group.form.index
-            arrays[f"gather/{i}/weight"] = group.form.weight
-    placement = net.placement
-    if placement:
-        tiles = [(names[t.population], t.start, t.stop, t.core) for t in placement.tiles]
-        blocks = [(b.group, *b.rows, *b.cols, b.core) for b in placement.blocks]
+    if net.placement:
+        where = dict(vars(net.placement))
+        tiles = [(names[t.population], t.start, t.stop, t.core) for t in where.pop("tiles")]
+        blocks = [(b.group, *b.rows, *b.cols, b.core) for b in where.pop("blocks")]
         arrays["placement/tiles"] = np.asarray(tiles, np.int64).reshape(-1, 4)
         arrays["placement/blocks"] = np.asarray(blocks, np.int64).reshape(-1, 6)
-    if net.tokenizer is not None:
-        arrays["tokenizer"] = np.frombuffer(net.tokenizer.encode(), np.uint8)
-    structure = Structure(
-        **{key: getattr(net, key) for key in _PLAIN},
-        phases=list(net.phases),
-        populations=[_population_text(p, arrays) for p in net.populations.values()],
-        synapses=[
-            SynapsesText(**{**vars(group), "form": _form_text(group.form)})
-            for group in net.synapses
-        ],
-        tables=[
-            TableText(
-                population=t.population, source=t.source, offset=t.offset, shape=t.rows.shape
-            )
-            for t in net.tables
-        ],
-        placement=placement
-        and PlacementText(**{**vars(placement), "tiles": len(tiles), "blocks": len(blocks)}),
-        tokenizer=None if net.tokenizer is None else len(arrays["tokenizer"]),
-    )
-    return structure, arrays
+        text["placement"] = where
+    return text | {"provenance": net.provenance}
 
 
-_PLAIN = ("family", "causal", "context", "vocabulary", "output", "output_kind", "provenance")
+def _text(value: Any, place: str, arrays: dict[str, Any]) -> Any:
+    if isinstance(value, np.ndarray) and place.startswith("populations/") and value.size <= INLINE:
+        return {"values": value.tolist()}
+    if isinstance(value, np.ndarray) or hasattr(value, "load"):
+        arrays[place] = value
+        return {"shape": list(value.shape)}
+    if is_dataclass(value):
+        value = vars(value)
+    if isinstance(value, Mapping):
+        return {key: _text(part, f"{place}/{key}", arrays) for key, part in value.items()}
+    if isinstance(value, tuple | list):
+        return [_text(part, f"{place}/{i}", arrays) for i, part in enumerate(value)]
+    return int(value) if isinstance(value, np.integer) else value
 
 
-def _population_text(population: Population, arrays: Arrays) -> PopulationText:
-    params: dict[str, Any] = {}
-    for key, value in population.params.items():
-        if not isinstance(value, np.ndarray):
-            params[key] = [int(x) for x in value] if isinstance(value, tuple) else int(value)
-        elif len(value) <= INLINE:
-            params[key] = ShortArray(array=value.tolist())
-        else:
-            ends = (int(value.min()), int(value.max()))
-            dtype = np.result_type(*(np.min_scalar_type(min(end, -1 - end)) for end in ends)).name
-            params[key] = LongArray(dtype=dtype, length=len(value))
-            arrays[f"params/{population.name}/{key}"] = value.astype(dtype)
-    runs = {"steps": _runs(population.steps), "sends": _runs(population.sends)}
-    axes = list(population.axes.items())
-    return PopulationText(**{**vars(population), "axes": axes, "params": params, **runs})
+def _narrow(place: str, held: Any) -> NDArray[Any]:
+    """An array as the file holds it."""
+    array = held if isinstance(held, np.ndarray) else held.load()
+    wanted = TYPES.get(place.rsplit("/", 1)[-1])
+    if array.shape != held.shape or (wanted and array.dtype != wanted):
+        raise NetlistError(f"{place}: made {array.dtype} {array.shape}", "report this bug")
+    if wanted or place.startswith("placement/"):
+        return np.asarray(array, array.dtype.newbyteorder("<"))
+    ends = array.min(), array.max()
+    fits = (t for t in INTEGERS if np.iinfo(t).min <= ends[0] and ends[1] <= np.iinfo(t).max)
+    return np.asarray(array, next(fits))
 
 
-def _form_text(form: Form) -> DenseText | PatternText | GatherText:
-    if isinstance(form, Dense):
-        return DenseText(dense=form.weights.shape)
-    if isinstance(form, Gather):
-        return GatherText(gather=len(form.index))
-    return PatternText(pattern=(form.source, form.target), weight=form.weight)
+# ---- text and arrays -> netlist
 
 
-def _made(net: Netlist, name: str) -> NDArray[Any]:
-    """A dense group's weights or a table's rows, by their path in the file."""
-    folder, _, key = name.partition("/")
-    if folder == "weights":
-        form = net.synapses[int(key)].form
-        assert isinstance(form, Dense)
-        return form.weights.load()
-    rows: NDArray[Any] = next(t for t in net.tables if t.population == key).rows.load()
-    return rows
-
-
-def _netlist(s: Structure, arrays: Arrays, stored: Callable[[str], Stored]) -> Netlist:
-    """What `_structure` was made from."""
-    if sum(count for p in s.populations for _, count, _ in (*p.steps, *p.sends)) > MOST_STEPS:
-        raise ValueError(f"more than {MOST_STEPS} steps in a period")
-    net = Netlist(**{key: getattr(s, key) for key in _PLAIN}, phases=tuple(s.phases))
-    for p in s.populations:
-        params = {
-            key: _param(value, arrays.get(f"params/{p.name}/{key}"))
-            for key, value in p.params.items()
-        }
-        steps = {"steps": _unrolled(p.steps), "sends": _unrolled(p.sends)}
-        if p.name in net.populations:
-            raise ValueError(f"two populations named {p.name}")
-        changed = {"axes": dict(p.axes), "params": params, **steps}
-        net.populations[p.name] = Population(**{**dict(p), **changed})
-    for i, g in enumerate(s.synapses):
-        form: Form
-        if isinstance(g.form, DenseText):
-            form = Dense(stored(f"weights/{i}"))
-        elif isinstance(g.form, GatherText):
-            form = Gather(arrays[f"gather/{i}/index"], arrays[f"gather/{i}/weight"])
-        else:
-            form = Pattern(*g.form.pattern, g.form.weight)
-        net.synapses.append(Synapses(**{**dict(g), "form": form}))
-    for t in s.tables:
-        rows = stored(f"tables/{t.population}")
-        net.tables.append(HostTable(t.population, t.source, t.offset, rows))
-    if s.placement:
+def _net(text: Any, get: Get) -> Netlist:
+    """What `_net_text` was made from."""
+    if type(text) is not dict or type(text.get("provenance")) is not dict:
+        raise ValueError("structure is not a netlist")
+    provenance, where = text.pop("provenance"), text.pop("placement", None)
+    hints = {key: hint for key, hint in _hints(Netlist).items() if key not in OWN_WAY}
+    net = Netlist(**_fields(hints, text, "", get), provenance=provenance)
+    if where is not None:
+        hints = {key: h for key, h in _hints(Placement).items() if key not in ("tiles", "blocks")}
         names = dict(enumerate(net.populations))
-        tiles = tuple(Tile(names[i], *rest) for i, *rest in arrays["placement/tiles"].tolist())
-        blocks = tuple(
-            Block(group, (top, bottom), (left, right), core)
-            for group, top, bottom, left, right, core in arrays["placement/blocks"].tolist()
+        tiles, blocks = (get(f"placement/{key}", False).tolist() for key in ("tiles", "blocks"))
+        net.placement = Placement(
+            **_fields(hints, where, "placement/", get),
+            tiles=tuple(Tile(names[i], *rest) for i, *rest in tiles),
+            blocks=tuple(Block(i, (a, b), (c, d), core) for i, a, b, c, d, core in blocks),
         )
-        net.placement = Placement(**{**dict(s.placement), "tiles": tiles, "blocks": blocks})
-    if s.tokenizer is not None:
-        net.tokenizer = arrays["tokenizer"].tobytes().decode()
     return net
 
 
-def _param(value: int | list[int] | ShortArray | LongArray, array: NDArray[Any] | None) -> Any:
-    if isinstance(value, LongArray):
-        assert array is not None
-        return array.astype(np.int64)
-    if isinstance(value, ShortArray):
-        return np.asarray(value.array, np.int64)
-    return tuple(value) if isinstance(value, list) else value
+def _fields(hints: Mapping[str, Any], text: Any, place: str, get: Get) -> dict[str, Any]:
+    """All fields of a dataclass, neither more nor fewer."""
+    if type(text) is not dict or set(text) != set(hints):
+        raise ValueError(f"{place or 'structure'} has not the fields {', '.join(hints)}")
+    return {key: _typed(hint, text[key], f"{place}{key}", get) for key, hint in hints.items()}
 
 
-def _runs(steps: tuple[int, ...]) -> Runs:
-    """Steps as runs of equal distance."""
-    runs: Runs = []
-    for step in steps:
-        first, count, apart = runs[-1] if runs else (0, 0, 0)
-        if count == 1 and step > first:
-            runs[-1] = (first, 2, step - first)
-        elif count > 1 and step == first + count * apart:
-            runs[-1] = (first, count + 1, apart)
-        else:
-            runs.append((step, 1, 1))
-    return runs
+def _typed(hint: Any, text: Any, place: str, get: Get) -> Any:
+    """A value of the declared type, or ValueError: text is as it was written or refused."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is UnionType:  # X | None, or one of several dataclasses
+        if text is None and NoneType in args:
+            return None
+        forms = [a for a in args if hasattr(a, "__dataclass_fields__")]
+        found = [form for form in forms if set(_hints(form)) == set(text)]
+        return _typed((found or args)[0], text, place, get)
+    if origin is np.ndarray or hint is Matrix or hint is Any:
+        return _array(text, place, get, lazily=origin is not np.ndarray)
+    if isinstance(hint, type) and is_dataclass(hint):
+        return hint(**_fields(_hints(hint), text, f"{place}/", get))
+    if origin in (dict, Mapping) and type(text) is dict:
+        read = _param if args[1] is Any else lambda *part: _typed(args[1], *part)
+        return {key: read(part, f"{place}/{key}", get) for key, part in text.items()}
+    if origin in (list, tuple) and type(text) is list:
+        each = [args[0]] * len(text) if args[1:] in ((), (...,)) else args
+        parts = zip(each, text, strict=True)
+        return origin(_typed(h, part, f"{place}/{i}", get) for i, (h, part) in enumerate(parts))
+    if hint is float and type(text) is float and math.isfinite(text):
+        return text
+    if hint not in (int, str, bool) or type(text) is not hint:
+        raise ValueError(f"{place}: {text!r:.20} is no {getattr(hint, '__name__', hint)}")
+    return text
 
 
-def _unrolled(runs: Runs) -> tuple[int, ...]:
-    return tuple(first + i * apart for first, count, apart in runs for i in range(count))
+def _param(text: Any, place: str, get: Get) -> Any:
+    """int, tuple of int, or int64 array [n]."""
+    if type(text) is dict and set(text) == {"values"}:
+        return np.asarray(_typed(tuple[int, ...], text["values"], place, get), np.int64)
+    if type(text) is dict:
+        return _array(text, place, get, lazily=False).astype(np.int64)
+    return _typed(int if type(text) is int else tuple[int, ...], text, place, get)
 
 
-def _put(file: h5py.File, name: str, array: NDArray[Any]) -> None:
-    file.create_dataset(name, data=array, track_times=False)
-
-
-def _get(file: h5py.File, name: str, dtype: str, shape: tuple[int, ...] | None = None) -> NDArray[Any]:
-    """One array, whole, after looking at how it is stored."""
-    _refuse_links(file, None)
-    _plain(file[name], name, dtype, shape)
-    found: NDArray[Any] = file[name][()]
+def _array(text: Any, place: str, get: Get, lazily: bool) -> Any:
+    found = get(place, lazily)
+    if text != {"shape": list(found.shape)}:
+        raise ValueError(f"{place} is {found.shape}, declared {text!r:.40}")
     return found
+
+
+@functools.cache
+def _hints(of: Any) -> dict[str, Any]:
+    return get_type_hints(of)
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no number")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name is given twice")
+    return found
+
+
+# ---- the file itself
+
+
+def _places(file: h5py.File) -> set[str]:
+    """Every array of the file; an object that is linked from elsewhere, or twice, is refused."""
+    found: set[str] = set()
+    seen = {h5py.h5o.get_info(file.id).addr}
+    groups = [""]
+    while groups:
+        group = groups.pop()
+        for name in file[group or "/"]:
+            place = f"{group}{name}"
+            if not isinstance(file.get(place, getlink=True), h5py.HardLink):
+                raise ValueError(f"{place} is a link")
+            item = file[place]
+            address = h5py.h5o.get_info(item.id).addr
+            if address in seen:
+                raise ValueError(f"{place} is a second name of an object")
+            seen.add(address)
+            if isinstance(item, h5py.Group):
+                groups.append(f"{place}/")
+            else:
+                found.add(place)
+    return found
+
+
+def _plain(array: Any, place: str) -> Any:
+    """The dataset, if its bytes lie in this file as they are and have the type of their place."""
+    if not isinstance(array, h5py.Dataset) or array.shape is None:
+        raise ValueError(f"{place} is no array")
+    made = array.id.get_create_plist()
+    if made.get_layout() != h5py.h5d.CONTIGUOUS or made.get_external_count():
+        raise ValueError(f"{place} is compressed, virtual or stored elsewhere")
+    wanted = "u1" if place == "structure" else TYPES.get(place.rsplit("/", 1)[-1])
+    if array.dtype not in ([np.dtype(wanted)] if wanted else INTEGERS):
+        raise ValueError(f"{place} holds {array.dtype}")
+    if math.prod(array.shape) * array.dtype.itemsize > os.path.getsize(array.file.filename):
+        raise ValueError(f"{place} is said to be {array.shape}")
+    return array
+
+
+def _header(path: Path) -> str:
+    """Digest that the first line claims for the rest."""
+    if not path.is_file():
+        raise NetlistError(f"{path}: no such file", "name a netlist that las-compile has written")
+    with open(path, "rb") as raw:
+        found = HEADER.fullmatch(raw.read(HEADER_BYTES))
+    if not found:
+        raise NetlistError(f"{path}: not a netlist", "name a netlist that las-compile has written")
+    if int(found[1]) != VERSION:
+        raise NetlistError(
+            f"{path}: netlist of version {int(found[1])}, this las_neuro reads {VERSION}",
+            "upgrade las_neuro, or compile the model again with this one",
+        )
+    return found[2].decode()
+
+
+def _digest(raw: io.BufferedReader | io.FileIO) -> str:
+    """sha256 of all that follows the header."""
+    digest = hashlib.sha256()
+    raw.seek(HEADER_BYTES)
+    while block := raw.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Whatever h5py, JSON or a conversion stumbles over is a fault of the file."""
+    try:
+        yield
+    except (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise NetlistError(f"{path}: not a readable netlist ({why:.120})", AGAIN) from error
+
+
+class _Disk(io.FileIO):
+    """The file HDF5 writes to.  The library crashes when a write fails, so it is never told."""
+
+    failure: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        left = memoryview(data).cast("B")
+        size = len(left)
+        while len(left) and not self.failure:
+            try:
+                left = left[super().write(left) :]
+            except OSError as error:
+                self.failure = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.failure = self.failure or error
+            return size or 0
+
+    def complain(self) -> None:
+        if self.failure:
+            raise self.failure
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[_Disk]:
+    """A file beside `path` that takes its place in the end, synced, or leaves nothing behind."""
+    temporary = None
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with _Disk(handle, "r+") as disk:
+            yield disk
+            disk.complain()
+            mask = os.umask(0)
+            os.umask(mask)
+            os.fchmod(handle, 0o666 & ~mask)
+            os.fsync(handle)
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        why = error.strerror or str(error)
+        remedy = REMEDIES.get(error.errno or 0, "check the path, or write somewhere else")
+        raise OutputError(f"{path}: cannot be written ({why})", remedy) from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)

@@ -64,7 +64,10 @@ class Digits:
 
     def largest(self, lo: int, hi: int, shift: tuple[int, ...], limit: int) -> int:
         """Largest |plane| any input can give."""
-        return sum(1 << shift[k] for k in range(lo, hi) if self.positions[k] >= 0) * self.largest_payload
+        return (
+            sum(1 << shift[k] for k in range(lo, hi) if self.positions[k] >= 0)
+            * self.largest_payload
+        )
 
     def spikes(self) -> Array:
         return ones(self.magnitude)
@@ -114,8 +117,6 @@ def view(train: Train, shape: tuple[int, ...]) -> Train:
             payload=reshape(train.payload),
         )
     raise TypeError("a recalled train is summed, never copied on")
-
-
 
 
 def narrow(train: Train, word: Any) -> Train:

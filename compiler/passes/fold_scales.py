@@ -43,7 +43,9 @@ def fold_scales(net: Netlist) -> Netlist:
     return net
 
 
-def _integers(factor: NDArray[np.float64], name: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _integers(
+    factor: NDArray[np.float64], name: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """multiplier / 2**shift nearest to factor, with the multiplier's top bit set where it can be."""
     if not np.isfinite(factor).all():
         raise WidthError(f"{name}: a rescaling factor is not finite", "check the weights for NaN")

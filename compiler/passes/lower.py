@@ -35,10 +35,9 @@ RESCALE: Mapping[str, Any] = {"low": -WORD_LIMIT, "high": WORD_LIMIT, "gated": 0
 class Lowering:
     """The netlist being built, and what earlier rules made: node -> population."""
 
-    def __init__(self, graph: Graph, *, weights: bool, memory_bits: int) -> None:
+    def __init__(self, graph: Graph, *, weights: bool) -> None:
         self.graph = graph
         self.weights = weights
-        self.memory_bits = memory_bits
         self.units = fix_units(graph)
         self.readers = graph.readers()
         self.made: dict[str, str] = {}
@@ -103,8 +102,8 @@ class Lowering:
         return self.grouped(node.axes)
 
 
-def lower(graph: Graph, *, weights: bool = True, memory_bits: int = 12) -> Netlist:
-    """Lower every node in order; `memory_bits` is the width of stored keys and values."""
+def lower(graph: Graph, *, weights: bool = True) -> Netlist:
+    """Lower every node in order."""
     from compiler.passes import lower_attention
 
     rules: dict[str, Callable[[Lowering, Node], None]] = {
@@ -122,7 +121,7 @@ def lower(graph: Graph, *, weights: bool = True, memory_bits: int = 12) -> Netli
         "output": _output,
         **lower_attention.RULES,
     }
-    low = Lowering(graph, weights=weights, memory_bits=memory_bits)
+    low = Lowering(graph, weights=weights)
     for node in graph:
         rules[node.op](low, node)
     return low.net
@@ -200,9 +199,7 @@ def _reduce(low: Lowering, node: Node) -> None:
     axes = {axis: size for axis, size in source.axes.items() if axis in low.grouped(node.axes)}
     eps = sum(low.graph[name].attrs.get("eps", 0.0) for name in low.readers[node.name])
     factor = node.attrs["factor"] * source.unit / unit
-    made = low.add(
-        node, "integrate", axes, unit, factor=factor, bias_value=eps / unit, **RESCALE
-    )
+    made = low.add(node, "integrate", axes, unit, factor=factor, bias_value=eps / unit, **RESCALE)
     low.join(source, made, "a")
 
 
@@ -228,9 +225,7 @@ def _function(low: Lowering, node: Node) -> None:
     source, fn, unit = low.source(node), node.attrs["fn"], low.units[node.name]
     if fn == "relu":
         rectify = {**RESCALE, "low": 0}
-        made = low.add(
-            node, "integrate", source.axes, unit, factor=source.unit / unit, **rectify
-        )
+        made = low.add(node, "integrate", source.axes, unit, factor=source.unit / unit, **rectify)
         return low.join(source, made, "a")
     if fn in ("reciprocal", "inverse_sqrt"):
         table = octave_table(fn == "inverse_sqrt", source.unit, unit)

@@ -28,15 +28,18 @@ from las_neuro.graph import Node
 SCORE_BITS = 12  # of an octave's fraction: e**x is right to 1e-4
 SCORE_OFFSET = 1 << (WORD_BITS - 2)
 MAXIMUM_BITS = 12  # the reference is within half an octave above the maximum
+KEY_BITS = 14  # scores are sums over one head's width, and softmax magnifies their errors
+VALUE_BITS = 12  # sums over the whole context: every bit more costs a cut more
 HEADROOM = 2.0  # of stored keys and values over the largest calibrated
 
 
 def _memory(low: Lowering, node: Node) -> None:
     """Slots for one value per token, written where the pointer stands."""
     source = low.source(node)
-    bits = low.memory_bits
-    if any(low.graph[name].attrs.get("axis") == "j" for name in low.readers[node.name]):
-        bits = min(bits, WORD_BITS - math.ceil(math.log2(low.graph.context)))
+    axes_read = [low.graph[name].attrs.get("axis") for name in low.readers[node.name]]
+    bits = KEY_BITS
+    if "j" in axes_read:  # a sum over all slots must leave room for a digit
+        bits = min(VALUE_BITS, WORD_BITS - math.ceil(math.log2(low.graph.context)))
     limit = 2 ** (bits - 1) - 1
     unit = (seen(node).peak or 1.0) * HEADROOM / limit
     value = low.rescale(source, node, unit, ".value")
@@ -156,4 +159,3 @@ RULES: dict[str, Callable[[Lowering, Node], None]] = {
     "exponential": _exponential,
     "wait": _wait,
 }
-

@@ -1,8 +1,8 @@
 """prove_widths: choose the cuts that keep every sum of a long code inside 24 bits, and prove it.
 
 Needs: schedule and weights.  Leaves: `shift`, `cut` and `safe` on every integrate population.
-Digits come least significant first and step t counts 2**(t - c), c being the bits cut away so far:
-a cut divides the state by 2**bits just before it would not surely fit any more.  The proof is the
+Digits come least significant first and step t counts 2**(t - c), c being the bits cut away so far: a
+cut divides the state by 2**bits just before the next digit would not surely fit any more.  The proof is the
 worst case, every digit set and every sign against us: sum over synapses of |weight| * 2**steps.
 Where even one step cannot be proven, every step is cut and the run counts the wraps.
 """
@@ -41,23 +41,19 @@ def _coded(net: Netlist, name: str) -> bool:
 
 
 def _cuts(steps: int, reach: int) -> dict[str, object]:
-    """As few cuts as the proof allows.
+    """The fewest cuts, each of the fewest bits: what is left fills the word.
 
-    A first run of r steps reaches at most reach (2**r - 1); what a cut carries over is at most
-    reach + 1, so a later run of r steps stays under reach 2**r + 2.
+    With c bits cut so far, the sum after step t is at most reach * 2**(t + 1 - c) + 1, which fits
+    while t + 1 - c <= room.  In the end exactly steps - room bits have to be cut away.
     """
-    first = _bits(WORD_LIMIT // max(reach, 1) + 1)
-    later = _bits((WORD_LIMIT - 2) // (reach + 1))
+    room = _bits((WORD_LIMIT - 2) // max(reach, 1))
     shift, cut, done = [], [], 0
     for t in range(steps):
-        if t - done == max(1, later if done else first):
-            cut.append(t - done)
-            done = t
-        else:
-            cut.append(0)
+        full = t - done == max(room, 1)
+        cut.append(min(t - done, max(steps - room, 0) - done) if full else 0)
+        done += cut[-1]
         shift.append(t - done)
-    safe = first >= steps or min(first, later) >= 1
-    return {"shift": tuple(shift), "cut": tuple(cut), "safe": int(safe)}
+    return {"shift": tuple(shift), "cut": tuple(cut), "safe": int(room >= 1)}
 
 
 def _bits(x: int) -> int:

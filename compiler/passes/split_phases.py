@@ -47,8 +47,10 @@ def _latest(graph: Graph, phases: dict[str, int]) -> dict[str, int]:
     for name in reversed(list(graph.nodes)):
         if graph.nodes[name].op in ("memory", "output") or not readers[name]:
             continue
-        wanted = [phases[r] - (graph.nodes[r].op == "recall" and graph.nodes[r].inputs[0] == name)
-                  for r in readers[name]]
+        wanted = [
+            phases[r] - (graph.nodes[r].op == "recall" and graph.nodes[r].inputs[0] == name)
+            for r in readers[name]
+        ]
         phases[name] = max(phases[name], min(wanted))
     return phases
 

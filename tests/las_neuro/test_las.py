@@ -58,7 +58,7 @@ def channels(*peaks: float) -> np.ndarray:
 
 
 def test_tail_gets_an_outlier_path() -> None:
-    code = oat_code(Range(30.0, 6.0, 0.0, channels(30.0, 3.0, 3.2)), 12)
+    code = oat_code(Range(30.0, 6.0, 0.0, channels(30.0, 3.0, 3.2)), 10)
     assert code.theta == pytest.approx(6.3)
     assert code.outlier_shift == 5  # 2**5 * 6.3 = 201.6 >= 4 * 30 > 2**4 * 6.3
     assert code.outliers is not None
@@ -66,7 +66,7 @@ def test_tail_gets_an_outlier_path() -> None:
 
 
 def test_a_far_peak_widens_theta() -> None:
-    code = oat_code(Range(640.0, 1.0, 0.0, channels(640.0, 1.0)), 12)
+    code = oat_code(Range(640.0, 1.0, 0.0, channels(640.0, 1.0)), 10)
     assert code.theta == pytest.approx(10.0)
     assert code.theta * 2**code.outlier_shift >= 4 * 640
 

@@ -1,0 +1,205 @@
+"""las-compile: a model folder becomes a netlist file, or a plan of what it would need."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from compiler.compile import PASSES, compile, refuse_custom_kinds, synapses
+from compiler.netlist.model import Netlist
+from las_neuro.errors import ConfigError, TargetError
+from las_neuro.terminal import (
+    Json,
+    Quiet,
+    Version,
+    check_writable,
+    command,
+    print_facts,
+    print_json,
+    print_table,
+    progress_bars,
+)
+
+EXAMPLES = """
+  las-compile examples/tiny_lm -o tiny_lm.h5
+  las-compile examples/tiny_lm -o tiny_lm.h5 --calibrate examples/tiny_lm/calibration.txt
+  las-compile examples/tiny_lm --dump-after schedule
+  las-compile examples/tiny_lm --plan --target kapoho-point
+"""
+
+Model = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MODEL", help="Folder of a Hugging Face model, its .safetensors file, or the index."
+    ),
+]
+Out = Annotated[Path | None, typer.Option("--output", "-o", help="Netlist to write (.h5).")]
+System = Annotated[str, typer.Option(help="Published method that makes the model spike.")]
+Calibrate = Annotated[
+    Path | None,
+    typer.Option(help="Text to measure ranges on (default: text the model draws itself)."),
+]
+Steps = Annotated[int, typer.Option(help="Binary digits of a value: time steps of a spike train.")]
+TargetName = Annotated[
+    str, typer.Option("--target", help="Chip or system; auto: the smallest that fits.")
+]
+Context = Annotated[
+    int | None, typer.Option(help="Most tokens of a sequence (default: all the model allows).")
+]
+DumpAfter = Annotated[
+    str | None,
+    typer.Option(help=f"Print the text that this pass leaves: {', '.join(PASSES)}."),
+]
+BuiltinOnly = Annotated[
+    bool, typer.Option("--builtin-only", help="Refuse what no built-in Lava process equals.")
+]
+Plan = Annotated[
+    bool,
+    typer.Option("--plan", help="Only say what the model would need; reads config.json alone."),
+]
+
+
+class Enough(Exception):
+    """The pass to be printed has been; the rest of the compilation is not wanted."""
+
+
+def compile_command(
+    model: Model,
+    output: Out = None,
+    system: System = "las",
+    calibrate: Calibrate = None,
+    steps: Steps = 16,
+    target: TargetName = "auto",
+    context: Context = None,
+    dump_after: DumpAfter = None,
+    builtin_only: BuiltinOnly = False,
+    plan: Plan = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    version: Version = False,
+) -> None:
+    """Compile a language model into a netlist of integer compartments.
+
+    The netlist is written whole or not at all; the same input gives the same bytes.
+    """
+    _check_names(target, dump_after)
+    if plan:
+        return _plan(model, system, steps, context, target, builtin_only, json)
+    if output is None and dump_after is None:
+        raise ConfigError("no netlist to write", "name one with -o FILE.h5")
+    if output is not None:
+        check_writable(output)
+    started = time.perf_counter()
+
+    def watch(name: str, text: str) -> None:
+        if name == dump_after:
+            typer.echo(text, nl=False)
+            if output is None:
+                raise Enough
+
+    try:
+        with progress_bars(quiet) as tell:
+            net = compile(
+                model,
+                system=system,
+                steps=steps,
+                calibrate=calibrate,
+                context=context,
+                target=target,
+                builtin_only=builtin_only,
+                watch=watch if dump_after else None,
+                progress=tell,
+            )
+            assert output is not None
+            _save(net, output)
+    except Enough:
+        return
+    record = summary(net, output, time.perf_counter() - started)
+    if json:
+        print_json(record)
+    elif not quiet:
+        print_facts(_facts(record))
+
+
+compile_command.__name__ = "compile"  # the command's name, without hiding the function called
+main = command(compile_command, EXAMPLES)
+
+
+def summary(net: Netlist, path: Path, seconds: float) -> dict[str, Any]:
+    """What was made, as plain values."""
+    assert net.placement is not None
+    return {
+        "netlist": str(path),
+        "bytes": path.stat().st_size,
+        "family": net.family,
+        "context": net.context,
+        "target": net.placement.target,
+        "cores": net.placement.cores,
+        "chips": net.placement.chips,
+        "populations": len(net.populations),
+        "compartments": sum(population.n for population in net.populations.values()),
+        "synapses": sum(synapses(net, group) for group in net.synapses),
+        "steps_per_token": net.period,
+        "phases": len(net.phases),
+        "calibration": net.provenance["calibration"],
+        "seconds": seconds,
+    }
+
+
+def _facts(record: dict[str, Any]) -> dict[str, str]:
+    return {
+        "netlist": f"{record['netlist']}  ({record['bytes'] / 1e6:,.1f} MB)",
+        "model": f"{record['family']}, context {record['context']:,} tokens",
+        "target": f"{record['target']}, {record['cores']:,} cores on {record['chips']:,} chips",
+        "compartments": f"{record['compartments']:,} in {record['populations']:,} populations",
+        "synapses": f"{record['synapses']:,}",
+        "steps": f"{record['steps_per_token']:,} a token, {record['phases']:,} phases",
+        "time": f"{record['seconds']:,.1f} s",
+    }
+
+
+def _check_names(target: str, dump_after: str | None) -> None:
+    from compiler.targets.target import load
+
+    if target != "auto":
+        load(target)
+    if dump_after is not None and dump_after not in PASSES:
+        raise ConfigError(f"unknown pass {dump_after!r}", f"choose one of {', '.join(PASSES)}")
+
+
+def _save(net: Netlist, path: Path) -> None:
+    from compiler.netlist.hdf5 import save
+
+    save(net, path)
+
+
+def _plan(
+    model: Path,
+    system: str,
+    steps: int,
+    context: int | None,
+    target: str,
+    builtin_only: bool,
+    json: bool,
+) -> None:
+    """Print the plan; a named target that is too small is an error."""
+    from compiler.pipeline import build
+    from compiler.plan import plan, render
+    from las_neuro.convert import plan_graph
+
+    beside_weights = model.name.endswith((".safetensors", ".safetensors.index.json"))
+    config = model.parent if beside_weights else model
+    net = build(plan_graph(config, steps, context, system=system), weights=False)
+    if builtin_only:
+        refuse_custom_kinds(net)
+    made = plan(net, target)
+    if json:
+        print_json(made.as_dict())
+    else:
+        print_table(render(made))
+    if target != "auto" and not made.fits:
+        what, _, remedy = made.refused.partition("; help: ")
+        raise TargetError(f"{model}: {made.problem or what}", made.advice or remedy)

@@ -1,0 +1,213 @@
+"""compile: the whole street in one call, from a checkpoint to a placed and checked netlist.
+
+    from compiler import compile
+    net = compile("path/to/model", target="auto")
+
+What cannot work is refused from shapes alone, before a weight is read or torch is imported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from compiler.netlist.model import Dense, Gather, Netlist, Synapses
+from las_neuro.checkpoint import Checkpoint
+from las_neuro.errors import CalibrationError, ConfigError, UnsupportedError
+
+Watch = Callable[[str, str], None]  # called with a pass's name and what it left, as text
+Progress = Callable[[str, int, int], None]  # stage, done, of
+
+PASSES = (
+    "convert",
+    "split_phases",
+    "lower",
+    "schedule",
+    "prove_widths",
+    "fold_scales",
+    "partition",
+    "place",
+)
+SELF_TAUGHT = "tokens the model drew itself, or random ones for an encoder; seed 0"
+
+
+def compile(
+    model: Path | str,
+    *,
+    system: str = "las",
+    steps: int = 16,
+    calibrate: Path | None = None,
+    context: int | None = None,
+    target: str = "auto",
+    builtin_only: bool = False,
+    watch: Watch | None = None,
+    progress: Progress | None = None,
+) -> Netlist:
+    """Compile a model folder, `.safetensors` file or index.
+
+    steps: binary digits a value.  calibrate: a text; None: the model's own.  context: most tokens a
+    sequence; None: all the model allows.  target: a name, or "auto" for the smallest that fits.
+    builtin_only: refuse compartment kinds that no built-in Lava process equals.
+    """
+    from compiler.netlist.check import check
+    from compiler.pipeline import build
+    from las_neuro.convert import convert, plan_graph
+    from las_neuro.reference.tokenizer import tokenizer_json
+
+    checkpoint = Checkpoint.open(model)
+    calibration = _digest(calibrate) if calibrate else SELF_TAUGHT
+    planned = build(
+        plan_graph(checkpoint.config_path, steps, context, system=system), weights=False
+    )
+    if builtin_only:
+        refuse_custom_kinds(planned)
+    _choose(planned, target)
+    checkpoint, graph = convert(
+        model,
+        system=system,
+        steps=steps,
+        calibrate=calibrate,
+        context=context,
+        progress=progress,
+    )
+    if watch:
+        watch("convert", graph.text() + "\n")
+    net = build(graph, watch=watch)
+    net.tokenizer = tokenizer_json(checkpoint.folder)
+    options = {"system": system, "steps": steps, "context": net.context, "target": target}
+    net.provenance = _provenance(checkpoint, calibration, options)
+    net = _settle(net, target, watch, progress)
+    check(net)
+    return net
+
+
+def refuse_custom_kinds(net: Netlist) -> None:
+    """Raise at the first population that needs custom microcode on a chip."""
+    for population in net.populations.values():
+        if population.does.lava is None:
+            raise UnsupportedError(
+                f"population {population.name} is of kind {population.kind}, which no built-in "
+                "Lava process equals",
+                "leave out --builtin-only: the simulators run every kind",
+            )
+
+
+def synapses(net: Netlist, group: Synapses) -> int:
+    """How many synapses a group has."""
+    if isinstance(group.form, Dense):
+        rows, columns = group.form.weights.shape
+        return rows * columns
+    if isinstance(group.form, Gather):
+        return len(group.form.index)
+    source, target = net.populations[group.source], net.populations[group.target]
+    copies = 1
+    for axis, size in target.axes.items():
+        copies *= 1 if axis in source.axes else size
+    return source.n * copies
+
+
+def _settle(
+    net: Netlist, target_name: str, watch: Watch | None, progress: Progress | None
+) -> Netlist:
+    """Choose the target, then give everything a core on it."""
+    from compiler.passes.limits import check_limits
+    from compiler.passes.partition import partition
+    from compiler.passes.place import place
+
+    tell = progress or (lambda stage, done, of: None)
+    tell("place", 0, 2)
+    target = _choose(net, target_name)
+    net = partition(net, target)
+    if watch:
+        watch("partition", _sites(net))
+    tell("place", 1, 2)
+    net = place(net, target)
+    if watch:
+        watch("place", _sites(net))
+    check_limits(net, target)
+    tell("place", 2, 2)
+    return net
+
+
+def _choose(net: Netlist, name: str) -> Any:
+    """The target of that name, or the smallest that fits; `TargetError` where none does."""
+    from compiler.passes.limits import choose_target
+    from compiler.passes.partition import count
+    from compiler.plan import NARROW_BITS
+    from compiler.targets.target import ORDER, load
+
+    measured = load(ORDER[-1] if name == "auto" else name)
+    size = count(net, measured)
+    narrow = count(net, measured, NARROW_BITS) if size.cores > measured.cores else None
+    return choose_target(size, name, narrow)
+
+
+def _sites(net: Netlist) -> str:
+    """The placement as text, one tile or block a line."""
+    assert net.placement is not None
+    lines = [f"cores  {net.placement.cores}  chips {net.placement.chips}"]
+    for tile in net.placement.tiles:
+        lines.append(f"tile  {tile.population}[{tile.start}:{tile.stop}]  core {tile.core}")
+    for block in net.placement.blocks:
+        rows, cols = (f"{first}:{stop}" for first, stop in (block.rows, block.cols))
+        name = net.synapses[block.group].name
+        lines.append(f"block  {name}[{rows}, {cols}]  core {block.core}")
+    return "\n".join(lines) + "\n"
+
+
+def _provenance(
+    checkpoint: Checkpoint, calibration: str, options: dict[str, Any]
+) -> dict[str, Any]:
+    """What the netlist was made of and how; no time, no path: equal inputs give equal bytes."""
+    from las_neuro.terminal import PACKAGE, tool_version  # typer is for commands
+
+    inputs = dict(checkpoint.sha256)
+    for name in ("config.json", "tokenizer.json"):
+        path = checkpoint.folder / name
+        if path.is_file():
+            inputs[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return {
+        "tool": f"{PACKAGE} {tool_version()}",
+        "inputs": inputs,
+        "calibration": calibration,
+        "options": options,
+        "end_tokens": end_tokens(checkpoint),
+    }
+
+
+def end_tokens(checkpoint: Checkpoint) -> list[int]:
+    """Tokens after which the model's own settings stop a text."""
+    found: Any = None
+    path = checkpoint.folder / "generation_config.json"
+    if path.is_file():
+        try:
+            found = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id")
+        except (OSError, ValueError, AttributeError) as error:
+            raise ConfigError(
+                f"{path}: not a readable JSON object ({error})",
+                "fetch the file again, or remove it",
+            ) from error
+    if found is None:
+        found = checkpoint.config.get("eos_token_id")
+    listed = found if isinstance(found, list) else [found]
+    return [token for token in listed if type(token) is int]
+
+
+def _digest(path: Path) -> str:
+    """sha256 of the calibration text, which must hold something."""
+    try:
+        with path.open("rb") as file:
+            digest, some = hashlib.sha256(), False
+            while block := file.read(1 << 20):
+                digest.update(block)
+                some = some or bool(block.strip())
+    except OSError as error:
+        raise CalibrationError(
+            f"{path}: cannot be read ({error.strerror})", "check the path"
+        ) from error
+    if not some:
+        raise CalibrationError(f"{path}: is empty", "give at least a few sentences")
+    return f"sha256 {digest.hexdigest()}"

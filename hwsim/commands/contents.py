@@ -1,0 +1,136 @@
+"""contents: what a netlist file holds, in counts, for `las-inspect`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from compiler.netlist.model import Dense, Gather, Netlist, Population, Synapses
+from hwsim.counters import fan_out
+
+
+def contents(net: Netlist, version: int, size: int) -> dict[str, Any]:
+    """Everything `las-inspect` shows, as plain values."""
+    populations = list(net.populations.values())
+    placement = net.placement
+    return {
+        "format": {"name": "las_neuro netlist", "version": version, "bytes": size},
+        "model": {
+            "family": net.family,
+            "causal": net.causal,
+            "context": net.context,
+            "vocabulary": net.vocabulary,
+            "output": net.output,
+            "output_kind": net.output_kind,
+            "tokenizer_bytes": len((net.tokenizer or "").encode()),
+        },
+        "placement": placement
+        and {
+            "target": placement.target,
+            "cores": placement.cores,
+            "chips": placement.chips,
+            "tiles": len(placement.tiles),
+            "blocks": len(placement.blocks),
+        },
+        "schedule": {"steps_per_token": net.period, "phases": [list(p) for p in net.phases]},
+        "kinds": _rows(populations, lambda population: population.kind),
+        "layers": _rows(populations, lambda population: population.layer),
+        "synapses": _synapses(net),
+        "memory": _memory(net),
+        "provenance": net.provenance,
+    }
+
+
+def _rows(populations: list[Population], key: Callable[[Population], Any]) -> list[dict[str, Any]]:
+    """Populations and compartments by key, keys in order."""
+    found: dict[Any, dict[str, Any]] = {}
+    for population in populations:
+        of = key(population)
+        row = found.setdefault(of, {"of": of, "populations": 0, "compartments": 0, "lava": None})
+        row["populations"] += 1
+        row["compartments"] += population.n
+        row["lava"] = population.does.lava
+    return [found[of] for of in sorted(found)]
+
+
+def _form(group: Synapses) -> str:
+    if isinstance(group.form, Dense):
+        return "dense"
+    return "gather" if isinstance(group.form, Gather) else "pattern"
+
+
+def _synapses(net: Netlist) -> list[dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for group in net.synapses:
+        form = _form(group)
+        row = found.setdefault(form, {"of": form, "groups": 0, "synapses": 0})
+        row["groups"] += 1
+        row["synapses"] += int(fan_out(net, group).sum())
+    return [found[form] for form in sorted(found)]
+
+
+def _memory(net: Netlist) -> dict[str, int]:
+    """Bytes of what is written down, in the file's own widths; shared weights count once."""
+    weights = 0
+    for group in net.synapses:
+        form = group.form
+        if isinstance(form, Dense):
+            weights += form.weights.shape[0] * form.weights.shape[1]
+        else:
+            weights += len(form.weight) if isinstance(form, Gather) else 1
+    states = sum(
+        population.n * population.does.state_bits for population in net.populations.values()
+    )
+    tables = sum(4 * table.rows.shape[0] * table.rows.shape[1] for table in net.tables)
+    return {"weight_bytes": weights, "state_bytes": -(-states // 8), "host_table_bytes": tables}
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """The contents for people: a heading, then its facts, as `ncdump -h` does."""
+    form, model, placed = found["format"], found["model"], found["placement"]
+    schedule, memory = found["schedule"], found["memory"]
+    phases = " ".join(f"{first}..{stop - 1}" for first, stop in schedule["phases"])
+    made = [
+        f"{form['name']}, version {form['version']}, {form['bytes']:,} bytes",
+        "model:",
+        f"  family {model['family']}, {'decoder' if model['causal'] else 'encoder'}",
+        f"  context {model['context']:,} tokens, vocabulary {model['vocabulary']:,}",
+        f"  output {model['output']} ({model['output_kind']})",
+        f"  tokenizer {model['tokenizer_bytes']:,} bytes",
+        "target:",
+        "  not placed"
+        if placed is None
+        else f"  {placed['target']}: {placed['cores']:,} cores on {placed['chips']:,} chips, "
+        f"{placed['tiles']:,} tiles, {placed['blocks']:,} blocks",
+        "schedule:",
+        f"  {schedule['steps_per_token']:,} steps a token; phases {phases}",
+        "compartments by kind:",
+    ]
+    for row in found["kinds"]:
+        silicon = f"Lava's {row['lava']}" if row["lava"] else "custom microcode on a chip"
+        made.append(f"{_counted(row)}  {silicon}")
+    made.append("compartments by layer (-1: outside the layers):")
+    made += [_counted(row) for row in found["layers"]]
+    made.append("synapses by form:")
+    for row in found["synapses"]:
+        made.append(f"  {row['of']:<12} {row['groups']:>7,} groups {row['synapses']:>15,}")
+    made.append("memory:")
+    made += [
+        f"  {name.removesuffix('_bytes'):<12} {size:>15,} bytes" for name, size in memory.items()
+    ]
+    made.append("provenance:")
+    return made + _tree(found["provenance"], "  ")
+
+
+def _counted(row: dict[str, Any]) -> str:
+    return f"  {row['of']:<12} {row['populations']:>7,} populations {row['compartments']:>13,}"
+
+
+def _tree(values: dict[str, Any], indent: str) -> list[str]:
+    found: list[str] = []
+    for name, value in values.items():
+        if isinstance(value, dict):
+            found += [f"{indent}{name}:", *_tree(value, indent + "  ")]
+        else:
+            found.append(f"{indent}{name}: {value}")
+    return found

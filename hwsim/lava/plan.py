@@ -1,0 +1,106 @@
+"""How a netlist becomes Lava processes: fine or fused, and what that asks of the machine.
+
+Lava gives every process an OS process, two threads a channel end and a barrier every step: 0.2 ms a
+process and step up to about 60 of them, twice that from 130 on.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from compiler.netlist.arrays import Ints
+from compiler.netlist.model import Netlist
+from las_neuro.errors import BackendError
+
+COMFORTABLE = 60  # processes
+SLOTS = 4  # messages a channel holds; Lava's default of 64 would fill /dev/shm
+FILES = 16  # descriptors a process costs the parent, measured 10 and its data channels
+MODES = ("fine", "fused")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run."""
+
+    net: Netlist
+    tokens: int
+    rows: dict[str, Ints]  # injected payloads [tokens, n] by input population
+    mode: str
+    keep: bool  # every spike
+    folder: Path
+
+
+def choose(net: Netlist, mode: str) -> str:
+    """Which of `MODES`; "auto" is fine as long as Lava is comfortable with it."""
+    if mode == "auto":
+        return "fine" if fine_processes(net) <= COMFORTABLE else "fused"
+    if mode not in MODES:
+        raise BackendError(f"mode '{mode}' is unknown", "use fine, fused or auto")
+    return mode
+
+
+def fine_processes(net: Netlist) -> int:
+    return len(net.populations) + len(net.synapses)
+
+
+def shards(net: Netlist, most: int = COMFORTABLE) -> list[list[str]]:
+    """Populations by layer, neighbouring layers together where there are more than `most`."""
+    layers = sorted({population.layer for population in net.populations.values()})
+    parts = min(most, len(layers))
+    bounds = [len(layers) * i // parts for i in range(parts + 1)]
+    place = {layer: i for i, (a, b) in enumerate(pairwise(bounds)) for layer in layers[a:b]}
+    found: list[list[str]] = [[] for _ in range(parts)]
+    for name, population in net.populations.items():
+        found[place[population.layer]].append(name)
+    return found
+
+
+def edges(net: Netlist, parts: list[list[str]]) -> dict[tuple[int, int], list[str]]:
+    """(from, to) -> populations of shard `from` whose spikes shard `to` needs, in netlist order."""
+    place = {name: i for i, part in enumerate(parts) for name in part}
+    order = {name: i for i, name in enumerate(net.populations)}
+    found: dict[tuple[int, int], set[str]] = {}
+    for group in net.synapses:
+        ends = place[group.source], place[group.target]
+        if ends[0] != ends[1]:
+            found.setdefault(ends, set()).add(group.source)
+    return {ends: sorted(found[ends], key=order.__getitem__) for ends in sorted(found)}
+
+
+def check_machine(net: Netlist, mode: str) -> int:
+    """Refuse what would make Lava hang or die in a way nobody understands; gives the processes."""
+    size = {name: population.n for name, population in net.populations.items()}
+    if mode == "fine":
+        processes = fine_processes(net)
+        words = [size[name] for group in net.synapses for name in (group.source, group.target)]
+    else:
+        parts = shards(net)
+        processes = len(parts)
+        words = [size[name] for names in edges(net, parts).values() for name in names]
+    pages = 4096 * (2 * processes + len(words)) * 2
+    needed = 4 * SLOTS * int(np.sum(words, dtype=np.int64)) + pages
+    shared = Path("/dev/shm")
+    if shared.is_dir() and (free := shutil.disk_usage(shared).free) < needed:
+        raise BackendError(
+            f"Lava needs {needed >> 20} MiB of shared memory and /dev/shm has {free >> 20}",
+            "use mode='fused', or give the container more (docker run --shm-size)",
+        )
+    _allow_files(200 + FILES * processes)
+    return processes
+
+
+def _allow_files(needed: int) -> None:
+    """Make sure that as many files can be opened (the limit is raised in the child)."""
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard not in (-1, resource.RLIM_INFINITY) and hard < needed:
+        raise BackendError(
+            f"Lava needs {needed} open files and the limit is {hard}",
+            "raise it (ulimit -Hn) or use mode='fused'",
+        )

@@ -1,0 +1,92 @@
+"""Synapse groups as weights of Lava's own connection processes, and proof that int32 holds them.
+
+Lava drops the lowest bit of a mixed-sign weight and shifts the sum by `weight_exp`: 2 * w with
+weight_exp -1 is exactly w, for all of int8.  Its sums are int32 and wrap silently at 2**31, so the
+sender proves for each payload it sends that no sum of the group can get there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.netlist.arrays import Ints
+from compiler.netlist.model import Dense, Gather, Netlist, Pattern, Population, Synapses
+from las_neuro.errors import BackendError
+
+WEIGHT_EXP = -1  # and all weights doubled
+SUM_LIMIT = 2**30  # of weight * payload; Lava holds twice that in int32
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How large sums of one group can get, from its weights."""
+
+    group: str
+    weight: int  # largest |w|
+    row: int  # largest sum of |w| over a target's synapses
+    limit: int  # what a sum may reach; ports that several groups share split the room
+
+    def check(self, payload: Ints) -> None:
+        size = np.abs(payload)
+        bound = min(int(size.max(initial=0)) * self.row, int(size.sum()) * self.weight)
+        if bound >= self.limit:
+            raise BackendError(
+                f"sums of {self.group} may reach {bound}, and Lava's int32 wraps them in silence",
+                "use mode='fused', which sums in 64 bits, or the stepper",
+            )
+
+
+def matrix(net: Netlist, group: Synapses) -> Any:
+    """Doubled weights [n_post, n_pre], int32: numpy for a dense group, scipy csr for the others."""
+    source, target = net.populations[group.source], net.populations[group.target]
+    if isinstance(group.form, Dense):
+        return group.form.weights.load().astype(np.int32) * 2
+    if isinstance(group.form, Gather):
+        columns, weights = group.form.index.astype(np.int64), group.form.weight.astype(np.int32)
+    else:
+        columns = _columns(source, target)
+        weights = np.full(columns.size, group.form.weight, np.int32)
+    if weights.size and (weights.min() < -128 or weights.max() > 127):
+        raise BackendError(
+            f"{group.name}: weights {weights.min()} to {weights.max()} do not fit Lava's 8 bits",
+            "use mode='fused'",
+        )
+    from scipy.sparse import csr_matrix  # type: ignore[import-untyped, unused-ignore]
+
+    starts = np.arange(target.n + 1) * (columns.size // target.n)
+    return csr_matrix((weights * 2, columns, starts), shape=(target.n, source.n))
+
+
+def _columns(source: Population, target: Population) -> NDArray[np.int64]:
+    """Source compartments of a pattern, target by target; each target has as many."""
+    of_source, of_target = _shared(source, target), _shared(target, source)
+    by_key = np.argsort(of_source, kind="stable").reshape(int(of_source.max()) + 1, -1)
+    return by_key[of_target].reshape(-1)
+
+
+def _shared(one: Population, other: Population) -> NDArray[np.int64]:
+    """For each compartment of `one`, the number of its place on the axes that `other` has too."""
+    sizes = [size for axis, size in one.axes.items() if axis in other.axes]
+    places = np.arange(int(np.prod(sizes, dtype=np.int64)))
+    shape = [size if axis in other.axes else 1 for axis, size in one.axes.items()]
+    whole = np.broadcast_to(places.reshape(shape or [1]), list(one.axes.values()) or [1])
+    return whole.reshape(-1)
+
+
+def reach(net: Netlist, group: Synapses, doubled: Any) -> Reach:
+    """Bounds of a group from its matrix."""
+    size = abs(doubled)  # numpy or csr alike from here on
+    rows = np.asarray(size.sum(axis=1, dtype=np.int64)).reshape(-1)
+    sharing = sum(other.port == group.port for other in net.into(group.target))
+    return Reach(
+        group.name, int(size.max()) // 2, int(rows.max(initial=0)) // 2, SUM_LIMIT // sharing
+    )
+
+
+def is_dense(group: Synapses) -> bool:
+    """Which of Lava's two connection processes carries the group."""
+    return not isinstance(group.form, Gather | Pattern)

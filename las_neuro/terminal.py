@@ -1,0 +1,172 @@
+"""terminal: how a command begins and ends; exit codes and error lines are made here only.
+
+0    done
+1    two engines disagree, or a bug (which keeps its traceback), or the reader of a pipe left
+2    the user can mend it: one line `error: WHAT; help: REMEDY` on stderr
+130  interrupted
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from las_neuro.errors import LasError, OutputError
+
+PACKAGE = "las-neuro"
+DISTURBED = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}  # of a stream or a disk, no bug
+OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")  # torch's words
+SETTINGS = {"help_option_names": ["-h", "--help"]}
+
+Progress = Callable[[str, int, int], None]  # stage, done, of
+
+
+def tool_version() -> str:
+    try:
+        return version(PACKAGE)
+    except PackageNotFoundError:  # run from a source tree that was not installed
+        return "unknown"
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"{PACKAGE} {tool_version()}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars, no figures.")]
+
+
+def command(function: Callable[..., None], examples: str) -> Callable[[], None]:
+    """The entry point of one command; `examples` are lines to paste, shown under its options."""
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command(epilog="\b\nExamples:" + examples, context_settings=SETTINGS)(function)
+    return lambda: launch(app, f"las-{function.__name__}")
+
+
+def launch(app: typer.Typer, name: str) -> None:
+    """Run a command and exit; without arguments it shows its help."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    try:
+        made: Any = typer.main.get_command(app)
+        code = made.main(sys.argv[1:] or ["--help"], name, standalone_mode=False)
+        sys.stdout.flush()
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    except BrokenPipeError:
+        _silence_stdout()
+        code = 1
+    except Exception as error:
+        line = _explained(error, name)
+        if line is None:
+            raise
+        print_error(line)
+        code = 2
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def print_error(line: str) -> None:
+    """One line on stderr, whatever a file's name or content smuggled into it."""
+    with contextlib.suppress(OSError):
+        print(f"error: {printable(line)}", file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    """Text on one line, without control characters that would move a terminal's cursor."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _explained(error: Exception, name: str) -> str | None:
+    """The line for a fault the user can mend; None for a bug."""
+    if isinstance(error, LasError):
+        return str(error)
+    if hasattr(error, "format_message"):  # an option that typer refused
+        said = " ".join(str(error.format_message()).split()).rstrip(".")
+        return f"{said}; help: see {name} --help"
+    if isinstance(error, MemoryError) or any(said in str(error) for said in OUT_OF_MEMORY):
+        return "out of memory; help: use a smaller model, a shorter context or fewer tokens"
+    if isinstance(error, OSError) and error.errno in DISTURBED:
+        _silence_stdout()
+        where = error.filename or "standard output"
+        return f"{where}: cannot be written ({error.strerror}); help: free some space"
+    return None
+
+
+def _silence_stdout() -> None:
+    """Nobody reads stdout any more: what is still buffered must not be tried again at exit."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+
+
+def print_json(record: dict[str, Any]) -> None:
+    typer.echo(json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_facts(facts: dict[str, str]) -> None:
+    """Name and value, one a line, the values aligned."""
+    width = max(map(len, facts), default=0)
+    for name, value in facts.items():
+        typer.echo(f"{name:<{width}}  {printable(value)}")
+
+
+def print_table(table: Any) -> None:
+    """A rich table, as wide as it needs to be where no terminal limits it."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 160
+    console.print(table)
+
+
+def check_writable(path: Path) -> None:
+    """Raise `OutputError` before the work, where its result could not be written after it."""
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written ({error.strerror})",
+            "name a file in a folder that exists and that you may write to",
+        ) from error
+
+
+@contextlib.contextmanager
+def progress_bars(quiet: bool = False) -> Iterator[Progress]:
+    """A function to tell progress to; it draws bars on stderr where that is a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda stage, done, of: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+    with Bars(console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(stage: str, done: int, of: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=of)
+            bars.update(tasks[stage], completed=done, total=of)
+
+        yield tell

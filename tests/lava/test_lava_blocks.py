@@ -1,0 +1,68 @@
+"""Whole blocks and models inside Lava: every spike and count equals the stepper's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from compiler.netlist.kinds import KINDS
+from compiler.netlist.model import Netlist
+from compiler.pipeline import build
+
+pytestmark = pytest.mark.lava
+ROOT = Path(__file__).parents[2]
+STORIES = ROOT.parent / "shared" / "data" / "stories260K" / "hf"
+TINY_LM = ROOT / "examples" / "tiny_lm"
+
+Block = Callable[..., Netlist]
+Same = Callable[..., Any]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)  # 20 s
+def test_a_decoder_block_fine(block: Block, same: Same) -> None:
+    """With it every kind, every form of synapses and a feedback loop pass through Lava's Dense."""
+    net = block("llama")
+    assert {population.kind for population in net.populations.values()} == set(KINDS)
+    assert {type(group.form).__name__ for group in net.synapses} == {"Dense", "Pattern", "Gather"}
+    assert any(group.feedback for group in net.synapses)
+    done, trace = same(net, [5, 9], "fine")
+    assert done.processes == len(net.populations) + len(net.synapses) > 100
+    assert {net.populations[name].kind for name in trace.payloads} == set(KINDS)
+    assert {token for spikes in trace.payloads.values() for token, _ in spikes} == {0, 1}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)  # 15 s
+def test_an_encoder_block_fine(block: Block, same: Same) -> None:
+    """Two phases: each runs over all tokens before the next begins."""
+    net = block("bert")
+    assert len(net.phases) == 2
+    same(net, [5, 9, 2], "fine")
+
+
+@pytest.mark.timeout(60)  # 1 s
+@pytest.mark.parametrize("family", ["llama", "bert"])
+def test_two_layers_fused(block: Block, same: Same, family: str) -> None:
+    net = block(family, layers=2)
+    done, _ = same(net, [5, 9, 2, 7], "auto")
+    assert (done.mode, done.processes) == ("fused", 4 if family == "llama" else 3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)  # 2 s, and 6 s to convert
+@pytest.mark.parametrize("folder", [STORIES, TINY_LM], ids=["stories260K", "tiny_lm"])
+def test_trained_weights_fused(same: Same, folder: Path) -> None:
+    if not (folder / "model.safetensors").is_file():
+        pytest.skip(f"{folder} is not there")
+    from las_neuro import convert
+
+    _, graph = convert(folder, context=32)
+    net = build(graph)
+    done, trace = same(net, np.array([1]), "auto")
+    assert done.mode == "fused"
+    assert len(trace.payloads) > 0.8 * len(net.populations)

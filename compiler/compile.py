@@ -53,6 +53,7 @@ def compile(
     builtin_only: refuse compartment kinds that no built-in Lava process equals.
     """
     from compiler.netlist.check import check
+    from compiler.passes.limits import check_limits
     from compiler.pipeline import build
     from las_neuro.convert import convert, plan_graph
     from las_neuro.reference.tokenizer import tokenizer_json
@@ -64,7 +65,7 @@ def compile(
     )
     if builtin_only:
         refuse_custom_kinds(planned)
-    _choose(planned, target)
+    check_limits(planned, _choose(planned, target))
     checkpoint, graph = convert(
         model,
         system=system,

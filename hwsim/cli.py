@@ -93,6 +93,7 @@ def run(
     for name in (backend, check or backend):
         generate.check_backend(name)
     model = _reference(reference, net)
+    generate.spare_threads(net)
     writer = writing.Writer(net, ids, (lambda text: None) if json else _write)
     made = generate.run(
         net,

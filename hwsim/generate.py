@@ -9,6 +9,7 @@ The host picks each token from the output's integers: the largest (the first of 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,11 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.netlist.arrays import Ints
-from compiler.netlist.model import Netlist
+from compiler.netlist.model import Dense, Netlist
 from hwsim.traces import Difference, Trace, first_difference
 from las_neuro.errors import BackendError, ConfigError, PromptError, UnsupportedError
 
 BACKENDS = ("fast", "step", "lava")
+SMALL = 1 << 25  # synapses; below, threads lose more time meeting than they gain
 LAVA_SECONDS = 600.0  # for one run of a sequence
 Pick = Callable[[Ints], int]  # output payloads [n] -> token
 
@@ -93,6 +95,15 @@ def open_session(
     if backend == "lava":
         return Lava(net, trace, timeout)
     return Fast(net, trace) if backend == "fast" else Steps(net, trace)
+
+
+def spare_threads(net: Netlist) -> None:
+    """For a whole process that feeds a small netlist token by token: one thread is fastest."""
+    shapes = [group.form.weights.shape for group in net.synapses if isinstance(group.form, Dense)]
+    if "OMP_NUM_THREADS" not in os.environ and sum(a * b for a, b in shapes) < SMALL:
+        import torch
+
+        torch.set_num_threads(1)
 
 
 def check_backend(backend: str) -> None:

@@ -39,7 +39,9 @@ def convert(
     graph = method.spiking(draw(checkpoint, context))
     tell("draw", 1, 1)
     batches = calibration_tokens(checkpoint, calibrate, graph)
-    return checkpoint, method.threshold(measure(graph, batches, progress), steps)
+    # An encoder's own sample is random tokens: good enough for ranges, not to round weights by.
+    moments = calibrate is not None or graph.causal
+    return checkpoint, method.threshold(measure(graph, batches, progress, moments=moments), steps)
 
 
 def plan_graph(

@@ -77,6 +77,7 @@ class Range:
     q999: float
     least: float
     channel_peak: Floats | None = None  # largest |x| by channel [n], kept for encoders
+    moment: Floats | None = None  # mean of x x^T [n, n], kept for encoders that linear maps read
 
 
 @dataclass(frozen=True)

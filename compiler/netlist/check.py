@@ -1,18 +1,19 @@
-"""check: whether a netlist means one thing; the file format, the pipeline and the engines rely on it.
+"""check: whether a netlist means one thing; the file format, the pipeline and the engines need it.
 
-The stepper hears every spike in the step it arrives, the fast engine sums whole windows.  They agree
-because a spike arrives only while its target listens, and a spike code only where the weights of the
-steps are those of its digits.  The first fault found is raised; all later checks may rely on earlier.
+The stepper hears every spike in the step it arrives, the fast engine sums whole windows.  They
+agree because a spike arrives only while its target listens, and a code only where the weights of
+the steps are those of its digits.  The first fault is raised; a check may rely on those before it.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from itertools import pairwise
 
 import numpy as np
 
-from compiler.netlist.arrays import WORD_BITS, WORD_LIMIT
+from compiler.netlist.arrays import WORD_BITS, WORD_LIMIT, shift_right
 from compiler.netlist.kinds import KINDS
 from compiler.netlist.model import Dense, Gather, Netlist, Pattern, Population, Synapses
 from las_neuro.errors import NetlistError
@@ -150,8 +151,10 @@ def _parameter(population: Population, key: str) -> None:
         _need(table or own in BY_COMPARTMENT, at, "is one integer, not an array")
         _need(len(value) if table else len(value) in (1, n), at, f"{len(value)} values for {n}")
     else:
+        array = own in BY_COMPARTMENT or key in population.does.tables
+        _need(not array, at, "is no array of int64")
         whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        _need(whole and key not in population.does.tables, at, f"{value!r:.40} is no integer")
+        _need(whole, at, f"{value!r:.40} is no integer")
     bits = population.does.params[key]
     most = WORD_LIMIT if bits == WORD_BITS else 2 ** (bits - 1) if key in SIGNED else 2**bits - 1
     ends = (min(value), max(value)) if isinstance(value, tuple) else (np.min(value), np.max(value))
@@ -183,6 +186,11 @@ def _tables(population: Population) -> None:
             )
         case "antilog":
             _need(p["lines_log2"] <= p["fraction_bits"], at, "more lines than fractions")
+            part = (1 << (p["fraction_bits"] - p["lines_log2"])) - 1
+            ends = p["base"] - shift_right(p["slope"] * part, p["shift"])
+            _need(min(p["slope"].min(), ends.min()) >= 0, at, "lines rise, or fall below 0")
+        case "segment":
+            _need(len(p["base"]) << p["width"] <= 1 << (WORD_BITS + 2), at, "lines beyond a word")
         case "pointer":
             _need(p["slots"] == population.n, at, f"{p['slots']} slots")
         case "memory":
@@ -198,7 +206,7 @@ def _steps(net: Netlist, population: Population) -> None:
     """Updates and sends inside the period; all but memories stay in one phase."""
     at, steps, sends = _at(population), population.steps, population.sends
     for some in (steps, sends):
-        _need(all(a < b for a, b in zip(some, some[1:], strict=False)), at, "steps out of order")
+        _need(all(a < b for a, b in pairwise(some)), at, "steps out of order")
         _need(not some or 0 <= some[0] <= some[-1] < net.period, at, "steps outside the phases")
     kind, last = population.kind, steps[-1:]
     if kind == "memory":
@@ -270,8 +278,8 @@ def _sum(at: str, target: Population, arrivals: tuple[int, ...], digits: tuple[i
     shift, cut = target.params["shift"], target.params["cut"]
     if len(arrivals) == 1:
         k = target.steps.index(arrivals[0])
-        same = shift[k] == shift[0] and not any(cut[: k + 1])
-        return _need(same, at, "a graded value comes after the first cut or with another weight")
+        plain = shift[k] == shift[0] == 0 and not any(cut[: k + 1])
+        return _need(plain, at, "a graded value comes shifted or after a cut")
     _need(arrivals == target.steps, at, "the code and the target's window differ")
     _need(len(digits) == len(arrivals), at, "no code is known for its spikes")
     for k in range(1, len(shift)):

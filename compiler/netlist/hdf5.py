@@ -52,13 +52,11 @@ OWN_WAY = ("placement", "provenance")
 AGAIN = "compile the model again (las-compile), or fetch the file again"
 REMEDIES = {
     errno.ENOSPC: "free some space, or write to another disk",
-    errno.EDQUOT: "free some of your quota, or write to another disk",
+    errno.EDQUOT: "free some space, or write to another disk",
     errno.EFBIG: "write to a disk that takes files of this size",
     errno.EACCES: "choose a folder you may write to",
-    errno.EPERM: "choose a folder you may write to",
-    errno.EROFS: "choose a folder on a disk that is not read-only",
+    errno.EROFS: "choose a folder you may write to",
     errno.ENOENT: "create the folder first",
-    errno.ENOTDIR: "name a file inside a folder",
     errno.EISDIR: "name a file, not a folder",
 }
 
@@ -104,7 +102,7 @@ def load(path: Path | str) -> Netlist:
             def get(place: str, lazily: bool) -> Any:
                 waiting.remove(place)
                 array = _plain(file[place], place)
-                return Stored(path, digest, place, array.shape) if lazily else array[()]
+                return Stored(path.absolute(), digest, place, array.shape) if lazily else array[()]
 
             text = json.loads(
                 get("structure", False).tobytes().decode(),
@@ -137,9 +135,6 @@ class Stored:
             with h5py.File(self.path, "r", locking=False) as file:
                 array: NDArray[Any] = file[self.place][()]
                 return array
-
-
-# ---- netlist -> text and arrays
 
 
 def _net_text(net: Netlist, arrays: dict[str, Any]) -> dict[str, Any]:
@@ -188,9 +183,6 @@ def _narrow(place: str, held: Any) -> NDArray[Any]:
     return np.asarray(array, next(fits))
 
 
-# ---- text and arrays -> netlist
-
-
 def _net(text: Any, get: Get) -> Netlist:
     """What `_net_text` was made from."""
     if type(text) is not dict or type(text.get("provenance")) is not dict:
@@ -237,8 +229,8 @@ def _typed(hint: Any, text: Any, place: str, get: Get) -> Any:
         each = [args[0]] * len(text) if args[1:] in ((), (...,)) else args
         parts = zip(each, text, strict=True)
         return origin(_typed(h, part, f"{place}/{i}", get) for i, (h, part) in enumerate(parts))
-    if hint is float and type(text) is float and math.isfinite(text):
-        return text
+    if hint is float and type(text) in (int, float) and math.isfinite(text):
+        return float(text)
     if hint not in (int, str, bool) or type(text) is not hint:
         raise ValueError(f"{place}: {text!r:.20} is no {getattr(hint, '__name__', hint)}")
     return text
@@ -274,9 +266,6 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("a name is given twice")
     return found
-
-
-# ---- the file itself
 
 
 def _places(file: h5py.File) -> set[str]:

@@ -24,7 +24,7 @@ from compiler.netlist.model import (
     Synapses,
 )
 from compiler.passes.fit_lines import octave_table, segment_table
-from compiler.passes.fix_units import fix_units
+from compiler.passes.fix_units import fix_units, seen
 from compiler.passes.quantize import TableRows, Unweighted, quantize
 from las_neuro.codes import Code
 from las_neuro.graph import Axes, Graph, Node
@@ -157,7 +157,7 @@ def _linear(low: Lowering, node: Node) -> None:
     unit = low.units[node.name]
     bias: Any = 0.0
     if low.weights:
-        matrix: Any = quantize(weight)
+        matrix: Any = quantize(weight, seen(low.graph[node.inputs[0]]).moment)
         factor = matrix.scale * source.unit / unit
         if "bias" in node.weights:
             bias = node.weights["bias"].load().astype(np.float64) / unit

@@ -163,7 +163,7 @@ def fine(job: Job) -> Models:
         )
         chunks[group.source].out.connect(connection.s_in)
         connection.a_out.connect(getattr(chunks[group.target], f"to_{group.port}"))
-    0 and _tie(chunks, [(group.source, group.target) for group in net.synapses])
+    _tie(chunks, [(group.source, group.target) for group in net.synapses])
     return found
 
 

@@ -64,7 +64,7 @@ def save_model(family: str, layers: int, folder: Path) -> None:
 def same() -> Callable[..., tuple[lava.LavaRun, Trace]]:
     """same(net, tokens, mode): Lava and the stepper agree on every spike and count."""
 
-    def check(net: Netlist, tokens: Any, mode: str, timeout: float = 120) -> Any:
+    def check(net: Netlist, tokens: Any, mode: str, timeout: float = 50) -> Any:
         tokens = np.asarray(tokens, np.int64)
         expected, found = Trace(net), Trace(net)
         stepper = Stepper(net, expected.spike)

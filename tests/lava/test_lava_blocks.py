@@ -23,26 +23,26 @@ Same = Callable[..., Any]
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)  # 20 s
+@pytest.mark.timeout(300)  # 20 s
 def test_a_decoder_block_fine(block: Block, same: Same) -> None:
     """With it every kind, every form of synapses and a feedback loop pass through Lava's Dense."""
     net = block("llama")
     assert {population.kind for population in net.populations.values()} == set(KINDS)
     assert {type(group.form).__name__ for group in net.synapses} == {"Dense", "Pattern", "Gather"}
     assert any(group.feedback for group in net.synapses)
-    done, trace = same(net, [5, 9], "fine")
+    done, trace = same(net, [5, 9], "fine", timeout=280)
     assert done.processes == len(net.populations) + len(net.synapses) > 100
     assert {net.populations[name].kind for name in trace.payloads} == set(KINDS)
     assert {token for spikes in trace.payloads.values() for token, _ in spikes} == {0, 1}
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)  # 15 s
+@pytest.mark.timeout(300)  # 15 s
 def test_an_encoder_block_fine(block: Block, same: Same) -> None:
     """Two phases: each runs over all tokens before the next begins."""
     net = block("bert")
     assert len(net.phases) == 2
-    same(net, [5, 9, 2], "fine")
+    same(net, [5, 9, 2], "fine", timeout=280)
 
 
 @pytest.mark.timeout(60)  # 1 s
@@ -63,6 +63,6 @@ def test_trained_weights_fused(same: Same, folder: Path) -> None:
 
     _, graph = convert(folder, context=32)
     net = build(graph)
-    done, trace = same(net, np.array([1]), "auto")
+    done, trace = same(net, np.array([1]), "auto", timeout=100)
     assert done.mode == "fused"
     assert len(trace.payloads) > 0.8 * len(net.populations)

@@ -182,10 +182,12 @@ def test_a_model_that_raises(mode: str) -> None:
 
 
 def test_time_is_up() -> None:
+    """In the midst of the run: nothing is left, neither processes nor shared memory."""
     net = straight([[1, 2]], [[1, 1]])
+    net.context = 100_000
     mine, shared = descendants(), set(Path("/dev/shm").glob("psm_*"))
-    with pytest.raises(BackendError, match=r"Lava did not finish 5 tokens in 0\.6 s \(fine\)"):
-        lava.run(net, np.zeros(5, np.int64), mode="fine", timeout=0.6)
+    with pytest.raises(BackendError, match=r"Lava did not finish 100000 tokens in 3 s \(fine\)"):
+        lava.run(net, np.zeros(net.context, np.int64), mode="fine", timeout=3)
     assert descendants() == mine
     assert set(Path("/dev/shm").glob("psm_*")) <= shared
 

@@ -1,0 +1,154 @@
+"""The real commands on two tiny random models, each compiled once a session."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz .,\n"
+SIZES = {
+    "vocab_size": 32,
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "max_position_embeddings": 24,
+}
+TEXT = "the cat sat on the mat. the dog ran to the cat, and the cat ran from the dog.\n" * 4
+ENTRIES = {
+    "las-compile": "compiler.cli:main",
+    "las-run": "hwsim.cli:run_main",
+    "las-eval": "hwsim.cli:eval_main",
+    "las-audit": "hwsim.cli:audit_main",
+    "las-inspect": "hwsim.cli:inspect_main",
+}
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Done]
+
+
+def command(*words: str | Path, cwd: Path | None = None, **environment: str) -> Done:
+    """Run a real command; where the package is not installed, its entry point."""
+    name, *arguments = map(str, words)
+    script = Path(sys.executable).parent / name
+    module, function = ENTRIES[name].split(":")
+    start = (
+        [str(script)]
+        if script.exists()
+        else [sys.executable, "-c", f"from {module} import {function} as f; f()"]
+    )
+    done = subprocess.run(
+        [*start, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+        timeout=240,
+        check=False,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="session")
+def las() -> Command:
+    return command
+
+
+def save_tokenizer(folder: Path, frame: str) -> None:
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
+
+    words = {"<s>": 0, "<?>": 1} | {letter: i for i, letter in enumerate(LETTERS, start=2)}
+    made = Tokenizer(models.WordLevel(words, unk_token="<?>"))
+    made.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    made.decoder = decoders.Fuse()
+    made.add_special_tokens(["<s>"])
+    made.post_processor = processors.TemplateProcessing(frame, special_tokens=[("<s>", 0)])
+    made.save(str(folder / "tokenizer.json"))
+
+
+@pytest.fixture(scope="session")
+def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder with a tokenizer of letters; its greedy text never ends by itself."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    folder = tmp_path_factory.mktemp("models") / "decoder"
+    torch.manual_seed(3)
+    config = LlamaConfig(**SIZES, num_key_value_heads=1, eos_token_id=None)
+    model = LlamaForCausalLM(config)
+    with torch.no_grad():  # transformers' own start is so small that all logits are alike
+        for weight in model.parameters():
+            weight.add_(torch.randn_like(weight) * 0.2)
+    model.save_pretrained(folder)
+    save_tokenizer(folder, "<s> $A")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import torch
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("models") / "encoder"
+    torch.manual_seed(4)
+    model = BertModel(BertConfig(**SIZES))
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(torch.randn_like(weight) * 0.2)
+    model.save_pretrained(folder)
+    save_tokenizer(folder, "<s> $A <s>")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("texts") / "text.txt"
+    path.write_text(TEXT)
+    return path
+
+
+@pytest.fixture(scope="session")
+def lines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("texts") / "lines.txt"
+    path.write_text("the cat\nthe dog\n\na mat, a cat\nran\n")
+    return path
+
+
+def compiled(folder: Path, model: Path, text: Path) -> Path:
+    path = folder / "net.h5"
+    done = command("las-compile", model, "-o", path, "--calibrate", text)
+    assert done.code == 0, done.err
+    assert done.err == ""
+    return path
+
+
+@pytest.fixture(scope="session")
+def netlist(tmp_path_factory: pytest.TempPathFactory, decoder: Path, text: Path) -> Path:
+    return compiled(tmp_path_factory.mktemp("netlists"), decoder, text)
+
+
+@pytest.fixture(scope="session")
+def encoder_netlist(tmp_path_factory: pytest.TempPathFactory, encoder: Path, lines: Path) -> Path:
+    return compiled(tmp_path_factory.mktemp("netlists"), encoder, lines)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Callable[[Path], Path]:
+    """copy(model folder) -> a copy of it to spoil."""
+    return lambda folder: shutil.copytree(folder, tmp_path / "model")

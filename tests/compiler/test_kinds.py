@@ -1,0 +1,583 @@
+"""Every kind: `window` is the fold of `step`, bit for bit, on random and on extreme inputs.
+
+Arrays are [batch, tokens, n] where a kind has one axis.  The step side runs every sequence and
+token for itself, as the stepper does; the window side takes all of them at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+
+from compiler.netlist.arrays import (
+    WORD_LIMIT,
+    below_leading_bit,
+    leading_bit,
+    ones,
+    saturate,
+    shift_right,
+    wrap,
+)
+from compiler.netlist.kinds import KINDS, fold
+from compiler.netlist.kinds.integrate import segments
+from compiler.netlist.trains import Digits, Train
+from compiler.passes.fit_lines import antilog_table, octave_table, segment_table
+
+Ints = NDArray[np.int64]
+Draw = st.DrawFn
+THOROUGH = settings(max_examples=150, deadline=None, derandomize=True)
+
+
+@dataclass
+class Run:
+    """One kind with its inputs, for both sides."""
+
+    kind: str
+    params: dict[str, Any]
+    inputs: list[dict[str, Ints]]  # a step each; port -> [batch, tokens, n]
+    arrivals: dict[str, Any] = field(default_factory=dict)  # what `window` takes
+
+
+def words(
+    draw: Draw, shape: tuple[int, ...], low: int = -WORD_LIMIT, high: int = WORD_LIMIT
+) -> Ints:
+    """Integers of a word, the ends and powers of two more often than others."""
+    near = [
+        0,
+        1,
+        -1,
+        low,
+        high,
+        low + 1,
+        high - 1,
+        *(2**k for k in range(24)),
+        *(-(2**k) for k in range(24)),
+    ]
+    ends = st.sampled_from([x for x in near if low <= x <= high])
+    return draw(arrays(np.int64, shape, elements=ends | st.integers(low, high)))
+
+
+def shapes(draw: Draw) -> tuple[int, int, int]:
+    return draw(st.integers(1, 2)), draw(st.integers(1, 3)), draw(st.integers(1, 4))
+
+
+def spread(draw: Draw, n: int, low: int, high: int) -> Ints:
+    """One value for all compartments or one for each."""
+    return words(draw, (draw(st.sampled_from([1, n])),), low, high)
+
+
+def split(draw: Draw, total: Ints, steps: int) -> list[Ints]:
+    """A graded value that arrives whole at one of the steps."""
+    at = draw(st.integers(0, steps - 1))
+    return [total * (k == at) for k in range(steps)]
+
+
+@st.composite
+def input_runs(draw: Draw) -> Run:
+    host = words(draw, shapes(draw))
+    return Run("input", {}, [{"host": host}], {"host": host})
+
+
+@st.composite
+def encode_runs(draw: Draw) -> Run:
+    shape = shapes(draw)
+    n, steps, early = shape[2], draw(st.integers(4, 20)), draw(st.integers(0, 1))
+    params = {
+        "multiplier": spread(draw, n, -(2**15), 2**15),
+        "shift": spread(draw, n, 0, 48),
+        "steps": steps,
+        "early": early,
+        "outlier_shift": draw(st.integers(0, 8)),
+        "outliers": spread(draw, n, 0, 1),
+    }
+    x = words(draw, shape)
+    came = split(draw, x, early + 1)
+    silence = x * 0
+    inputs = [{"x": came[k] if k <= early else silence} for k in range(early + steps)]
+    return Run("encode", params, inputs, {"x": x})
+
+
+@st.composite
+def integrate_runs(draw: Draw) -> Run:
+    shape = shapes(draw)
+    steps, n = draw(st.integers(1, 20)), shape[2]
+    cuts = [0, *(draw(st.integers(0, 20)) * draw(st.booleans()) for _ in range(steps - 1))]
+    low = draw(st.sampled_from([-WORD_LIMIT, -2047, 0, 1]))
+    params = {
+        "shift": tuple(draw(st.integers(0, 22)) for _ in range(steps)),
+        "cut": tuple(cuts),
+        "multiplier": spread(draw, n, -(2**15), 2**15),
+        "divide": spread(draw, n, 0, 63),
+        "bias": spread(draw, n, -WORD_LIMIT, WORD_LIMIT),
+        "low": low,
+        "high": draw(st.sampled_from([WORD_LIMIT, 2047])),
+        "gated": draw(st.integers(0, 1)),
+        "safe": 0,
+    }
+    limit = draw(st.sampled_from([1, 127, WORD_LIMIT]))
+    a = [words(draw, shape, -limit, limit) for _ in range(steps)]
+    enable = split(draw, words(draw, shape, 0, 1), steps)
+    inputs = [{"a": a[k], "enable": enable[k]} for k in range(steps)]
+    sums = [sum(a[k] << params["shift"][k] for k in range(*run)) for run in segments(params)]
+    return Run("integrate", params, inputs, {"a": sums, "enable": sum(enable)})
+
+
+@st.composite
+def product_runs(draw: Draw) -> Run:
+    shape, count = shapes(draw), draw(st.integers(1, 3))
+    a, b = words(draw, shape), words(draw, shape)
+    came = zip(split(draw, a, count), split(draw, b, count), strict=True)
+    params = {"shift": draw(st.integers(0, 63)), "arrivals": count}
+    return Run("product", params, [{"a": x, "b": y} for x, y in came], {"a": a, "b": b})
+
+
+@st.composite
+def segment_runs(draw: Draw) -> Run:
+    lines = draw(st.integers(1, 9))
+    params = {
+        "origin": draw(st.integers(-WORD_LIMIT, WORD_LIMIT)),
+        "width": draw(st.integers(0, 22)),
+        "shift": draw(st.integers(0, 31)),
+        "base": words(draw, (lines,)),
+        "slope": words(draw, (lines,), -(2**17), 2**17),
+    }
+    if draw(st.booleans()):
+        params = dict(segment_table("silu", draw(st.sampled_from([1e-6, 1e-4, 0.01])), 1e-5))
+    x = words(draw, shapes(draw))
+    return Run("segment", params, [{"x": x}], {"x": x})
+
+
+@st.composite
+def octave_runs(draw: Draw) -> Run:
+    root, lines_log2 = draw(st.integers(0, 1)), draw(st.integers(0, 3))
+    lines = (1 + root) << lines_log2
+    params = {
+        "root": root,
+        "lines_log2": lines_log2,
+        "exponent": draw(st.integers(-64, 63)),
+        "shift": draw(st.integers(0, 31)),
+        "base": words(draw, (lines,)),
+        "slope": words(draw, (lines,)),
+    }
+    if draw(st.booleans()):
+        params = dict(octave_table(bool(root), draw(st.sampled_from([1e-7, 1e-3, 0.5])), 1e-5))
+    x = words(draw, shapes(draw))
+    return Run("octave", params, [{"x": x}], {"x": x})
+
+
+@st.composite
+def antilog_runs(draw: Draw) -> Run:
+    shape, count = shapes(draw), draw(st.integers(1, 3))
+    one = draw(st.sampled_from([1, 255, 2**16 - 1, 2**20 - 1]))
+    params = {**antilog_table(draw(st.integers(6, 15)), one), "arrivals": count}
+    x, reference = words(draw, shape, 0), words(draw, shape, 0)
+    if draw(st.booleans()):  # near each other, as scores and their maximum are
+        reference = (x + words(draw, shape, -9, 2**16)).clip(0, WORD_LIMIT)
+    came = zip(split(draw, x, count), split(draw, reference, count), strict=True)
+    inputs = [{"x": a, "reference": b} for a, b in came]
+    return Run("antilog", params, inputs, {"x": x, "reference": reference})
+
+
+ALONE: dict[str, Callable[[], st.SearchStrategy[Run]]] = {
+    "input": input_runs,
+    "encode": encode_runs,
+    "integrate": integrate_runs,
+    "product": product_runs,
+    "segment": segment_runs,
+    "octave": octave_runs,
+    "antilog": antilog_runs,
+}
+TOGETHER = {"memory", "pointer", "compete", "any"}  # tests of their own, below
+
+
+def test_no_kind_is_left_out() -> None:
+    assert set(ALONE) | TOGETHER == set(KINDS)
+    assert not set(ALONE) & TOGETHER
+
+
+def by_steps(run: Run) -> tuple[Ints, int, int]:
+    """Payloads [steps, batch, tokens, n], clamps, wraps: `step` folded for every token."""
+    batch, tokens, n = next(iter(run.inputs[0].values())).shape
+    sent, clamps, wraps = np.zeros((len(run.inputs), batch, tokens, n), np.int64), 0, 0
+    for b, t in np.ndindex(batch, tokens):
+        inputs = [{port: x[b, t] for port, x in arriving.items()} for arriving in run.inputs]
+        outcome = fold(KINDS[run.kind], {}, inputs, run.params)
+        sent[:, b, t] = outcome.payload
+        clamps += outcome.clamps
+        wraps += outcome.wraps
+    return sent, clamps, wraps
+
+
+def window(kind: str, state: Any, arrivals: dict[str, Any], params: dict[str, Any]) -> Any:
+    """All steps of all tokens at once: a Swept."""
+    run = KINDS[kind].window
+    assert run is not None
+    return run(state, arrivals, params)
+
+
+def unrolled(train: Train, steps: int) -> Ints:
+    """The train's payloads at each of its own steps, after silence: [steps, ...]."""
+    own = len(train.positions) if isinstance(train, Digits) else 1
+    silence = train.at(0, own) * 0
+    return np.stack([silence] * (steps - own) + [train.at(k, own) for k in range(own)])
+
+
+@pytest.mark.parametrize("kind", ALONE)
+def test_window_is_the_fold_of_step(kind: str) -> None:
+    @THOROUGH
+    @given(ALONE[kind]())
+    def holds(run: Run) -> None:
+        sent, clamps, wraps = by_steps(run)
+        swept = window(kind, {}, run.arrivals, run.params)
+        np.testing.assert_array_equal(unrolled(swept.train, len(sent)), sent)
+        assert (swept.clamps, swept.wraps, swept.state) == (clamps, wraps, {})
+        np.testing.assert_array_equal(swept.train.spikes(), (sent != 0).sum(axis=0))
+        assert np.abs(sent).max() <= WORD_LIMIT
+
+    holds()
+
+
+def tensor(x: Any, word: torch.dtype = torch.int64) -> Any:
+    """Arrays as torch tensors, of a narrower type where all values fit, as the fast engine does."""
+    if isinstance(x, list):
+        return [tensor(part, word) for part in x]
+    if not isinstance(x, np.ndarray):
+        return x
+    fits = np.abs(x).max() <= torch.iinfo(word).max
+    return torch.from_numpy(x).to(word if fits else torch.int64)
+
+
+@pytest.mark.parametrize("word", [torch.int32, torch.int64], ids=str)
+@pytest.mark.parametrize("kind", ALONE)
+def test_torch_gives_the_same(kind: str, word: torch.dtype) -> None:
+    @settings(THOROUGH, max_examples=60)
+    @given(ALONE[kind]())
+    def holds(run: Run) -> None:
+        one = window(kind, {}, run.arrivals, run.params)
+        two = window(
+            kind,
+            {},
+            {port: tensor(x, word) for port, x in run.arrivals.items()},
+            {key: tensor(x) for key, x in run.params.items()},
+        )
+        own = len(one.train.positions) if isinstance(one.train, Digits) else 1
+        for k in range(own):
+            sent = two.train.at(k, own)
+            assert sent.dtype in (word, torch.int64)
+            np.testing.assert_array_equal(one.train.at(k, own), sent.numpy())
+        assert (one.clamps, one.wraps) == (two.clamps, two.wraps)
+
+    holds()
+
+
+@THOROUGH
+@given(integrate_runs())
+def test_a_safe_sum_is_the_same_sum(run: Run) -> None:
+    """`safe` leaves out the wrapping, which a sum that does not wrap cannot notice."""
+    run.arrivals["a"] = [np.clip(x, -(2**21), 2**21) for x in run.arrivals["a"]]
+    counted, trusted = (
+        window("integrate", {}, run.arrivals, {**run.params, "safe": safe}) for safe in (0, 1)
+    )
+    assert counted.wraps == trusted.wraps == 0
+    assert counted.clamps == trusted.clamps
+    np.testing.assert_array_equal(trusted.train.value, counted.train.value)
+
+
+@THOROUGH
+@given(encode_runs(), st.data())
+def test_planes_of_a_code_are_its_steps(run: Run, data: st.DataObject) -> None:
+    """A receiver may sum any run of steps, each weighed by the position of its digit, at once."""
+    train = window("encode", {}, run.arrivals, run.params).train
+    steps = run.params["steps"]
+    lo = data.draw(st.integers(0, steps - 1))
+    hi = data.draw(st.integers(lo + 1, steps))
+    shift = tuple(max(0, k - lo) for k in range(steps))
+    summed = sum(train.at(k, steps) << shift[k] for k in range(lo, hi))
+    np.testing.assert_array_equal(train.plane(lo, hi, shift), summed)
+    assert np.abs(summed).max() <= train.largest(lo, hi, shift, 0)
+    if hi - lo > 1:
+        with pytest.raises(ValueError, match="weigh the digits"):
+            train.plane(lo, hi, (0,) * steps)
+
+
+@dataclass
+class Recall:
+    """What is written and the digits that read it.  Memory axes: k, j (the slots), d."""
+
+    slots: int
+    write: Ints  # [batch, tokens, k, 1, d]
+    digits: Digits  # arrays [batch, tokens, k, slots or 1, d or 1]
+    together: bool  # the first digit comes in the step of the value
+
+    @property
+    def steps(self) -> int:
+        return len(self.digits.positions) + (not self.together)
+
+
+@st.composite
+def recalls(draw: Draw) -> Recall:
+    batch, tokens, slots = draw(st.integers(1, 2)), 5, draw(st.integers(5, 7))
+    k, d = draw(st.integers(1, 2)), draw(st.integers(1, 3))
+    read = draw(st.sampled_from([(1, d), (slots, 1)]))  # the reader knows d, or the slots
+    shape = (batch, tokens, k, *read)
+    steps = draw(st.integers(1, 6))
+    digits = Digits(
+        words(draw, shape, 0, 2**steps - 1),
+        draw(arrays(np.int64, shape, elements=st.sampled_from([-16, -1, 1, 16]))),
+        tuple(range(steps)),
+        16,
+    )
+    write = words(draw, (batch, tokens, k, 1, d), -2047, 2047)
+    return Recall(slots, write, digits, draw(st.booleans()))
+
+
+def recalled_by_steps(run: Recall) -> Ints:
+    """Payloads [digits, batch, tokens, k, j, d] of the memory, step by step with its pointer."""
+    batch, tokens, k, _, d = run.write.shape
+    full, count = (k, run.slots, d), len(run.digits.positions)
+    sent = np.zeros((count, batch, tokens, *full), np.int64)
+    for b in range(batch):
+        memory, pointer = {}, {}
+        for t in range(tokens):
+            told = KINDS["pointer"].step(pointer, {}, {"slots": run.slots}, 0)
+            pointer = told.state
+            for step in range(run.steps):
+                first, at = step == 0, step - (not run.together)
+                digit = run.digits.at(at, count)[b, t] if at >= 0 else run.write[b, t] * 0
+                outcome = KINDS["memory"].step(
+                    memory,
+                    {
+                        "write": np.broadcast_to(run.write[b, t] * first, full),
+                        "enable": np.broadcast_to(told.payload[:, None] * first, full),
+                        "read": np.broadcast_to(digit, full),
+                    },
+                    {"limit": 2047, "slot_axis": 1},
+                    step,
+                )
+                memory = outcome.state
+                if at >= 0:
+                    sent[at, b, t] = outcome.payload
+                else:
+                    assert not outcome.payload.any()
+    return sent
+
+
+def part_of(train: Digits, tokens: slice, slots: int) -> Digits:
+    """Some tokens of a code, as the fast engine has them: only the slots used so far."""
+    magnitude, payload = (x[:, tokens, :, :slots] for x in (train.magnitude, train.payload))
+    return replace(train, magnitude=magnitude, payload=payload)
+
+
+@THOROUGH
+@given(recalls(), st.integers(1, 4))
+def test_memory_in_two_windows_is_the_fold_of_step(run: Recall, first: int) -> None:
+    """The first tokens in one window, the rest in another: state and slots carry over."""
+    sent = recalled_by_steps(run)
+    batch, tokens, k, _, d = run.write.shape
+    count = len(run.digits.positions)
+    pointer, memory = {}, {}
+    for some in (slice(0, first), slice(first, tokens)):
+        blank = np.zeros((batch, some.stop - some.start), np.int64)
+        told = window("pointer", pointer, {"tokens": blank}, {"slots": run.slots})
+        pointer = told.state
+        used = told.train.value.shape[2]
+        assert used == some.stop
+        arrivals = {
+            "write": run.write[:, some],
+            "enable": told.train.value[:, :, None, :, None],
+            "read": part_of(run.digits, some, used),
+        }
+        swept = window("memory", memory, arrivals, {"limit": 2047, "slot_axis": 1})
+        memory = swept.state
+        for at in range(count):
+            got = np.broadcast_to(
+                swept.train.at(at, count), (batch, some.stop - some.start, k, used, d)
+            )
+            np.testing.assert_array_equal(got, sent[at][:, some, :, :used])
+        spikes = np.broadcast_to(swept.train.spikes(), got.shape)
+        np.testing.assert_array_equal(spikes, (sent[:, :, some, :, :used] != 0).sum(0))
+        assert not sent[:, :, some, :, used:].any()  # slots nobody wrote are silent
+
+
+@THOROUGH
+@given(recalls())
+def test_memory_written_in_one_phase_and_read_in_the_next(run: Recall) -> None:
+    """As an encoder does: every token sees all slots."""
+    batch, tokens, k, _, d = run.write.shape
+    count, full = len(run.digits.positions), (k, run.slots, d)
+    params = {"limit": 2047, "slot_axis": 1}
+    told = window(
+        "pointer", {}, {"tokens": np.zeros((batch, tokens), np.int64)}, {"slots": run.slots}
+    )
+    enable = told.train.value[:, :, None, :, None]
+    written = window("memory", {}, {"write": run.write, "enable": enable}, params)
+    assert written.train is None
+    digits = part_of(run.digits, slice(0, tokens), tokens)
+    read = window("memory", written.state, {"read": digits}, params)
+    for b in range(batch):
+        state: dict[str, Any] = {}
+        pad = ((0, 0), (0, run.slots - tokens), (0, 0))
+        for t in range(tokens):
+            now = {
+                "write": np.broadcast_to(run.write[b, t], full),
+                "enable": np.broadcast_to(np.pad(enable[b, t], pad), full),
+                "read": np.zeros(full, np.int64),
+            }
+            state = KINDS["memory"].step(state, now, params, 0).state
+        silence = dict.fromkeys(("write", "enable"), np.zeros(full, np.int64))
+        for t, at in np.ndindex(tokens, count):
+            digit = np.broadcast_to(run.digits.at(at, count)[b, t], full)
+            sent = KINDS["memory"].step(state, {**silence, "read": digit}, params, at).payload
+            got = np.broadcast_to(read.train.at(at, count), (batch, tokens, k, tokens, d))[b, t]
+            np.testing.assert_array_equal(got, sent[:, :tokens])
+            assert not sent[:, tokens:].any()
+
+
+def test_a_slot_is_written_once_a_window() -> None:
+    enable = np.ones((1, 2, 1), np.int64)
+    with pytest.raises(ValueError, match="written twice"):
+        window(
+            "memory",
+            {},
+            {"write": enable, "enable": enable},
+            {"limit": 1, "slot_axis": 0},
+        )
+
+
+@THOROUGH
+@given(st.integers(1, 9), st.integers(1, 2), st.data())
+def test_pointer_window_is_the_fold_of_step(slots: int, batch: int, data: st.DataObject) -> None:
+    state: dict[str, Any] = {}
+    marks, swept_state = [], {}
+    for _ in range(slots):
+        outcome = KINDS["pointer"].step(state, {}, {"slots": slots}, 0)
+        state = outcome.state
+        marks.append(outcome.payload)
+    at = 0
+    while at < slots:
+        tokens = data.draw(st.integers(1, slots - at))
+        blank = np.zeros((batch, tokens), np.int64)
+        swept = window("pointer", swept_state, {"tokens": blank}, {"slots": slots})
+        swept_state, at = swept.state, at + tokens
+        value = swept.train.value.reshape(batch, tokens, -1)
+        for b in range(batch):
+            np.testing.assert_array_equal(
+                value[b], np.stack(marks)[at - tokens : at, : value.shape[2]]
+            )
+        assert not np.stack(marks)[at - tokens : at, value.shape[2] :].any()
+
+
+@st.composite
+def contests(draw: Draw) -> tuple[Ints, dict[str, int]]:
+    """Values [batch, tokens, heads, rivals] and parameters; ties and silence happen often."""
+    bits = draw(st.integers(1, 23))
+    shape = (*shapes(draw)[:2], draw(st.integers(1, 3)), draw(st.integers(1, 5)))
+    top = draw(st.sampled_from([1, 3, 2**12, WORD_LIMIT]))
+    return words(draw, shape, 0, top), {"bits": bits, "drop": 23 - bits}
+
+
+def contest_by_steps(x: Ints, p: dict[str, int]) -> tuple[Ints, Ints]:
+    """Offers [bits, h, j] and verdicts [bits, h] of one token, one step of delay either way.
+
+    compete is updated at steps 0, 2, 4, .., its referee at 1, 3, ...
+    """
+    heads, rivals = x.shape
+    state: dict[str, Any] = {}
+    offers, verdicts = [], []
+    nothing, veto = np.zeros(x.size, np.int64), np.zeros(x.size, np.int64)
+    for k in range(p["bits"] + 1):
+        inputs = {"x": x.reshape(-1) if k == 0 else nothing, "veto": veto}
+        outcome = KINDS["compete"].step(state, inputs, p, k)
+        state = outcome.state
+        if k == p["bits"]:
+            assert not outcome.payload.any()
+            assert not state
+            break
+        offers.append(outcome.payload.reshape(heads, rivals))
+        heard = offers[-1].sum(axis=1)
+        verdicts.append(KINDS["any"].step({}, {"a": heard}, {}, k).payload)
+        veto = np.repeat(verdicts[-1], rivals)
+    return np.stack(offers), np.stack(verdicts)
+
+
+@THOROUGH
+@given(contests())
+def test_competition_in_closed_form_is_the_loop(contest: tuple[Ints, dict[str, int]]) -> None:
+    x, p = contest
+    close = KINDS["compete"].loop
+    assert close is not None
+    loop = close(x, p, lambda v: v.max(axis=3, keepdims=True))
+    torch_loop = close(torch.from_numpy(x), p, lambda v: v.amax(dim=3, keepdim=True))
+    offers, verdicts = np.zeros((p["bits"], *x.shape), np.int64), []
+    for b, t in np.ndindex(*x.shape[:2]):
+        offers[:, b, t], spelt = contest_by_steps(x[b, t], p)
+        verdicts.append(spelt)
+        top = sum(bit << (p["bits"] - 1 - k) for k, bit in enumerate(spelt))
+        np.testing.assert_array_equal(top, x[b, t].max(axis=1) >> p["drop"])
+    for k in range(p["bits"]):
+        np.testing.assert_array_equal(loop.outer.at(k, p["bits"]), offers[k])
+        np.testing.assert_array_equal(torch_loop.outer.at(k, p["bits"]).numpy(), offers[k])
+        spoken = np.stack([spelt[k] for spelt in verdicts]).reshape(x.shape[:3])
+        np.testing.assert_array_equal(loop.inner.at(k, p["bits"])[..., 0], spoken)
+    np.testing.assert_array_equal(loop.outer.spikes(), offers.sum(axis=0))
+
+
+ANY = st.integers(-(2**46), 2**46)
+WORD = st.integers(1, 2**24 - 1) | st.sampled_from([2**k + d for k in range(24) for d in (0, -1)])
+
+
+def both(values: list[int]) -> list[Any]:
+    """The same integers as a numpy array and as a torch tensor."""
+    x = np.array(values, np.int64)
+    return [x, torch.from_numpy(x)]
+
+
+@THOROUGH
+@given(st.lists(ANY, min_size=1, max_size=5), st.integers(0, 63))
+def test_shifting_rounds_to_nearest(values: list[int], by: int) -> None:
+    """Python's integers are the judge: floor(x / 2**by + 1/2)."""
+    right = [(2 * x + 2**by) // 2 ** (by + 1) for x in values]
+    for x in both(values):
+        assert shift_right(x, by).tolist() == right
+        each = x * 0 + by
+        assert shift_right(x, each).tolist() == right
+
+
+@THOROUGH
+@given(st.lists(ANY, min_size=1, max_size=5))
+def test_wrapping_is_two_s_complement(values: list[int]) -> None:
+    for x in both(values):
+        word, turns = wrap(x)
+        for before, after, times in zip(values, word.tolist(), turns.tolist(), strict=True):
+            low_bits = (before % 2**24).to_bytes(3, "big")
+            assert after == int.from_bytes(low_bits, "big", signed=True)
+            assert after + (times << 24) == before
+
+
+@THOROUGH
+@given(st.lists(WORD, min_size=1, max_size=5))
+def test_bits_are_counted_and_found(values: list[int]) -> None:
+    values = [max(1, x) for x in values]
+    for x in both(values):
+        assert leading_bit(x).tolist() == [v.bit_length() - 1 for v in values]
+        assert below_leading_bit(x).tolist() == [2 ** v.bit_length() - 1 for v in values]
+        assert ones(x).tolist() == [bin(v).count("1") for v in values]
+        assert below_leading_bit(x * 0).tolist() == ones(x * 0).tolist() == [0] * len(values)
+
+
+@THOROUGH
+@given(st.lists(ANY, min_size=1, max_size=5), st.integers(-9, 0), st.integers(1, 2**23))
+def test_saturation_is_counted(values: list[int], low: int, high: int) -> None:
+    for x in both(values):
+        y, outside = saturate(x, low, high)
+        assert y.tolist() == [min(max(v, low), high) for v in values]
+        assert outside == sum(not low <= v <= high for v in values)

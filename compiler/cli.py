@@ -114,7 +114,9 @@ def compile_command(
                 progress=tell,
             )
             assert output is not None
+            tell("write", 0, 1)
             _save(net, output)
+            tell("write", 1, 1)
     except Enough:
         return
     record = summary(net, output, time.perf_counter() - started)
@@ -202,4 +204,4 @@ def _plan(
         print_table(render(made))
     if target != "auto" and not made.fits:
         what, _, remedy = made.refused.partition("; help: ")
-        raise TargetError(f"{model}: {made.problem or what}", made.advice or remedy)
+        raise TargetError(f"{model}: {what or made.problem}", remedy or made.advice)

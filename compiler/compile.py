@@ -16,7 +16,7 @@ from typing import Any
 
 from compiler.netlist.model import Dense, Gather, Netlist, Synapses
 from las_neuro.checkpoint import Checkpoint
-from las_neuro.errors import CalibrationError, ConfigError, UnsupportedError
+from las_neuro.errors import CalibrationError, ConfigError, TargetError, UnsupportedError
 
 Watch = Callable[[str, str], None]  # called with a pass's name and what it left, as text
 Progress = Callable[[str, int, int], None]  # stage, done, of
@@ -53,7 +53,6 @@ def compile(
     builtin_only: refuse compartment kinds that no built-in Lava process equals.
     """
     from compiler.netlist.check import check
-    from compiler.passes.limits import check_limits
     from compiler.pipeline import build
     from las_neuro.convert import convert, plan_graph
     from las_neuro.reference.tokenizer import tokenizer_json
@@ -65,7 +64,7 @@ def compile(
     )
     if builtin_only:
         refuse_custom_kinds(planned)
-    check_limits(planned, _choose(planned, target))
+    _foresee(planned, target, checkpoint)
     checkpoint, graph = convert(
         model,
         system=system,
@@ -83,6 +82,19 @@ def compile(
     net = _settle(net, target, watch, progress)
     check(net)
     return net
+
+
+def _foresee(planned: Netlist, target: str, checkpoint: Checkpoint) -> None:
+    """Raise where the target cannot run the netlist, or is too small for it."""
+    from compiler.passes.limits import check_limits
+    from compiler.targets.target import load
+
+    try:
+        if target != "auto":
+            check_limits(planned, load(target))
+        _choose(planned, target)
+    except TargetError as error:  # passes do not know the model's name
+        raise TargetError(f"{checkpoint.folder}: {error.what}", error.remedy) from error
 
 
 def refuse_custom_kinds(net: Netlist) -> None:

@@ -51,7 +51,8 @@ def evaluate(
     """Figures of a netlist, and beside its float model if there is one, as plain values."""
     from hwsim.engine import Engine  # torch is slow to import
 
-    inputs = [ids[:-1] for ids in sequences] if net.causal else sequences
+    scored = net.output_kind == "logits"
+    inputs = [ids[:-1] for ids in sequences] if scored else sequences
     batches = list(batched(inputs, net.populations[net.output].n))
     engine = Engine(net, count=False)
     unit = net.populations[net.output].unit
@@ -79,7 +80,7 @@ def evaluate(
         if progress:
             progress("evaluate", len(batches), len(batches))
 
-    figures = _next_tokens(runs(), sequences) if net.causal else _sentences(runs(), len(inputs))
+    figures = _next_tokens(runs(), sequences) if scored else _sentences(runs(), len(inputs))
     timed = {"seconds": clock.netlist}
     if reference:
         timed["reference_seconds"] = clock.reference

@@ -209,6 +209,10 @@ def _encoded(net: Netlist, prompt: str) -> list[int]:
             "the netlist holds no tokenizer to read a prompt with",
             "give token ids (--tokens 1,2,3), or compile from a folder with tokenizer.json",
         )
+    try:
+        prompt.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise PromptError("the prompt is not UTF-8 text", "write it as UTF-8") from error
     return list(tokenizer(net).encode(prompt).ids)
 
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from compiler.netlist.arrays import WORD_BITS, WORD_LIMIT, shift_right
-from compiler.netlist.kinds import KINDS
+from compiler.netlist.kinds import KINDS, Params
 from compiler.netlist.model import Dense, Gather, Netlist, Pattern, Population, Synapses
 from las_neuro.errors import NetlistError
 
@@ -126,7 +126,7 @@ def _declaration(name: str, population: Population) -> None:
     """Name, kind, axes, and every parameter against the kind's declaration."""
     at = f"population `{name!s:.160}`"
     plain = name.isprintable() and "/" not in name and name.strip(". ") == name != ""
-    _need(name == population.name and plain, at, f"is called {name!r:.80}")
+    _need(name == population.name and plain, at, f"is called {population.name!r:.80}")
     _need(population.kind in KINDS, at, f"{population.kind!r:.80} is no kind of compartment")
     _need(population.steps, at, "is never updated")
     sizes = list(population.axes.values())
@@ -137,7 +137,7 @@ def _declaration(name: str, population: Population) -> None:
     _need(not declared - given, at, f"{sorted(declared - given)} missing")
     for key in population.params:
         _parameter(population, key)
-    _tables(population)
+    _fit(population)
 
 
 def _parameter(population: Population, key: str) -> None:
@@ -164,14 +164,11 @@ def _parameter(population: Population, key: str) -> None:
     )
 
 
-def _tables(population: Population) -> None:
-    """What binds parameters of one population to each other."""
+def _fit(population: Population) -> None:
+    """What binds parameters of one population to each other and to its steps."""
     at, p, steps = _at(population), population.params, len(population.steps)
     if population.does.tables:
-        lines = len(p["base"])
-        if population.kind != "segment":
-            lines = (1 + p.get("root", 0)) << p["lines_log2"]
-        _need(len(p["base"]) == len(p["slope"]) == lines, at, f"its tables have not {lines} lines")
+        _lines(at, population.kind, p)
     if "arrivals" in p:
         _need(p["arrivals"] == steps, at, f"{p['arrivals']} arrivals in {steps} steps")
     match population.kind:
@@ -179,18 +176,8 @@ def _tables(population: Population) -> None:
             _need(p["low"] <= p["high"], at, f"low {p['low']} over high {p['high']}")
             _need(p["cut"][0] == 0, at, "cuts before anything came")
         case "encode":
-            _need(
-                p["steps"] == len(population.sends) and p["early"] + p["steps"] == steps,
-                at,
-                f"{p['early']} + {p['steps']} digits in {steps} steps",
-            )
-        case "antilog":
-            _need(p["lines_log2"] <= p["fraction_bits"], at, "more lines than fractions")
-            part = (1 << (p["fraction_bits"] - p["lines_log2"])) - 1
-            ends = p["base"] - shift_right(p["slope"] * part, p["shift"])
-            _need(min(p["slope"].min(), ends.min()) >= 0, at, "lines rise, or fall below 0")
-        case "segment":
-            _need(len(p["base"]) << p["width"] <= 1 << (WORD_BITS + 2), at, "lines beyond a word")
+            fits = p["steps"] == len(population.sends) == steps - p["early"]
+            _need(fits, at, f"{p['early']} + {p['steps']} digits in {steps} steps")
         case "pointer":
             _need(p["slots"] == population.n, at, f"{p['slots']} slots")
         case "memory":
@@ -198,8 +185,21 @@ def _tables(population: Population) -> None:
         case "compete":
             _need(p["bits"] + p["drop"] >= WORD_BITS - 1, at, "some bits never compete")
             _need(p["bits"] + 1 == steps, at, f"{p['bits']} bits in {steps} steps")
-        case _:
-            pass
+
+
+def _lines(at: str, kind: str, p: Params) -> None:
+    """Tables as long as they are addressed, and lines whose values stay in a word."""
+    lines = len(p["base"])
+    if kind == "segment":
+        _need(lines << p["width"] <= 1 << (WORD_BITS + 2), at, "lines beyond a word")
+    else:
+        lines = (1 + p.get("root", 0)) << p["lines_log2"]
+    _need(len(p["base"]) == len(p["slope"]) == lines, at, f"its tables have not {lines} lines")
+    if kind == "antilog":
+        _need(p["lines_log2"] <= p["fraction_bits"], at, "more lines than fractions")
+        part = (1 << (p["fraction_bits"] - p["lines_log2"])) - 1
+        ends = p["base"] - shift_right(p["slope"] * part, p["shift"])
+        _need(min(p["slope"].min(), ends.min()) >= 0, at, "a line rises, or falls below 0")
 
 
 def _steps(net: Netlist, population: Population) -> None:
@@ -268,6 +268,9 @@ def _arrival(wiring: Wiring, group: Synapses) -> None:
     if group.port == "read" or group.feedback or target.kind == "any":
         return None
     _need(len(arrivals) == 1, at, f"port {group.port} takes one graded value, not a code")
+    form = group.form
+    one = isinstance(form, Pattern) and abs(form.weight) == 1
+    _need(one and set(source.axes) <= set(target.axes), at, f"port {group.port} takes no sums")
     heard = {"encode": target.params.get("early", 0), "compete": 0}
     last = heard.get(target.kind, len(target.steps) - 1)
     _need(not arrivals or target.steps.index(arrivals[0]) <= last, at, "comes after the start")
@@ -289,14 +292,15 @@ def _sum(at: str, target: Population, arrivals: tuple[int, ...], digits: tuple[i
 
 
 def _ports(wiring: Wiring, population: Population) -> None:
-    """Every port that must hear something does; only sums take several groups."""
+    """Every port that must hear something does; only a sum takes several groups."""
     at, kind = _at(population), population.kind
     for port in population.does.ports:
-        groups = wiring.port(population.name, port)
-        wanted = population.params["gated"] if port == "enable" and kind == "integrate" else 1
-        if port not in ("host", "read"):
-            _need(bool(groups) == bool(wanted), at, f"{len(groups)} groups into port {port}")
-        _need(len(groups) <= 1 or kind != "memory", at, f"{len(groups)} groups into port {port}")
+        count = len(wiring.port(population.name, port))
+        deaf = port in ("host", "read") or (kind, port) == ("integrate", "enable")
+        least = 0 if deaf and not population.params.get("gated") else 1
+        most = None if (kind, port) == ("integrate", "a") else 1
+        fits = least <= count <= (most or count)
+        _need(fits, at, f"{count} groups into port {port}")
 
 
 def _memory(wiring: Wiring, memory: Population) -> None:

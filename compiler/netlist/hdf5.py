@@ -100,6 +100,8 @@ def load(path: Path | str) -> Netlist:
             waiting = _places(file)
 
             def get(place: str, lazily: bool) -> Any:
+                if place not in waiting:
+                    raise ValueError(f"{place} is missing, or claimed twice")
                 waiting.remove(place)
                 array = _plain(file[place], place)
                 return Stored(path.absolute(), digest, place, array.shape) if lazily else array[()]
@@ -109,6 +111,7 @@ def load(path: Path | str) -> Netlist:
                 parse_constant=_no_number,
                 object_pairs_hook=_once,
             )
+            json.dumps(text, ensure_ascii=False).encode()  # no half characters
             net = _net(text, get)
             if waiting:
                 raise ValueError(f"unknown object {min(waiting)}")

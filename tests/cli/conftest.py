@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,31 +44,68 @@ class Done:
 Command = Callable[..., Done]
 
 
-def command(*words: str | Path, cwd: Path | None = None, **environment: str) -> Done:
-    """Run a real command; where the package is not installed, its entry point."""
-    name, *arguments = map(str, words)
-    script = Path(sys.executable).parent / name
-    module, function = ENTRIES[name].split(":")
-    start = (
-        [str(script)]
-        if script.exists()
-        else [sys.executable, "-c", f"from {module} import {function} as f; f()"]
-    )
-    done = subprocess.run(
-        [*start, *arguments],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
-        timeout=240,
-        check=False,
-    )
-    return Done(done.returncode, done.stdout, done.stderr)
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture(scope="session")
-def las() -> Command:
+def script() -> Callable[[str], list[str]]:
+    """script("las-run"): the real command; where the package is not installed, its entry point."""
+
+    def words(name: str) -> list[str]:
+        path = Path(sys.executable).parent / name
+        module, function = ENTRIES[name].split(":")
+        start = f"import sys; sys.argv[0] = {name!r}; from {module} import {function} as f; f()"
+        return [str(path)] if path.exists() else [sys.executable, "-c", start]
+
+    return words
+
+
+@pytest.fixture(scope="session")
+def las_process(script: Callable[[str], list[str]]) -> Command:
+    """las_process("las-run", ...): the real command, in a new process."""
+
+    def command(*words: str | Path, cwd: Path | None = None) -> Done:
+        name, *arguments = map(str, words)
+        done = subprocess.run(
+            [*script(name), *arguments],
+            capture_output=True,
+            text=True,
+            cwd=cwd,
+            env=ENVIRONMENT,
+            timeout=240,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
     return command
+
+
+@pytest.fixture(scope="session")
+def las(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
+    """las("las-run", ...): the same without the second that imports take (see forking.py)."""
+    folder = tmp_path_factory.mktemp("streams")
+    server = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("forking.py"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert server.stdin is not None
+    assert server.stdout is not None
+
+    def command(*words: str | Path, cwd: Path | None = None) -> Done:
+        out, err = folder / "out", folder / "err"
+        argv = list(map(str, words))
+        job = {"argv": argv, "entry": ENTRIES[argv[0]], "cwd": str(cwd or Path.cwd())}
+        print(json.dumps(job | {"out": str(out), "err": str(err)}), file=server.stdin, flush=True)
+        code = int(server.stdout.readline())
+        return Done(code, out.read_text("utf-8"), err.read_text("utf-8"))
+
+    yield command
+    server.stdin.close()
+    server.wait(30)
+    server.stdout.close()
 
 
 def save_tokenizer(folder: Path, frame: str) -> None:
@@ -130,22 +168,26 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def compiled(folder: Path, model: Path, text: Path) -> Path:
+def compiled(las: Command, folder: Path, model: Path, text: Path) -> Path:
     path = folder / "net.h5"
-    done = command("las-compile", model, "-o", path, "--calibrate", text)
+    done = las("las-compile", model, "-o", path, "--calibrate", text)
     assert done.code == 0, done.err
     assert done.err == ""
     return path
 
 
 @pytest.fixture(scope="session")
-def netlist(tmp_path_factory: pytest.TempPathFactory, decoder: Path, text: Path) -> Path:
-    return compiled(tmp_path_factory.mktemp("netlists"), decoder, text)
+def netlist(
+    las: Command, tmp_path_factory: pytest.TempPathFactory, decoder: Path, text: Path
+) -> Path:
+    return compiled(las, tmp_path_factory.mktemp("netlists"), decoder, text)
 
 
 @pytest.fixture(scope="session")
-def encoder_netlist(tmp_path_factory: pytest.TempPathFactory, encoder: Path, lines: Path) -> Path:
-    return compiled(tmp_path_factory.mktemp("netlists"), encoder, lines)
+def encoder_netlist(
+    las: Command, tmp_path_factory: pytest.TempPathFactory, encoder: Path, lines: Path
+) -> Path:
+    return compiled(las, tmp_path_factory.mktemp("netlists"), encoder, lines)
 
 
 @pytest.fixture

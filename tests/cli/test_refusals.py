@@ -121,7 +121,7 @@ def test_a_bad_model(
 
 OPTIONS: dict[str, tuple[list[str], str]] = {
     "unknown target": (["--target", "loihi9"], "loihi9"),
-    "target without graded spikes": (["--target", "loihi1"], "loihi1"),
+    "target without graded spikes": (["--target", "loihi1"], "carry no value"),
     "target too small": (["--target", "loihi2", "--context", "60000"], "loihi2 has"),
     "context": (["--context", "99999999"], "context"),
     "system": (["--system", "snn"], "system"),
@@ -187,9 +187,7 @@ def test_an_output_that_cannot_be_written(
         assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_disk_that_fills_up_while_writing(
-    las, decoder: Path, text: Path, tmp_path: Path
-) -> None:
+def test_a_disk_that_fills_up_while_writing(las, decoder: Path, text: Path, tmp_path: Path) -> None:
     """A limit on file size stops the writing half way, as a full disk does."""
     import resource
     import subprocess
@@ -260,6 +258,7 @@ def test_a_bad_netlist(las, name: str, netlist: Path, text: Path, tmp_path: Path
 RUNS: dict[str, tuple[list[str], str]] = {
     "prompt too long": (["--prompt", "the cat sat on the mat, the dog"], "context is 24"),
     "prompt empty": (["--tokens", ""], "not integers"),
+    "prompt not UTF-8": (["--prompt", "\udcff"], "not UTF-8"),
     "ids outside": (["--tokens", "1,99"], "leave 0 to 31"),
     "unknown backend": (["--prompt", "a", "--backend", "gpu"], "gpu"),
     "unknown check": (["--prompt", "a", "--check", "gpu"], "gpu"),

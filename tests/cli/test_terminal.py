@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -64,8 +66,8 @@ def test_a_bug_keeps_its_traceback(capsys, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["las-compile", "las-run", "las-eval", "las-audit", "las-inspect"])
-def test_help_and_version(las, name: str) -> None:
-    shown, bare, version = las(name, "--help"), las(name), las(name, "--version")
+def test_help_and_version(las_process, name: str) -> None:
+    shown, bare, version = (las_process(name, *more) for more in (["--help"], [], ["--version"]))
     assert (shown.code, shown.err, bare.code) == (0, "", 0)
     assert bare.out == shown.out
     assert f"Usage: {name} " in shown.out
@@ -73,14 +75,15 @@ def test_help_and_version(las, name: str) -> None:
     assert version.out == f"las-neuro {terminal.tool_version()}\n"
 
 
-def test_a_pipe_that_closes_is_no_error(las, netlist: Path) -> None:
-    script = Path(sys.executable).parent / "las-inspect"
-    if not script.exists():
-        pytest.skip("the package is not installed")
+def test_a_pipe_that_closes_is_no_error(script, netlist: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
-        [script, netlist, "--all"], stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+        [*script("las-inspect"), netlist, "--all"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
     )
     os.close(writer)
     assert done.returncode == 1
@@ -88,14 +91,43 @@ def test_a_pipe_that_closes_is_no_error(las, netlist: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_full_standard_output_is_said(netlist: Path) -> None:
-    script = Path(sys.executable).parent / "las-inspect"
-    if not script.exists():
-        pytest.skip("the package is not installed")
+def test_a_full_standard_output_is_said(script, netlist: Path) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [script, netlist], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            [*script("las-inspect"), netlist],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
         )
     assert done.returncode == 2
     assert done.stderr.startswith("error: standard output: cannot be written")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_terminal_without_utf8_is_no_error(script, netlist: Path, text: Path, tmp_path) -> None:
+    words = [netlist, "--text", text, "-o", tmp_path / "a.json", "--max-tokens", "30"]
+    done = subprocess.run(
+        [*script("las-audit"), *words],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONIOENCODING": "ascii", "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "J a token" in done.stdout
+
+
+def test_ctrl_c_ends_with_130(script, decoder: Path, tmp_path: Path) -> None:
+    """Interrupted at work: no traceback, no file."""
+    running = subprocess.Popen(
+        [*script("las-compile"), decoder, "-o", tmp_path / "net.h5", "--calibrate", "/dev/stdin"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(3)  # it waits for the text to end
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=30)
+    assert (running.returncode, err) == (130, "")
+    assert list(tmp_path.iterdir()) == []

@@ -92,7 +92,8 @@ def rounded(graph: Graph) -> Graph:
     out = graph.empty_like()
     for node in graph:
         if node.op == "linear":
-            matrix = quantize(node.weights["weight"])
+            seen = graph[node.inputs[0]].range
+            matrix = quantize(node.weights["weight"], seen.moment if seen else None)
             weight = Tensor.of("int8", matrix.load() * matrix.scale[:, None])
             node = replace(node, weights={**node.weights, "weight": weight})
         out.nodes[node.name] = node

@@ -13,7 +13,6 @@ from compiler.compile import PASSES
 from compiler.netlist.hdf5 import load
 
 
-
 def test_it_prints_what_it_made(las, decoder: Path, text: Path, tmp_path: Path) -> None:
     path = tmp_path / "net.h5"
     done = las("las-compile", decoder, "-o", path, "--calibrate", text, "--json")
@@ -29,12 +28,12 @@ def test_it_prints_what_it_made(las, decoder: Path, text: Path, tmp_path: Path) 
 
 
 def test_equal_inputs_give_equal_bytes(
-    las, decoder: Path, netlist: Path, text: Path, tmp_path: Path
+    las_process, decoder: Path, netlist: Path, text: Path, tmp_path: Path
 ) -> None:
     elsewhere = shutil.copytree(decoder, tmp_path / "elsewhere")
     path = tmp_path / "other.h5"
     file = elsewhere / "model.safetensors"
-    done = las("las-compile", file, "-o", path, "--calibrate", text)
+    done = las_process("las-compile", file, "-o", path, "--calibrate", text)
     assert done.code == 0
     for fact in ("target", "loihi2", "compartments", "synapses", "steps", "MB", " s\n"):
         assert fact in done.out

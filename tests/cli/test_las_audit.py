@@ -5,10 +5,12 @@ from pathlib import Path
 
 
 def test_it_writes_the_page_and_prints_the_headline(
-    las, netlist: Path, text: Path, tmp_path: Path
+    las_process, netlist: Path, text: Path, tmp_path: Path
 ) -> None:
     page = tmp_path / "report.html"
-    done = las("las-audit", netlist, "--text", text, "-o", page, "--max-tokens", "60", "--json")
+    done = las_process(
+        "las-audit", netlist, "--text", text, "-o", page, "--max-tokens", "60", "--json"
+    )
     assert (done.code, done.err) == (0, "")
     for fact in ("60 tokens", "spikes", "synaptic events", "wraps", "hops", "µJ a token"):
         assert fact in done.out

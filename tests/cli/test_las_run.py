@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 
 import hwsim
 from compiler.netlist.hdf5 import load, save
@@ -16,9 +17,9 @@ from hwsim.lava import installed
 PROMPT = "the cat"
 
 
-def test_the_continuation_is_printed(las, netlist: Path, decoder: Path) -> None:
+def test_the_continuation_is_printed(las_process, netlist: Path, decoder: Path) -> None:
     words = ("--prompt", PROMPT, "--max-new-tokens", "6", "--reference", decoder)
-    done = las("las-run", netlist, *words, "--check", "step")
+    done = las_process("las-run", netlist, *words, "--check", "step")
     assert (done.code, done.err) == (0, "")
     made = hwsim.run(netlist, PROMPT, max_new_tokens=6)
     assert made.text is not None
@@ -114,10 +115,9 @@ def test_a_difference_is_named_and_exits_1(netlist: Path, monkeypatch) -> None:
 
     said: list[str] = []
     monkeypatch.setattr(cli, "print_error", said.append)
-    try:
+    with pytest.raises(typer.Exit) as end:
         cli.run(netlist, prompt=PROMPT, max_new_tokens=1, check="step", quiet=True)
-    except Exception as end:
-        assert end.exit_code == 1  # type: ignore[attr-defined]
+    assert end.value.exit_code == 1
     assert "fast and step differ: token 0, step " in said[0]
     assert f"{name}[3] sent " in said[0]
 

@@ -49,8 +49,8 @@ def test_the_reference_perplexity_is_torch_s(netlist: Path, decoder: Path, text:
     assert made["reference_perplexity"] == pytest.approx(np.exp(surprise / scored), rel=1e-6)
 
 
-def test_a_decoder_alone(las, netlist: Path, text: Path) -> None:
-    done = las("las-eval", netlist, "--text", text, "--max-tokens", "50")
+def test_a_decoder_alone(las_process, netlist: Path, text: Path) -> None:
+    done = las_process("las-eval", netlist, "--text", text, "--max-tokens", "50")
     assert (done.code, done.err) == (0, "")
     assert "perplexity" in done.out
     assert "reference" not in done.out

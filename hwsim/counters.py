@@ -70,7 +70,8 @@ class Counters:
             if wrong.size:
                 i = int(wrong[0])
                 found.append(
-                    f"{name}[{i}]: {mine.spikes[i]} != {theirs.spikes[i]} spikes ({wrong.size} differ)"
+                    f"{name}[{i}]: {mine.spikes[i]} != {theirs.spikes[i]} spikes"
+                    f" ({wrong.size} differ)"
                 )
         return found
 

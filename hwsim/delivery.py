@@ -1,9 +1,9 @@
 """How whole windows travel through synapse groups: closed-form trains in, sums of a segment out.
 
-A segment is linear, so its steps collapse into one exact integer product.  Where the compiler proved
-the sum below 2**23, float32 products are exact whatever the order of addition (all partial sums stay
-below 2**24) and are used as the fastest exact integer product at hand; else float64, exact below
-2**53.  The result is converted back at once: no population ever sees a float.
+A segment is linear, so its steps collapse into one exact integer product.  Where the compiler
+proved the sum below 2**23, float32 products are exact whatever the order of addition (all partial
+sums stay below 2**24) and are used as the fastest exact integer product at hand; else float64,
+exact below 2**53.  The result is converted back at once: no population ever sees a float.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-
 
 from compiler.netlist.model import Dense, Gather, Netlist, Pattern, Population, Synapses
 from compiler.netlist.trains import Graded, Recalled, Train, view
@@ -48,7 +47,7 @@ class Channel:
         return list(summed.reshape(*planes.shape[:3], *self.target.axes.values()))
 
     def total(self, train: Train, segment: Segment, shift: tuple[int, ...]) -> Tensor:
-        """Sum over the segment's steps of weight * payload << shift: [batch, tokens, *target axes]."""
+        """Sum over the steps of weight * payload << shift: [batch, tokens, *target axes]."""
         if isinstance(train, Recalled):
             return self._recalled(train, segment, shift)
         plane: Tensor = train.plane(*segment, shift)
@@ -170,7 +169,8 @@ def _recalled_spikes(train: Recalled) -> Tensor:
         arrived = arrived.reshape(sent.shape[0], count, *without).movedim(1, slots - 1)
     else:
         arrived = (sent * train.visible).sum(dim=1)
-    return (arrived * (train.content[:, 0] != 0)).sum(dim=0)
+    holding: Tensor = train.content[:, 0] != 0
+    return (arrived * holding).sum(dim=0)
 
 
 def _whole(found: Tensor, population: Population) -> Tensor:

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-
 from compiler.netlist.kinds import State
 from compiler.netlist.model import Netlist, Population
 from compiler.netlist.trains import Train, narrow, view
@@ -110,7 +109,8 @@ class Engine:
 
     def _arrivals(self, population: Population, trains: dict[str, Train]) -> dict[str, Any]:
         """What reaches each port: a sum for each segment, one sum, or the train itself."""
-        p, kind, arrivals = self.params[population.name], population.does, {}
+        p, kind = self.params[population.name], population.does
+        arrivals: dict[str, Any] = {}
         channels = [c for c in self.into[population.name] if c.group.source in trains]
         for port, mode in kind.ports.items():
             wired = [(c, trains[c.group.source]) for c in channels if c.group.port == port]

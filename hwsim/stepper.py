@@ -1,8 +1,8 @@
 """The reference engine: one time step after the other, every spike an integer, nothing clever.
 
 For each phase, each token, each step of the phase: deliver what was sent one step ago, call `step`
-of every population whose schedule names this step, send.  Slow and plain on purpose: the fast engine
-and Lava are right when they give the same spikes.
+of every population whose schedule names this step, send.  Slow and plain on purpose: the fast
+engine and Lava are right when they give the same spikes.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class Code:
 
     @property
     def unit(self) -> float:
-        return self.theta / 2**self.steps
+        return float(self.theta / 2**self.steps)
 
     def __str__(self) -> str:
         channels = 0 if self.outliers is None else int(self.outliers.sum())

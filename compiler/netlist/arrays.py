@@ -1,7 +1,8 @@
 """Integer arithmetic of the 24-bit word, written once for numpy and torch arrays.
 
 Everything here takes and gives integer arrays (int64 in the simulators, so that a product of two
-words is exact) and says how often a word was left.  torch is never imported: a torch array brings it.
+words is exact) and says how often a word was left.  torch is never imported: a torch array brings
+it.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def shift_right(x: Array, by: Array | int) -> Array:
 
 
 def scale(x: Array, multiplier: Array, shift: Array, offset: Array) -> Array:
-    """x * multiplier / 2**shift + offset: per-compartment requantisation (one microcode multiply)."""
+    """x * multiplier / 2**shift + offset: requantisation by compartment, one microcode multiply."""
     return shift_right(x * multiplier, shift) + offset
 
 

@@ -264,6 +264,9 @@ def _arrival(wiring: Wiring, group: Synapses) -> None:
     crossing = [t for t in source.sends if _phase(net, t) != _phase(net, t + 1)]
     _need(not crossing, at, "spikes cross into the next phase")
     if target.kind == "integrate" and group.port == "a":
+        weight = group.form.weight if isinstance(group.form, Pattern) else 1
+        proven = abs(weight) == 1 or not target.params["safe"]
+        _need(proven, at, f"no proof holds for weight {weight}")
         return _sum(at, target, arrivals, wiring.positions(source))
     if group.port == "read" or group.feedback or target.kind == "any":
         return None
@@ -312,12 +315,11 @@ def _memory(wiring: Wiring, memory: Population) -> None:
     reads = [wiring.arrivals(group) for group in wiring.port(memory.name, "read")]
     _need(memory.sends == (reads[0] if reads else ()), at, "does not answer when it is read")
     _need(not reads or written[0] <= reads[0][0], at, "is read before it is written")
-    slots = list(memory.axes.values())[memory.params["slot_axis"]]
+    axis, slots = list(memory.axes.items())[memory.params["slot_axis"]]
     _need(slots == wiring.net.context, at, f"{slots} slots for {wiring.net.context} tokens")
     writer = wiring.net.populations[enable.source]
-    _need(
-        writer.kind == "pointer" and writer.n == slots, at, f"`{writer.name}` is no pointer to it"
-    )
+    points = writer.kind == "pointer" and writer.axes in ({axis: slots}, {} if slots == 1 else None)
+    _need(points, at, f"`{writer.name}` is no pointer to its slots")
     for group in wiring.port(memory.name, "read"):
         reader = wiring.net.populations[group.source]
         _need(

@@ -1,4 +1,4 @@
-"""The netlist: populations of compartments, synapse groups, a static schedule, a place for each slice.
+"""The netlist: populations, synapse groups, a static schedule, a place for each slice.
 
 Time.  One token's period has `period` steps, cut into phases.  A phase runs over all tokens of a
 sequence before the next begins; a decoder has one phase, so tokens stream one by one.  A population
@@ -51,7 +51,7 @@ class Dense:
 
 @dataclass(frozen=True)
 class Pattern:
-    """One shared weight along named axes: "h j d -> h j" sums over d, "h -> h j" copies to each j."""
+    """One weight along named axes: "h j d -> h j" sums over d, "h -> h j" copies to each j."""
 
     source: tuple[str, ...]
     target: tuple[str, ...]

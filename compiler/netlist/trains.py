@@ -1,7 +1,7 @@
 """Spike trains in closed form: what a population sends over its steps, without the loop.
 
-Shapes: [batch, tokens, *axes], where an axis a value does not depend on may have size 1.
-`at(k)` is the payload of the population's k-th step; `plane` sums a run of steps as a receiver does.
+Shapes: [batch, tokens, *axes], where an axis a value does not depend on may have size 1.  `at(k)`
+is the payload of the population's k-th step; `plane` sums a run of steps as a receiver does.
 """
 
 from __future__ import annotations

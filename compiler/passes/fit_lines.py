@@ -1,7 +1,8 @@
 """fit_lines: scalar functions as integer tables of lines, the HG neurons' sub-domains.
 
-Each line is the chord of its segment moved by half the error in its middle, which halves the largest
-error of a chord (minimax for a parabola).  Tables are integers in the units of input and output.
+Each line is the chord of its segment moved by half the error in its middle, which halves the
+largest error of a chord (minimax for a parabola).  Tables are integers in the units of input and
+output.
 """
 
 from __future__ import annotations

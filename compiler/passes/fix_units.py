@@ -1,9 +1,9 @@
 """fix_units: give every value its unit, the real number that one payload step stands for.
 
-Needs: ranges from calibration.  Leaves: a unit per node.  The largest value seen takes 20 of 23 bits,
-which leaves a factor of 8 for text that calibration did not see; what goes beyond saturates and is
-counted.  Terms of one sum share a unit, and a value that is summed over an axis is coarse enough for
-the sum to fit.
+Needs: ranges from calibration.  Leaves: a unit per node.  The largest value seen takes 20 of 23
+bits, which leaves a factor of 8 for text that calibration did not see; what goes beyond saturates
+and is counted.  Terms of one sum share a unit, and a value that is summed over an axis is coarse
+enough for the sum to fit.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def seen(node: Node) -> Range:
 
 
 def _own_unit(node: Node) -> float:
-    return (seen(node).peak or 1.0) / 2**VALUE_BITS
+    return (seen(node).peak or 1.0) / 2.0**VALUE_BITS
 
 
 def _raise_terms(graph: Graph, node: Node, units: dict[str, float]) -> bool:

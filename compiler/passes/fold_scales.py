@@ -46,7 +46,7 @@ def fold_scales(net: Netlist) -> Netlist:
 def _integers(
     factor: NDArray[np.float64], name: str
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """multiplier / 2**shift nearest to factor, with the multiplier's top bit set where it can be."""
+    """multiplier / 2**shift nearest to factor, the multiplier's top bit set where it can be."""
     if not np.isfinite(factor).all():
         raise WidthError(f"{name}: a rescaling factor is not finite", "check the weights for NaN")
     _, exponent = np.frexp(factor)

@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-
 from compiler.netlist.arrays import WORD_BITS, WORD_LIMIT
 from compiler.netlist.model import Population
 from compiler.passes.fit_lines import antilog_table

@@ -1,17 +1,17 @@
 """prove_widths: choose the cuts that keep every sum of a long code inside 24 bits, and prove it.
 
 Needs: schedule and weights.  Leaves: `shift`, `cut` and `safe` on every integrate population.
-Digits come least significant first and step t counts 2**(t - c), c being the bits cut away so far: a
-cut divides the state by 2**bits just before the next digit would not surely fit any more.  The proof is the
-worst case, every digit set and every sign against us: sum over synapses of |weight| * 2**steps.
-Where even one step cannot be proven, every step is cut and the run counts the wraps.
+Digits come least significant first and step t counts 2**(t - c), c being the bits cut away so far:
+a cut divides the state by 2**bits just before the next digit would not surely fit any more.  The
+proof is the worst case, every digit set and every sign against us: sum over synapses of |weight| *
+2**steps.  Where even one step cannot be proven, every step is cut and the run counts the wraps.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from compiler.netlist.arrays import WORD_LIMIT
+from compiler.netlist.arrays import WORD_LIMIT, Ints
 from compiler.netlist.model import Dense, Netlist, Pattern, Population, Synapses
 
 
@@ -73,7 +73,7 @@ def _reach(net: Netlist, group: Synapses) -> int:
     return _largest_recalled(net, source)
 
 
-def _largest_digit(source: Population) -> np.ndarray:
+def _largest_digit(source: Population) -> Ints:
     """Largest payload of each encoder compartment in one step, [n]."""
     ones = np.ones(source.n, np.int64)
     if source.kind != "encode" or not source.params["outlier_shift"]:

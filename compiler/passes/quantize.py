@@ -1,13 +1,13 @@
 """quantize: float weights to int8 with one free scale per output channel, a matrix at a time.
 
 Needs: a weight that can be loaded, and the second moment of its inputs if calibration measured it.
-Leaves: int8 weights in an unnamed temporary file, so that memory holds one layer at a time, and their
-scales.  The scale is the channel's largest weight / 127; it is folded into the receiving compartment's
-own multiplier, never into a power of two.
+Leaves: int8 weights in an unnamed temporary file, so that memory holds one layer at a time, and
+their scales.  The scale is the channel's largest weight / 127; it is folded into the receiving
+compartment's own multiplier, never into a power of two.
 
 Rounding is second-order (GPTQ, arXiv 2210.17323, algorithm 1): columns are rounded in turn, largest
-inputs first, and each one's error is made up for by the columns still to come, as far as the inputs'
-correlations allow.  Without moments it is to nearest.
+inputs first, and each one's error is made up for by the columns still to come, as far as the
+inputs' correlations allow.  Without moments it is to nearest.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _nearest(scaled: Doubles) -> Doubles:
 
 
 def _second_order(scaled: Doubles, moment: Floats) -> Doubles:
-    """GPTQ on weights in units of their scale; a channel's scale does not change its best rounding."""
+    """GPTQ on weights in units of their scale, which do not change the best rounding."""
     order = np.argsort(-np.diagonal(moment), kind="stable")
     work, out = scaled[:, order], np.empty_like(scaled)
     gain = _error_gain(moment[np.ix_(order, order)].astype(np.float64))
@@ -106,4 +106,5 @@ class TableRows:
         return self.tensor.shape
 
     def load(self) -> NDArray[np.int32]:
-        return np.rint(self.tensor.load() / self.unit).astype(np.int32)
+        rows: NDArray[np.int32] = np.rint(self.tensor.load() / self.unit).astype(np.int32)
+        return rows

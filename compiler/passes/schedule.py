@@ -1,9 +1,9 @@
-"""schedule: the static time table, every population's update and send steps in one token's period.
+"""schedule: the static time table: when each population is updated and sends in a period.
 
-Needs: lowered populations in topological order.  Leaves: `steps`, `sends`, phases, and the parameters
-that depend on time.  A population starts when its first spike arrives (one step after it was sent)
-and sends when its last one has; an encoder then sends for T steps; what comes early waits in the
-receiver's state.  Pointers are timed so that a memory's enable arrives with its value.
+Needs: lowered populations in topological order.  Leaves: `steps`, `sends`, phases, and the
+parameters that depend on time.  A population starts when its first spike arrives (one step after it
+was sent) and sends when its last one has; an encoder then sends for T steps; what comes early waits
+in the receiver's state.  Pointers are timed so that a memory's enable arrives with its value.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def _memory(table: Timetable, population: Population) -> None:
 
 
 def _compete(table: Timetable, population: Population) -> None:
-    """A bit every second step, the referee's verdict between; the last step only takes a verdict."""
+    """A bit every second step, the verdict between; the last step only takes a verdict."""
     start = table.arrivals(population.name, "x")[-1]
     steps = tuple(range(start, start + 2 * population.params["bits"] + 1, 2))
     table.book(population.name, steps, steps[:-1])

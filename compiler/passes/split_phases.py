@@ -1,12 +1,12 @@
 """split_phases: cut an encoder's graph where attention must wait for the whole sequence.
 
-Needs: a SpikingGraph.  Leaves: every node with attrs["phase"], and a `wait` node wherever a value of
-one phase is read in a later one.  Changes no result.  A decoder stays one phase: its memories are
-read by the token that wrote last.
+Needs: a SpikingGraph.  Leaves: every node with attrs["phase"], and a `wait` node wherever a value
+of one phase is read in a later one.  Changes no result.  A decoder stays one phase: its memories
+are read by the token that wrote last.
 
-All tokens run through phase p before any enters p + 1.  A recall comes one phase after its memory is
-written; everything else is done as late as its readers allow, so that the residual stream is the only
-value that waits.  Encoders and host inputs are repeated rather than stored.
+All tokens run through phase p before any enters p + 1.  A recall comes one phase after its memory
+is written; everything else is done as late as its readers allow, so that the residual stream is the
+only value that waits.  Encoders and host inputs are repeated rather than stored.
 """
 
 from __future__ import annotations

@@ -156,6 +156,14 @@ PARAMETERS: dict[str, tuple[Spoil, str]] = {
     "slots": (lambda n: param(n, A + "keys.pointer", slots=8), "8 slots"),
     "axis": (lambda n: param(n, A + "keys", slot_axis=4), "slot axis 4"),
     "wrong axis": (lambda n: param(n, A + "keys", slot_axis=3), "slots for 16 tokens"),
+    "other axis": (
+        lambda n: n.update(A + "keys.pointer", axes={"i": 16}),
+        "axes that are not there",
+    ),
+    "no pointer": (
+        lambda n: group(n, A + "keys.pointer", A + "keys", source=A + "scores.clock"),
+        "",
+    ),
     "bits": (lambda n: param(n, COMPETE, drop=10), "some bits never compete"),
     "rounds": (lambda n: param(n, COMPETE, bits=13), "13 bits in 13 steps"),
 }
@@ -184,6 +192,10 @@ SYNAPSES: dict[str, tuple[Spoil, str]] = {
     "weighted port": (
         lambda n: group(n, SCORES, COMPETE, form=Pattern(tuple("kgj"), tuple("kgj"), 2)),
         "port x takes no sums",
+    ),
+    "unproven weight": (
+        lambda n: group(n, REFEREE, TOP, form=Pattern(("k", "g"), ("k", "g"), 2)),
+        "no proof holds for weight 2",
     ),
     "gather far": (lambda n: gathered(n, index=24), "index over 24 sources"),
     "gather below": (lambda n: gathered(n, index=-1), "index over 24 sources"),

@@ -1,4 +1,4 @@
-"""The fast engine and the step engine give the same spikes, counts and read-outs, on whole models."""
+"""The fast and the step engine give the same spikes, counts and read-outs on whole models."""
 
 from __future__ import annotations
 

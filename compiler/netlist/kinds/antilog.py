@@ -1,8 +1,8 @@
 """antilog: 2**-(reference - x) for x <= reference, the softmax numerator; silent where no x came.
 
-x and the reference count 2**-fraction_bits of an octave; x is offset so that a live score is >= 1 and
-0 means "no such position".  The whole octaves shift, the fraction picks a line: HG's exponential with
-a relative error that is the same in every octave.
+x and the reference count 2**-fraction_bits of an octave; x is offset so that a live score is >= 1
+and 0 means "no such position".  The whole octaves shift, the fraction picks a line: HG's
+exponential with a relative error that is the same in every octave.
 """
 
 from collections.abc import Mapping

@@ -1,11 +1,11 @@
 """encode: OAT spike encoder, a value becomes T binary spikes of two sub-neurons.
 
-LAS (arXiv 2505.09659, section on OAT neurons): |x| below the normal threshold is coded by the normal
-sub-neuron, above it whole by the outlier sub-neuron; signs travel with the spikes.  Here the outlier
-threshold is 2**k times the normal one, so both share the synapses and an outlier's spikes carry the
-payload 2**k.  The code is rounded to nearest (LAS rounds down and drops exact grid points by one
-unit) and sent least significant digit first, so that the receiver can halve instead of overflow.
-Values beyond the last threshold are clamped and counted.
+LAS (arXiv 2505.09659, section on OAT neurons): |x| below the normal threshold is coded by the
+normal sub-neuron, above it whole by the outlier sub-neuron; signs travel with the spikes.  Here the
+outlier threshold is 2**k times the normal one, so both share the synapses and an outlier's spikes
+carry the payload 2**k.  The code is rounded to nearest (LAS rounds down and drops exact grid points
+by one unit) and sent least significant digit first, so that the receiver can halve instead of
+overflow.  Values beyond the last threshold are clamped and counted.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from compiler.netlist.trains import Digits
 
 
 def _code(x: Array, p: Params) -> tuple[Array, Array, int]:
-    """Magnitude of T bits; payload of each of its spikes (sign, times 2**k for outliers); clamps."""
+    """Magnitude of T bits; payload of its spikes (sign, times 2**k for outliers); clamps."""
     xp = namespace(x)
     q = scale(x, p["multiplier"], p["shift"], 0)
     magnitude, payload, top = xp.abs(q), xp.sign(q), 2 ** p["steps"] - 1

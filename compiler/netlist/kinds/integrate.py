@@ -1,11 +1,12 @@
 """integrate: add up a window of weighted spikes, rescale, send one graded value.
 
 Receiver of every positional spike code, and every plain sum.  Step k counts 2**shift[k]; at the few
-steps where cut[k] > 0 the state is first divided by 2**cut[k], which keeps sums of long codes inside
-24 bits.  Between two cuts the sum is linear: that is where the fast engine collapses time.  At the
-last step the state is multiplied by the compartment's own multiplier (weight scale, threshold ratio),
-the bias is added, and the result is limited to [low, high].  Going below low counts as a clamp unless
-low is 0 (a rectifier).  A gated compartment sends only if an enable spike came.
+steps where cut[k] > 0 the state is first divided by 2**cut[k], which keeps sums of long codes
+inside 24 bits.  Between two cuts the sum is linear: that is where the fast engine collapses time.
+At the last step the state is multiplied by the compartment's own multiplier (weight scale,
+threshold ratio), the bias is added, and the result is limited to [low, high].  Going below low
+counts as a clamp unless low is 0 (a rectifier).  A gated compartment sends only if an enable spike
+came.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """What a compartment kind declares; the one meaning every executor and the compiler share.
 
-A kind's `step` is what the chip does in one time step of one population, integers only.  `window` is
-the same over all steps of a window in closed form, for all tokens at once.  A property test holds
-`window == fold(step)` for every kind.
+A kind's `step` is what the chip does in one time step of one population, integers only.  `window`
+is the same over all steps of a window in closed form, for all tokens at once.  A property test
+holds `window == fold(step)` for every kind.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Swept:
-    """What a window gives: the train sent (None: nothing in this phase), state kept across tokens."""
+    """What a window gives: the train sent (None: nothing in this phase), state kept on."""
 
     train: Train | None
     state: State = field(default_factory=dict)

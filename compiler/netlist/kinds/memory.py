@@ -28,7 +28,8 @@ def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
     write [batch, tokens, *axes with slots 1], enable [batch, tokens, slots, all other axes 1], the
     same for the whole batch; read: a train.  Content: [batch, *axes with the slots used so far].
     """
-    content, visible, axis = state.get("content"), None, p["slot_axis"]
+    content: Array = state.get("content")
+    visible, axis = None, p["slot_axis"]
     if "enable" in arrivals:
         enable = (arrivals["enable"][0] != 0) * 1  # [tokens, slots and ones]
         if amount(enable.sum(0) > 1):

@@ -2,7 +2,8 @@
 
 HG's hierarchical gate (LAS, arXiv 2505.09659) with octaves as sub-domains: the leading bit e picks
 the octave, the next bits the line.  For the inverse root odd octaves use the second half of the
-table.  y = line / 2**(e' - exponent), e' = e (reciprocal) or e // 2 (root).  x < 1 counts as a clamp.
+table.  y = line / 2**(e' - exponent), e' = e (reciprocal) or e // 2 (root).  x < 1 counts as a
+clamp.
 """
 
 from collections.abc import Mapping

@@ -21,7 +21,7 @@ def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome
 
 
 def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
-    """arrivals["tokens"]: zeros [batch, tokens]; gives the slots used so far, [batch, tokens, slots]."""
+    """arrivals["tokens"]: zeros [batch, tokens]; gives [batch, tokens, slots used so far]."""
     tokens = arrivals["tokens"]
     xp = namespace(tokens)
     count = state.get("count", 0)

@@ -1,7 +1,8 @@
 """segment: a scalar function as lines over equal segments (GELU, SiLU); HG on a bounded range.
 
 y = base[i] + slope[i] * (x - left[i]) / 2**shift with i the segment of x; the first and last lines
-continue outside, so they carry the function's asymptotes.  One table a core, shared by compartments.
+continue outside, so they carry the function's asymptotes.  One table a core, shared by
+compartments.
 """
 
 from collections.abc import Mapping

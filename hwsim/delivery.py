@@ -12,8 +12,11 @@ from dataclasses import dataclass
 
 import torch
 
+from compiler.netlist.arrays import WORD_LIMIT
 from compiler.netlist.model import Dense, Gather, Netlist, Pattern, Population, Synapses
-from compiler.netlist.trains import Graded, Recalled, Train, view
+from compiler.netlist.trains import Digits, Graded, Recalled, Train, view
+from hwsim.byte_product import ByteWeights
+from las_neuro.errors import NetlistError
 
 Tensor = torch.Tensor
 Segment = tuple[int, int]
@@ -28,6 +31,7 @@ class Channel:
     source: Population
     target: Population
     unread: tuple[str, ...]  # axes of a memory source that its reader does not know
+    bytes: ByteWeights | None  # dense, where 8-bit kernels serve; else
     weights: Tensor | None  # dense: [n_post, n_pre], float32 or float64
     index: Tensor | None
     sign: Tensor | None
@@ -38,6 +42,10 @@ class Channel:
 
     def totals(self, train: Train, segments: list[Segment], shift: tuple[int, ...]) -> list[Tensor]:
         """One total a segment; a dense group multiplies all segments in one product."""
+        if isinstance(train, Digits) and self.bytes is not None:
+            found = self.bytes.totals(train, segments, shift)
+            leading = train.magnitude.shape[:2]
+            return [total.reshape(*leading, *self.target.axes.values()) for total in found]
         if self.weights is None or isinstance(train, Recalled):
             return [self.total(train, segment, shift) for segment in segments]
         planes = torch.stack([train.plane(*segment, shift) for segment in segments])
@@ -128,13 +136,15 @@ def train_shape(train: Train) -> tuple[int, ...]:
 
 
 def channel(net: Netlist, group: Synapses, device: torch.device) -> Channel:
-    """Load a group; dense weights are held in the narrowest float type whose sums are exact."""
+    """Load a group; dense weights as bytes, or in the narrowest float type whose sums are exact."""
     source, target = net.populations[group.source], net.populations[group.target]
-    weights = index = sign = None
+    packed = weights = index = sign = None
     if isinstance(group.form, Dense):
+        matrix = torch.from_numpy(group.form.weights.load()).to(device)
         safe = bool(target.params.get("safe", 0))
-        held = torch.float32 if safe else torch.float64
-        weights = torch.from_numpy(group.form.weights.load()).to(device=device, dtype=held)
+        packed = _pack(group, matrix, source, target) if safe else None
+        if packed is None:
+            weights = matrix.to(torch.float32 if safe else torch.float64)
     elif isinstance(group.form, Gather):
         index = torch.from_numpy(group.form.index.astype("int64")).to(device)
         sign = torch.from_numpy(group.form.weight.astype("int64")).to(device)
@@ -142,7 +152,24 @@ def channel(net: Netlist, group: Synapses, device: torch.device) -> Channel:
     if source.kind == "memory":
         reader = next(g.source for g in net.into(source.name) if g.port == "read")
         unread = tuple(a for a in source.axes if a not in net.populations[reader].axes)
-    return Channel(group, source, target, unread, weights, index, sign)
+    return Channel(group, source, target, unread, packed, weights, index, sign)
+
+
+def _pack(
+    group: Synapses, matrix: Tensor, source: Population, target: Population
+) -> ByteWeights | None:
+    """Bytes for an encoder's group, after proving once more that its sums are safe."""
+    outliers = torch.zeros(source.n, dtype=torch.int64)
+    if source.params.get("outlier_shift"):
+        outliers |= torch.from_numpy(source.params["outliers"])
+    largest = (outliers << source.params.get("outlier_shift", 0)).clamp(min=1)
+    reach = int((matrix.long().abs() @ largest.to(matrix.device)).max())
+    if reach << (1 + max(target.params["shift"])) > WORD_LIMIT:
+        raise NetlistError(
+            f"{group.name}: sums marked safe can reach beyond {WORD_LIMIT}",
+            "compile the model again",
+        )
+    return ByteWeights.of(matrix, outliers, reach)
 
 
 def spikes_by_compartment(train: Train, population: Population) -> Tensor:

@@ -18,6 +18,7 @@ from compiler.netlist.model import Netlist, Population
 from compiler.netlist.trains import Train, narrow, view
 from hwsim.counters import Counters
 from hwsim.delivery import Channel, channel, spikes_by_compartment
+from hwsim.heap import keep_freed_arrays
 from hwsim.host import Host
 from las_neuro.errors import BackendError
 
@@ -33,6 +34,7 @@ class Engine:
     def __init__(
         self, net: Netlist, *, device: str = "cpu", count: bool = True, on_train: Sent | None = None
     ) -> None:
+        keep_freed_arrays()
         self.net = net
         self.device = torch.device(device)
         self.count = count

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from compiler.netlist.arrays import WORD_LIMIT
+
 Floats = NDArray[np.float64]
 
 SEGMENTS = 1024  # most lines of a bounded function
@@ -34,7 +36,7 @@ def _gelu_tanh(x: Floats) -> Floats:
 
 
 def _silu(x: Floats) -> Floats:
-    return np.asarray(x / (1 + np.exp(-x)))
+    return np.asarray(x * 0.5 * (1 + np.tanh(x / 2)))  # the logistic, without overflow
 
 
 # function, and the |x| beyond which it equals its asymptotes to 1e-6
@@ -53,22 +55,28 @@ def _lines(f: Callable[[Floats], Floats], left: Floats, right: Floats) -> tuple[
 
 
 def segment_table(fn: str, unit_in: float, unit_out: float) -> Mapping[str, Any]:
-    """Parameters of a `segment` population: y = fn(x), asymptotes 0 and x outside."""
+    """Parameters of a `segment` population: y = fn(x), asymptotes 0 and x outside.
+
+    Where a 24-bit x does not reach the asymptotes, the end lines carry on as they are.
+    """
     f, reach = BOUNDED[fn]
+    whole = reach <= WORD_LIMIT * unit_in  # else x never gets to the asymptotes
+    reach = min(reach, WORD_LIMIT * unit_in)
     width = max(0, math.ceil(math.log2(2 * reach / SEGMENTS / unit_in)))
-    count = 2 * math.ceil(reach / unit_in / 2 ** (width + 1)) + 2  # one line more on either side
-    origin = -(count // 2) << width
-    left = (origin + (np.arange(count) << width)) * unit_in
+    side = math.floor(reach / unit_in / 2**width) + int(whole)  # lines left and right of 0
+    origin = -side << width
+    left = (origin + (np.arange(2 * side) << width)) * unit_in
     base, rise = _lines(f, left, left + unit_in * 2.0**width)
-    base[0], rise[0] = 0.0, 0.0
-    base[-1], rise[-1] = left[-1], unit_in * 2.0**width
+    if whole:
+        base[0], rise[0] = 0.0, 0.0
+        base[-1], rise[-1] = left[-1], unit_in * 2.0**width
     slope = rise / unit_out / 2.0**width
     shift = max(0, SLOPE_BITS - math.ceil(math.log2(np.abs(slope).max())))
     return {
         "origin": origin,
         "width": width,
         "shift": shift,
-        "base": np.rint(base / unit_out).astype(np.int64),
+        "base": np.rint(base / unit_out).clip(-WORD_LIMIT, WORD_LIMIT).astype(np.int64),
         "slope": np.rint(slope * 2.0**shift).astype(np.int64),
     }
 

@@ -52,7 +52,9 @@ def _integers(
     _, exponent = np.frexp(factor)
     shift = np.clip(MULTIPLIER_BITS - exponent, 0, MOST_SHIFT)
     multiplier = np.rint(factor * 2.0**shift).astype(np.int64)
-    if np.abs(multiplier).max() > 2**MULTIPLIER_BITS:
+    full = (np.abs(multiplier) == 2**MULTIPLIER_BITS) & (shift > 0)  # rounded up to the next octave
+    multiplier, shift = np.where(full, multiplier // 2, multiplier), shift - full
+    if np.abs(multiplier).max() >= 2**MULTIPLIER_BITS:
         raise WidthError(
             f"{name}: rescaling by {np.abs(factor).max():.3g} exceeds {2**MULTIPLIER_BITS}",
             "calibrate on text that reaches this layer's real range (--calibrate FILE)",

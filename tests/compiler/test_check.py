@@ -160,10 +160,6 @@ PARAMETERS: dict[str, tuple[Spoil, str]] = {
         lambda n: n.update(A + "keys.pointer", axes={"i": 16}),
         "axes that are not there",
     ),
-    "no pointer": (
-        lambda n: group(n, A + "keys.pointer", A + "keys", source=A + "scores.clock"),
-        "",
-    ),
     "bits": (lambda n: param(n, COMPETE, drop=10), "some bits never compete"),
     "rounds": (lambda n: param(n, COMPETE, bits=13), "13 bits in 13 steps"),
 }

@@ -1,0 +1,125 @@
+"""Exact products of spike digits and int8 weights through oneDNN's 8-bit kernels, where they are.
+
+A run of up to 7 binary digits with their sign is a byte, so a window of 16 digits costs three byte
+products, each a ninth of the float32 product's time on a CPU with VNNI.  Kernels without VNNI may
+saturate in 16 bits, and torch calls this operator internal: so it is tried once on the largest
+values there can be, and the engine falls back to float32 and float64 where it is absent or inexact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import torch
+
+from compiler.netlist.trains import Digits
+
+Tensor = torch.Tensor
+BYTE_DIGITS = 7
+ZERO = 128  # the byte that stands for 0
+EXACT = 2**24  # float32 holds integers up to here: the operator's result
+MOST_OUTLIERS = 8  # at most one column in so many may carry outlier payloads
+
+
+@dataclass(frozen=True)
+class ByteWeights:
+    """One dense group, packed for the kernels."""
+
+    packed: Tensor
+    ones: Tensor  # [n_post]: the weights' scales
+    zeros: Tensor  # [n_post]: their zero points
+    columns: Tensor  # sources with an outlier compartment, [c]
+    outlier_weights: Tensor  # [n_post, c], float32
+
+    @staticmethod
+    def of(weights: Tensor, outliers: Tensor, reach: int) -> ByteWeights | None:
+        """Pack int8 weights [n_post, n_pre]; None where bytes do not serve.
+
+        outliers: which sources may send outlier payloads [n_pre]; reach: the largest sum of one
+        step, outlier payloads included.
+        """
+        columns = outliers.nonzero().reshape(-1)
+        too_many = len(columns) * MOST_OUTLIERS > weights.shape[1]
+        if weights.is_cuda or too_many or reach * 2**BYTE_DIGITS >= EXACT or not exact():
+            return None
+        return ByteWeights(
+            _kernels().qlinear_prepack(weights, None),
+            torch.ones(len(weights)),
+            torch.zeros(len(weights), dtype=torch.int32),
+            columns,
+            weights[:, columns].float(),
+        )
+
+    def totals(
+        self, train: Digits, segments: list[tuple[int, int]], shift: tuple[int, ...]
+    ) -> list[Tensor]:
+        """For each segment, sum over its steps of weight * payload << shift: [rows, n_post]."""
+        plain = train
+        if train.payload is not None and len(self.columns):
+            plain = replace(train, payload=train.payload.sign())
+        runs = [
+            (a, min(a + BYTE_DIGITS, hi)) for lo, hi in segments for a in range(lo, hi, BYTE_DIGITS)
+        ]
+        flat = [_run(plain, run) for run in runs]  # each [rows, n_pre]
+        summed = self._product(torch.cat([digits + ZERO for digits in flat]).to(torch.uint8))
+        if len(self.columns) and train.payload is not None:
+            more = (train.payload.abs() - 1).reshape(flat[0].shape)[:, self.columns]
+            extra = torch.cat([digits[:, self.columns] * more for digits in flat]).float()
+            summed += torch.nn.functional.linear(extra, self.outlier_weights)
+        parts = dict(zip(runs, summed.to(torch.int32).chunk(len(runs)), strict=True))
+        return [
+            _add([part << shift[run[0]] for run, part in parts.items() if lo <= run[0] < hi])
+            for lo, hi in segments
+        ]
+
+    def _product(self, digits: Tensor) -> Tensor:
+        return _linear(digits, self.packed, self.ones, self.zeros)
+
+
+def _add(parts: list[Tensor]) -> Tensor:
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
+
+
+def _kernels() -> Any:
+    """oneDNN's operators as torch exposes them; AttributeError where it does not."""
+    from torch import _ops
+
+    return _ops.ops.onednn
+
+
+def _run(train: Digits, run: tuple[int, int]) -> Tensor:
+    """Signed value of a run of digits, the first counting 1: [rows, n_pre]."""
+    lo, hi = run
+    plane: Tensor = train.plane(lo, hi, tuple(max(k - lo, 0) for k in range(hi)))
+    return plane.reshape(plane.shape[0] * plane.shape[1], -1)
+
+
+def _linear(digits: Tensor, packed: Tensor, ones: Tensor, zeros: Tensor) -> Tensor:
+    """(digits - ZERO) @ weights^T as float32; digits uint8 [rows, n_pre]."""
+    found: Tensor = _kernels().qlinear_pointwise(
+        digits, 1.0, ZERO, packed, ones, zeros, None, 1.0, 0, torch.float32, "none", [], ""
+    )
+    return found
+
+
+@cache
+def exact() -> bool:
+    """Whether the kernels are there and right on the extremes, in small and odd shapes too."""
+    generator = torch.Generator().manual_seed(0)
+    for rows, n_pre, n_post in ((1, 8, 3), (5, 257, 64), (64, 512, 33)):
+        digits = torch.randint(0, 2, (rows, n_pre), generator=generator) * 254 + 1
+        weights = torch.randint(0, 2, (n_post, n_pre), generator=generator) * 254 - 127
+        try:
+            packed = _kernels().qlinear_prepack(weights.to(torch.int8), None)
+            zeros = torch.zeros(n_post, dtype=torch.int32)
+            found = _linear(digits.to(torch.uint8), packed, torch.ones(n_post), zeros)
+        except (AttributeError, RuntimeError):
+            return False
+        if not torch.equal(found.long(), (digits - ZERO) @ weights.T):
+            return False
+    return True

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from compiler.netlist.arrays import WORD_LIMIT
 from compiler.netlist.kinds import State
 from compiler.netlist.model import Netlist, Population
-from compiler.netlist.trains import Train, narrow, view
+from compiler.netlist.trains import Graded, Recalled, Train, narrow, view
 from hwsim.counters import Counters
 from hwsim.delivery import Channel, channel, spikes_by_compartment
 from hwsim.heap import keep_freed_arrays
@@ -155,13 +156,25 @@ class Engine:
         count.wraps += wraps
         if train is None:
             return
-        payload = getattr(train, "value", getattr(train, "magnitude", None))
-        if payload is not None and payload.dtype.is_floating_point:
-            raise BackendError(f"{population.name} sent floats", "this is a bug: report it")
+        self._check(population, train)
         if self.count:
             count.spikes += spikes_by_compartment(train, population).cpu().numpy()
         if self.on_train:
             self.on_train(population, train, self.tokens)
+
+    def _check(self, population: Population, train: Train) -> None:
+        """Integers always; their width where the run is counted, since that reads every value."""
+        if isinstance(train, Recalled):
+            sent = train.content
+        else:
+            sent = train.value if isinstance(train, Graded) else train.magnitude
+        wide = self.count and int(sent.abs().max()) > WORD_LIMIT
+        if sent.dtype.is_floating_point or wide:
+            raise BackendError(
+                f"{population.name} sent {sent.dtype} up to {sent.abs().max()},"
+                " not integers of 24 bits",
+                "this is a bug: report it with the netlist",
+            )
 
 
 def _add(totals: Any) -> Tensor:

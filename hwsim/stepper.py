@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.netlist.arrays import WORD_LIMIT, Ints, amount
-from compiler.netlist.kinds import State
+from compiler.netlist.arrays import WORD_BITS, Ints, amount
+from compiler.netlist.kinds import Outcome, State
 from compiler.netlist.model import Dense, Form, Gather, Netlist, Pattern, Population, Synapses
 from hwsim.counters import Counters
 from hwsim.host import Host
@@ -111,7 +111,7 @@ class Stepper:
             name = population.name
             outcome = population.does.step(self.states[name], inputs, population.params, k)
             self.states[name] = outcome.state
-            self._book(population, outcome.payload, outcome.clamps, outcome.wraps)
+            self._book(population, outcome)
             if t in population.sends:
                 sent[name] = outcome.payload
                 if self.on_spike:
@@ -140,13 +140,22 @@ class Stepper:
             carried = delivery.carry(payload)
             self.arriving[key] = self.arriving[key] + carried if key in self.arriving else carried
 
-    def _book(self, population: Population, payload: Ints, clamps: int, wraps: int) -> None:
-        if payload.dtype != np.int64 or amount(np.abs(payload) > WORD_LIMIT):
-            raise BackendError(
-                f"{population.name} sent {payload.dtype} payloads up to {np.abs(payload).max()}",
-                "this is a bug: payloads are integers of 24 bits",
-            )
+    def _book(self, population: Population, outcome: Outcome) -> None:
+        """Hold payload and states to integers of their width, and count."""
+        _fits(f"{population.name}'s payload", outcome.payload, WORD_BITS)
+        for word, bits in population.does.state.items():
+            if word in outcome.state:
+                _fits(f"{population.name}'s {word}", outcome.state[word], bits)
         count = self.counters.populations[population.name]
-        count.spikes += payload != 0
-        count.clamps += clamps
-        count.wraps += wraps
+        count.spikes += outcome.payload != 0
+        count.clamps += outcome.clamps
+        count.wraps += outcome.wraps
+
+
+def _fits(what: str, x: Ints, bits: int) -> None:
+    """Raise if x is not of integers, or leaves a signed word of `bits` bits (one bit: 0 and 1)."""
+    if x.dtype != np.int64 or amount(np.abs(x) > 1 << (bits - 1)):
+        raise BackendError(
+            f"{what} is {x.dtype} up to {np.abs(x).max()}, not an integer of {bits} bits",
+            "this is a bug: report it with the netlist",
+        )

@@ -221,8 +221,9 @@ def _typed(hint: Any, text: Any, place: str, get: Get) -> Any:
         forms = [a for a in args if hasattr(a, "__dataclass_fields__")]
         found = [form for form in forms if set(_hints(form)) == set(text)]
         return _typed((found or args)[0], text, place, get)
-    if origin is np.ndarray or hint is Matrix or hint is Any:
-        return _array(text, place, get, lazily=origin is not np.ndarray)
+    held = origin in (np.ndarray, NDArray)  # NDArray[x] is its own alias from numpy 2.5 on
+    if held or hint is Matrix or hint is Any:
+        return _array(text, place, get, lazily=not held)
     if isinstance(hint, type) and is_dataclass(hint):
         return hint(**_fields(_hints(hint), text, f"{place}/", get))
     if origin in (dict, Mapping) and type(text) is dict:

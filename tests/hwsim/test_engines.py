@@ -11,14 +11,17 @@ import numpy as np
 import pytest
 import torch
 
-from compiler.netlist.kinds import KINDS
+from compiler.netlist.kinds import KINDS, Outcome, Swept
 from compiler.netlist.model import Netlist
+from compiler.netlist.trains import Graded
 from compiler.passes.quantize import quantize
 from compiler.pipeline import build
+from hwsim import engine as engine_module
 from hwsim.engine import Engine
 from hwsim.stepper import Stepper
 from hwsim.traces import Trace, first_difference
 from las_neuro.convert import convert
+from las_neuro.errors import BackendError
 from las_neuro.graph import Graph, Tensor
 from las_neuro.reference import interpret
 
@@ -110,3 +113,44 @@ def test_outputs_follow_the_float_graph(save_model: Callable[..., Path], case: s
     wanted = interpret.final(rounded(graph), tokens, torch.float64)
     error = (found - wanted).pow(2).mean().sqrt() / wanted.std()
     assert error < 0.01
+
+
+@pytest.mark.parametrize("fault", ["float", "wide"])
+def test_only_integers_of_24_bits_travel(
+    save_model: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """A kind that sends a float, or leaves the word, stops both engines by name."""
+    net, tokens = compiled(save_model, "llama"), np.array([3, 60])
+    right = KINDS["product"]
+    assert right.window is not None
+    change = (lambda x: x * 0.5) if fault == "float" else (lambda x: x * 0 + 2**24)
+
+    def step(*given: Any) -> Outcome:
+        outcome = right.step(*given)
+        return replace(outcome, payload=change(outcome.payload))
+
+    def window(*given: Any) -> Swept:
+        swept = right.window(*given)  # type: ignore[misc]
+        return replace(swept, train=Graded(change(swept.train.value)))  # type: ignore[union-attr]
+
+    monkeypatch.setitem(KINDS, "product", replace(right, step=step, window=window))
+    monkeypatch.setattr(engine_module, "narrow", lambda train, word: train)
+    with pytest.raises(BackendError, match=r"payload"):
+        Stepper(net).run(tokens)
+    with pytest.raises(BackendError, match="sent"):
+        Engine(net).run(tokens[None])
+
+
+def test_states_are_held_to_their_width(
+    save_model: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net, right = compiled(save_model, "llama"), KINDS["integrate"]
+
+    def step(*given: Any) -> Outcome:
+        outcome = right.step(*given)
+        wide = {word: value + 2**24 for word, value in outcome.state.items()}
+        return replace(outcome, state=wide)
+
+    monkeypatch.setitem(KINDS, "integrate", replace(right, step=step))
+    with pytest.raises(BackendError, match="'s u is int64"):
+        Stepper(net).run(np.array([3]))

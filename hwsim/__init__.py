@@ -2,8 +2,8 @@
 
     import hwsim
     print(hwsim.run("tiny_lm.h5", prompt="Once upon a time").text)
+    print(hwsim.audit("tiny_lm.h5", "eval.txt").to_dict()["total"]["spikes"])
 
-`hwsim.audit` is the package that accounts for a run: `hwsim.audit.audit(net, counters)`.
 Importing this package reads no torch: only the engines do.
 """
 
@@ -13,18 +13,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hwsim import audit
+    from hwsim.commands.accounting import audit
     from hwsim.generate import Generation, run
 
 __all__ = ["Generation", "audit", "run"]
 
-HOMES = {"run": "hwsim.generate", "Generation": "hwsim.generate"}
+HOMES = {
+    "run": "hwsim.generate",
+    "Generation": "hwsim.generate",
+    "audit": "hwsim.commands.accounting",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Read what is asked for when it is asked for."""
     if name in HOMES:
         return getattr(import_module(HOMES[name]), name)
-    if name == "audit":
-        return import_module("hwsim.audit")
     raise AttributeError(f"module 'hwsim' has no attribute {name!r}")

@@ -8,17 +8,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compiler.netlist.model import Netlist
-from hwsim.evaluate import Progress, batched
+from hwsim.evaluate import Progress, batched, read_sequences
+from hwsim.generate import opened
 
 if TYPE_CHECKING:
-    from hwsim.audit import Audit
+    from hwsim.accounts import Audit
+
+
+def audit(netlist: Netlist | Path | str, text: Path | str, *, max_tokens: int = 512) -> Audit:
+    """What a netlist, or its file, costs on the first tokens of a text: `las-audit` in Python."""
+    net, path = opened(netlist), Path(text)
+    title = f"{net.family} on {path.name}"
+    return account(net, read_sequences(net, path, max_tokens), title, lambda *_: None)
 
 
 def account(
     net: Netlist, sequences: Sequence[Sequence[int]], title: str, progress: Progress
 ) -> Audit:
     """Run every sequence once and audit it; traffic where the netlist is placed."""
-    from hwsim.audit import audit
+    from hwsim import accounts
     from hwsim.engine import Engine
     from hwsim.traffic import hops
 
@@ -32,12 +40,12 @@ def account(
         lengths += [tokens.shape[1]] * tokens.shape[0]
     progress("run", len(batches), len(batches))
     traffic = None if net.placement is None else hops(net, engine.counters)
-    return audit(net, engine.counters, traffic, lengths=lengths, title=title)
+    return accounts.audit(net, engine.counters, traffic, lengths=lengths, title=title)
 
 
 def write(made: Audit, output: Path, also_json: bool) -> list[Path]:
     """Write the page, or plain values where the name ends in .json; both where asked."""
-    from hwsim.audit import write_report
+    from hwsim.accounts import write_report
     from hwsim.files import write_atomic
 
     written = [output]

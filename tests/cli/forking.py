@@ -20,7 +20,7 @@ PRELOADED = (
     "compiler.plan",
     "compiler.netlist.hdf5",
     "hwsim.cli",
-    "hwsim.audit",
+    "hwsim.accounts",
     "hwsim.commands.accounting",
     "hwsim.commands.contents",
     "hwsim.commands.writing",

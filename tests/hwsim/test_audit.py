@@ -34,10 +34,10 @@ from compiler.targets import Figure
 from compiler.targets import load as load_target
 from compiler.targets.target import Time
 from hwsim import files
-from hwsim.audit import Audit, StepTime, audit, render, write_report
-from hwsim.audit.latency import estimate
-from hwsim.audit.tally import OUTSIDE
-from hwsim.audit.wording import count, quantity, share, size, times
+from hwsim.accounts import Audit, StepTime, audit, render, write_report
+from hwsim.accounts.latency import estimate
+from hwsim.accounts.tally import OUTSIDE
+from hwsim.accounts.wording import count, quantity, share, size, times
 from hwsim.counters import Counters
 from hwsim.files import write_atomic
 from hwsim.traffic import Hops, Traffic

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hwsim.audit.tally import Row
+from hwsim.accounts.tally import Row
 from hwsim.energy import bill, builtin, load
 from hwsim.energy.profile import Prices
 from las_neuro.errors import ConfigError

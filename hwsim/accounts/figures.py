@@ -12,8 +12,8 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
-from hwsim.audit.audit import Audit
-from hwsim.audit.wording import quantity
+from hwsim.accounts.audit import Audit
+from hwsim.accounts.wording import quantity
 
 BLUE, ORANGE, GREEN, RED, SKY, PURPLE, YELLOW, GREY = (
     "#0072B2",

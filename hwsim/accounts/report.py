@@ -8,8 +8,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from hwsim.audit import figures, wording
-from hwsim.audit.audit import LABELS, Audit
+from hwsim.accounts import figures, wording
+from hwsim.accounts.audit import LABELS, Audit
 from hwsim.files import write_atomic
 
 TEMPLATE = "report.html.jinja"

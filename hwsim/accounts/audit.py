@@ -15,10 +15,10 @@ from typing import Any
 
 from compiler.netlist.model import Netlist
 from compiler.targets import load as load_target
-from hwsim.audit.comparison import Comparison, compare
-from hwsim.audit.latency import Latency, StepTime, estimate, fixed
-from hwsim.audit.memory import Memory, measure
-from hwsim.audit.tally import Row, by_population, grouped, layer_name, total
+from hwsim.accounts.comparison import Comparison, compare
+from hwsim.accounts.latency import Latency, StepTime, estimate, fixed
+from hwsim.accounts.memory import Memory, measure
+from hwsim.accounts.tally import Row, by_population, grouped, layer_name, total
 from hwsim.counters import Counters
 from hwsim.energy import Bill, Profile, bill, load
 from hwsim.traffic import Traffic

@@ -20,12 +20,16 @@ import torch
 from transformers import (
     BertConfig,
     BertModel,
+    GPT2Config,
+    GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
     OPTConfig,
     OPTForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
 )
 
 torch.set_num_threads(1)
@@ -33,6 +37,8 @@ torch.set_num_threads(1)
 CLASSES = {
     "llama": (LlamaConfig, LlamaForCausalLM),
     "mistral": (MistralConfig, MistralForCausalLM),
+    "qwen2": (Qwen2Config, Qwen2ForCausalLM),
+    "gpt2": (GPT2Config, GPT2LMHeadModel),
     "opt": (OPTConfig, OPTForCausalLM),
     "bert": (BertConfig, BertModel),
 }
@@ -43,7 +49,12 @@ SMALL: dict[str, Any] = {
     "num_attention_heads": 4,
     "max_position_embeddings": 20,
 }
-WIDTH = {"llama": "intermediate_size", "mistral": "intermediate_size", "opt": "ffn_dim"}
+WIDTH = {
+    "llama": "intermediate_size",
+    "mistral": "intermediate_size",
+    "opt": "ffn_dim",
+    "gpt2": "n_inner",
+}
 OWN: dict[str, dict[str, Any]] = {"opt": {"word_embed_proj_dim": 24}}
 
 SaveModel = Callable[..., Path]

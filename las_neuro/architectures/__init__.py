@@ -15,9 +15,11 @@ from las_neuro.graph import MODEL_OPS, Graph
 
 FAMILIES = {
     "bert": "bert",
+    "gpt2": "gpt2",
     "llama": "llama",
     "mistral": "llama",  # the same network where the sliding window covers the context
     "opt": "opt",
+    "qwen2": "llama",  # with biases on q, k and v
 }
 
 

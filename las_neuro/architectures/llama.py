@@ -43,9 +43,14 @@ class Config(FamilyConfig):
 
     @model_validator(mode="before")
     @classmethod
-    def _mistral_defaults(cls, raw: Any) -> Any:
-        if isinstance(raw, dict) and raw.get("model_type") == "mistral":
+    def _relatives(cls, raw: Any) -> Any:
+        """Mistral's and Qwen2's defaults where they are not Llama's."""
+        family = raw.get("model_type") if isinstance(raw, dict) else None
+        if family == "mistral":
             return {"sliding_window": 4096, "num_key_value_heads": 8} | raw
+        if family == "qwen2":
+            windowed = {} if raw.get("use_sliding_window") else {"sliding_window": None}
+            return raw | windowed | {"attention_bias": True}
         return raw
 
     @model_validator(mode="after")
@@ -115,7 +120,8 @@ def _attention(g: Graph, cfg: Config, w: Weights, x: Value, tables: tuple[Tensor
         k = g.rotate("k_rotary", k, cos, sin, kv_heads)
     mixed = g.attend("self_attn", q, k, v, heads, kv_heads, size**-0.5)
     with g.scope("self_attn"):
-        return _linear(g, w, "o_proj", mixed, cfg.hidden_size, cfg.attention_bias)
+        bias = cfg.attention_bias and cfg.model_type != "qwen2"  # Qwen2: on q, k and v alone
+        return _linear(g, w, "o_proj", mixed, cfg.hidden_size, bias)
 
 
 def _feed_forward(g: Graph, cfg: Config, w: Weights, x: Value) -> Value:

@@ -31,6 +31,7 @@ CASES: dict[str, dict[str, Any]] = {
     "opt": {},
     "opt-gelu": {"activation_function": "gelu"},
     "bert": {},
+    "gpt2": {},
 }
 
 

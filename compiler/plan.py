@@ -213,22 +213,3 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
         if getattr(plan, what):
             facts.append((what, getattr(plan, what)))
     return facts
-
-
-def render_layers(plan: Plan) -> Table:
-    """One row a layer."""
-    table = Table(title=f"layers on {plan.target}")
-    for heading in ("layer", "cores", "for memories", "weights", "synapse MB", "state MB"):
-        table.add_column(heading, justify="right")
-    table.add_column("compartments", justify="right")
-    for layer in plan.layers:
-        table.add_row(
-            str(layer.layer),
-            f"{layer.cores:,.1f}",
-            f"{layer.memory_cores:,.1f}",
-            f"{layer.weights:,}",
-            f"{layer.synapse_bytes / 1e6:,.2f}",
-            f"{layer.state_bytes / 1e6:,.2f}",
-            f"{layer.compartments:,}",
-        )
-    return table

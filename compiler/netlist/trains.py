@@ -36,7 +36,7 @@ class Graded:
 class Digits:
     """Binary digits of a magnitude, one a step, as spikes of one payload.
 
-    positions[k] is the bit sent at step k, -1 where the step is silent.
+    positions[k] is the bit sent at step k.
     """
 
     magnitude: Array  # [batch, tokens, *axes], >= 0
@@ -48,26 +48,21 @@ class Digits:
         return digits if self.payload is None else digits * self.payload
 
     def at(self, k: int, steps: int) -> Array:
-        position = self.positions[k]
-        return self._sent(self.magnitude * 0 if position < 0 else (self.magnitude >> position) & 1)
+        return self._sent((self.magnitude >> self.positions[k]) & 1)
 
     def plane(self, lo: int, hi: int, shift: tuple[int, ...]) -> Array:
         """sum over steps k in lo..hi of digit[k] << shift[k]."""
-        taken = [k for k in range(lo, hi) if self.positions[k] >= 0]
-        offsets = {shift[k] - self.positions[k] for k in taken}
+        offsets = {shift[k] - self.positions[k] for k in range(lo, hi)}
         if len(offsets) != 1:
             raise ValueError(f"steps {lo}..{hi} do not weigh the digits by their position")
         offset = offsets.pop()
-        low, high = (f(self.positions[k] for k in taken) for f in (min, max))
-        part = (self.magnitude >> low) & (2 ** (high - low + 1) - 1)
+        low = min(self.positions[lo:hi])
+        part = (self.magnitude >> low) & (2 ** (hi - lo) - 1)
         return self._sent(part << (low + offset) if low + offset else part)
 
     def largest(self, lo: int, hi: int, shift: tuple[int, ...], limit: int) -> int:
         """Largest |plane| any input can give."""
-        return (
-            sum(1 << shift[k] for k in range(lo, hi) if self.positions[k] >= 0)
-            * self.largest_payload
-        )
+        return sum(1 << shift[k] for k in range(lo, hi)) * self.largest_payload
 
     def spikes(self) -> Array:
         return ones(self.magnitude)

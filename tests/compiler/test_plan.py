@@ -16,7 +16,7 @@ from compiler.netlist.model import Gather, Netlist, Pattern, Synapses
 from compiler.passes import limits
 from compiler.passes.limits import check_limits, choose_target
 from compiler.passes.partition import count, partition
-from compiler.plan import plan, render, render_layers
+from compiler.plan import plan, render
 from compiler.targets import Target, load
 from las_neuro.errors import TargetError
 
@@ -94,7 +94,7 @@ def test_auto_takes_the_smallest_system() -> None:
 def test_plans_print_and_dump() -> None:
     made = plan(scheduled(), "loihi2")
     console = Console(width=140, record=True)
-    console.print(render(made), render_layers(made))
+    console.print(render(made))
     text = console.export_text()
     assert "latency a token" in text
     assert "cores for weights" in text

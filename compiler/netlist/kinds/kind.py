@@ -90,9 +90,6 @@ class Kind:
         return sum(self.state.values())
 
 
-Window = Callable[[State, Mapping[str, Any], Params], Swept]
-
-
 def fold(kind: Kind, state: State, inputs: list[Mapping[str, Ints]], params: Params) -> Outcome:
     """Run `step` over consecutive steps; payload of the result: [steps, n]."""
     import numpy as np

@@ -31,7 +31,7 @@ def prove_widths(net: Netlist) -> Netlist:
         elif not _coded(net, name):
             params |= {"shift": (0,) * steps, "cut": (0,) * steps, "safe": 0}
         else:
-            params |= _cuts(steps, reach[name])
+            params |= cuts(steps, reach[name])
         net.update(name, params=params)
     return net
 
@@ -40,7 +40,7 @@ def _coded(net: Netlist, name: str) -> bool:
     return any(len(net.populations[group.source].sends) > 1 for group in net.into(name))
 
 
-def _cuts(steps: int, reach: int) -> dict[str, object]:
+def cuts(steps: int, reach: int) -> dict[str, object]:
     """The fewest cuts, each of the fewest bits: what is left fills the word.
 
     With c bits cut so far, the sum after step t is at most reach * 2**(t + 1 - c) + 1, which fits

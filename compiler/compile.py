@@ -75,7 +75,7 @@ def compile(
     )
     if watch:
         watch("convert", graph.text() + "\n")
-    net = build(graph, watch=watch)
+    net = build(graph, watch=watch, progress=progress)
     net.tokenizer = tokenizer_json(checkpoint.folder)
     options = {"system": system, "steps": steps, "context": net.context, "target": target}
     net.provenance = _provenance(checkpoint, calibration, options)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from compiler.netlist.model import Netlist
 from compiler.netlist.text import text
 from compiler.passes.fold_scales import fold_scales
-from compiler.passes.lower import lower
+from compiler.passes.lower import Progress, lower
 from compiler.passes.prove_widths import prove_widths
 from compiler.passes.schedule import schedule
 from compiler.passes.split_phases import split_phases
@@ -22,20 +22,22 @@ Watch = Callable[[str, str], None]  # called with a pass's name and what it left
 NUMBERS = (prove_widths, fold_scales)  # passes that need the weights
 
 
-def build(graph: Graph, *, weights: bool = True, watch: Watch | None = None) -> Netlist:
+def build(
+    graph: Graph,
+    *,
+    weights: bool = True,
+    watch: Watch | None = None,
+    progress: Progress | None = None,
+) -> Netlist:
     """Lower and schedule a SpikingGraph; without weights (planning) the numbers are left out."""
     phased = split_phases(graph)
     if watch:
         watch("split_phases", phased.text())
-    net = lower(phased, weights=weights)
-    for name, step in [
-        ("lower", None),
-        ("schedule", schedule),
-        *((p.__name__, p) for p in NUMBERS),
-    ]:
-        if step in NUMBERS and not weights:
-            continue
-        net = step(net) if step else net
+    net = lower(phased, weights=weights, progress=progress)
+    if watch:
+        watch("lower", text(net))
+    for step in (schedule, *(NUMBERS if weights else ())):
+        net = step(net)
         if watch:
-            watch(name, text(net))
+            watch(step.__name__, text(net))
     return net

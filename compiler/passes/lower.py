@@ -29,6 +29,8 @@ from compiler.passes.quantize import TableRows, Unweighted, quantize
 from las_neuro.codes import Code
 from las_neuro.graph import Axes, Graph, Node
 
+Progress = Callable[[str, int, int], None]  # stage, done, of
+
 RESCALE: Mapping[str, Any] = {"low": -WORD_LIMIT, "high": WORD_LIMIT, "gated": 0}
 
 
@@ -102,8 +104,8 @@ class Lowering:
         return self.grouped(node.axes)
 
 
-def lower(graph: Graph, *, weights: bool = True) -> Netlist:
-    """Lower every node in order."""
+def lower(graph: Graph, *, weights: bool = True, progress: Progress | None = None) -> Netlist:
+    """Lower every node in order; progress(stage, done, of), since weights are rounded here."""
     from compiler.passes import lower_attention
 
     rules: dict[str, Callable[[Lowering, Node], None]] = {
@@ -122,8 +124,10 @@ def lower(graph: Graph, *, weights: bool = True) -> Netlist:
         **lower_attention.RULES,
     }
     low = Lowering(graph, weights=weights)
-    for node in graph:
+    for done, node in enumerate(graph, start=1):
         rules[node.op](low, node)
+        if progress:
+            progress("lower", done, len(graph.nodes))
     return low.net
 
 

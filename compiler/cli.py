@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from compiler.compile import PASSES, compile, refuse_custom_kinds, synapses
+from compiler.compile import PASSES, compile, refuse_custom_kinds
 from compiler.netlist.model import Netlist
 from las_neuro.errors import ConfigError, TargetError
 from las_neuro.terminal import (
@@ -143,7 +143,7 @@ def summary(net: Netlist, path: Path, seconds: float) -> dict[str, Any]:
         "chips": net.placement.chips,
         "populations": len(net.populations),
         "compartments": sum(population.n for population in net.populations.values()),
-        "synapses": sum(synapses(net, group) for group in net.synapses),
+        "synapses": sum(int(net.fan_out(group).sum()) for group in net.synapses),
         "steps_per_token": net.period,
         "phases": len(net.phases),
         "calibration": net.provenance["calibration"],

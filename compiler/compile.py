@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from compiler.netlist.model import Dense, Gather, Netlist, Synapses
+from compiler.netlist.model import Netlist
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.errors import CalibrationError, ConfigError, TargetError, UnsupportedError
 
@@ -106,20 +106,6 @@ def refuse_custom_kinds(net: Netlist) -> None:
                 "Lava process equals",
                 "leave out --builtin-only: the simulators run every kind",
             )
-
-
-def synapses(net: Netlist, group: Synapses) -> int:
-    """How many synapses a group has."""
-    if isinstance(group.form, Dense):
-        rows, columns = group.form.weights.shape
-        return rows * columns
-    if isinstance(group.form, Gather):
-        return len(group.form.index)
-    source, target = net.populations[group.source], net.populations[group.target]
-    copies = 1
-    for axis, size in target.axes.items():
-        copies *= 1 if axis in source.axes else size
-    return source.n * copies
 
 
 def _settle(

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.netlist.model import Dense, Gather, Netlist, Pattern, Synapses
+from compiler.netlist.model import Netlist, Synapses
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Counters:
 
     def events(self, net: Netlist, group: Synapses) -> int:
         """Synaptic events of one group."""
-        return int(self.populations[group.source].spikes @ fan_out(net, group))
+        return int(self.populations[group.source].spikes @ net.fan_out(group))
 
     def equals(self, other: Counters) -> list[str]:
         """The counts that differ, as lines; empty if equal."""
@@ -74,15 +74,3 @@ class Counters:
                     f" ({wrong.size} differ)"
                 )
         return found
-
-
-def fan_out(net: Netlist, group: Synapses) -> NDArray[np.int64]:
-    """Synapses each source compartment reaches, [n_pre]."""
-    source, target = net.populations[group.source], net.populations[group.target]
-    if isinstance(group.form, Dense):
-        return np.full(source.n, target.n, np.int64)
-    if isinstance(group.form, Gather):
-        return np.bincount(group.form.index, minlength=source.n).astype(np.int64)
-    assert isinstance(group.form, Pattern)
-    copied = [size for axis, size in target.axes.items() if axis not in source.axes]
-    return np.full(source.n, int(np.prod(copied, dtype=np.int64)), np.int64)

@@ -13,7 +13,16 @@ from dataclasses import dataclass
 import torch
 
 from compiler.netlist.arrays import WORD_LIMIT
-from compiler.netlist.model import Dense, Gather, Netlist, Pattern, Population, Synapses
+from compiler.netlist.model import (
+    Dense,
+    Gather,
+    Netlist,
+    Pattern,
+    Population,
+    Synapses,
+    largest_spikes,
+    reach,
+)
 from compiler.netlist.trains import Digits, Graded, Recalled, Train, view
 from hwsim.byte_product import ByteWeights
 from las_neuro.errors import NetlistError
@@ -159,17 +168,13 @@ def _pack(
     group: Synapses, matrix: Tensor, source: Population, target: Population
 ) -> ByteWeights | None:
     """Bytes for an encoder's group, after proving once more that its sums are safe."""
-    outliers = torch.zeros(source.n, dtype=torch.int64)
-    if source.params.get("outlier_shift"):
-        outliers |= torch.from_numpy(source.params["outliers"])
-    largest = (outliers << source.params.get("outlier_shift", 0)).clamp(min=1)
-    reach = int((matrix.long().abs() @ largest.to(matrix.device)).max())
-    if reach << (1 + max(target.params["shift"])) > WORD_LIMIT:
+    largest = reach(matrix.cpu().numpy(), source)
+    if largest << (1 + max(target.params["shift"])) > WORD_LIMIT:
         raise NetlistError(
             f"{group.name}: sums marked safe can reach beyond {WORD_LIMIT}",
             "compile the model again",
         )
-    return ByteWeights.of(matrix, outliers, reach)
+    return ByteWeights.of(matrix, torch.from_numpy(largest_spikes(source) > 1), largest)
 
 
 def spikes_by_compartment(train: Train, population: Population) -> Tensor:

@@ -7,6 +7,7 @@ Time collapses: T steps cost as many integer products as the state is cut (2 or 
 from __future__ import annotations
 
 from collections.abc import Callable
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 import numpy as np
@@ -202,22 +203,19 @@ def _order(net: Netlist, into: dict[str, list[Channel]], phase: tuple[int, int])
     first, stop = phase
     active = {p.name for p in net.populations.values() if any(first <= t < stop for t in p.steps)}
     sending = {p.name for p in net.populations.values() if any(first <= t < stop for t in p.sends)}
-    order: list[str] = []
-    waiting = [name for name in net.populations if name in active]
-    while waiting:
-        ready = [
-            name
-            for name in waiting
-            if all(
-                c.group.feedback or c.group.source in order or c.group.source not in sending
-                for c in into[name]
-            )
+    before = {
+        name: [
+            c.group.source for c in into[name] if not c.group.feedback and c.group.source in sending
         ]
-        if not ready:
-            raise BackendError(f"populations {waiting[:4]} wait for each other", "report this bug")
-        order += ready
-        waiting = [name for name in waiting if name not in order]
-    return order
+        for name in net.populations
+        if name in active
+    }
+    try:
+        return list(TopologicalSorter(before).static_order())
+    except CycleError as error:
+        raise BackendError(
+            f"populations {error.args[1][:4]} wait for each other", "report this bug"
+        ) from error
 
 
 def _last_use(names: list[str], into: dict[str, list[Channel]]) -> dict[str, list[str]]:

@@ -18,7 +18,6 @@ loaded netlist reads one only when asked for it.
 from __future__ import annotations
 
 import contextlib
-import errno
 import functools
 import hashlib
 import io
@@ -26,7 +25,6 @@ import json
 import math
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -38,8 +36,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.netlist.check import check
+from compiler.netlist.files import replacing
 from compiler.netlist.model import Block, Matrix, Netlist, Placement, Tile
-from las_neuro.errors import NetlistError, OutputError
+from las_neuro.errors import NetlistError
 
 VERSION = 1
 FORMAT = "las_neuro netlist"
@@ -50,15 +49,6 @@ INTEGERS = tuple(np.dtype(f"<i{size}") for size in (1, 2, 4, 8))
 TYPES = {"weights": "<i1", "index": "<i4", "weight": "<i1", "rows": "<i4"}  # others: any integer
 OWN_WAY = ("placement", "provenance")
 AGAIN = "compile the model again (las-compile), or fetch the file again"
-REMEDIES = {
-    errno.ENOSPC: "free some space, or write to another disk",
-    errno.EDQUOT: "free some space, or write to another disk",
-    errno.EFBIG: "write to a disk that takes files of this size",
-    errno.EACCES: "choose a folder you may write to",
-    errno.EROFS: "choose a folder you may write to",
-    errno.ENOENT: "create the folder first",
-    errno.EISDIR: "name a file, not a folder",
-}
 
 Get = Callable[[str, bool], Any]  # place, lazily -> array, or an object that loads it
 
@@ -72,7 +62,7 @@ def save(net: Netlist, path: Path | str) -> None:
     path = Path(path)
     arrays: dict[str, Any] = {}
     text = json.dumps(_net_text(net, arrays), allow_nan=False, separators=(",", ":"))
-    with _replacing(path) as disk:
+    with replacing(path) as handle, _Disk(handle, "r+", closefd=False) as disk:
         with h5py.File(disk, "w", libver=("earliest", "v110"), userblock_size=HEADER_BYTES) as file:
             file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
             file["structure"] = np.frombuffer(text.encode(), np.uint8)
@@ -83,6 +73,7 @@ def save(net: Netlist, path: Path | str) -> None:
         line = f"{FORMAT} {VERSION} sha256 {_digest(disk)}\n"
         disk.seek(0)
         disk.write(line.encode())
+        disk.complain()
 
 
 def load(path: Path | str) -> Netlist:
@@ -370,30 +361,3 @@ class _Disk(io.FileIO):
     def complain(self) -> None:
         if self.failure:
             raise self.failure
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[_Disk]:
-    """A file beside `path` that takes its place in the end, synced, or leaves nothing behind."""
-    temporary = None
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with _Disk(handle, "r+") as disk:
-            yield disk
-            disk.complain()
-            mask = os.umask(0)
-            os.umask(mask)
-            os.fchmod(handle, 0o666 & ~mask)
-            os.fsync(handle)
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as error:
-        why = error.strerror or str(error)
-        remedy = REMEDIES.get(error.errno or 0, "check the path, or write somewhere else")
-        raise OutputError(f"{path}: cannot be written ({why})", remedy) from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)

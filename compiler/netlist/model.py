@@ -95,6 +95,19 @@ class Population:
         return KINDS[self.kind]
 
 
+def largest_spikes(encoder: Population) -> NDArray[np.int64]:
+    """Largest |payload| of one spike by compartment, [n]: 2**k where an outlier may be coded."""
+    ones = np.ones(encoder.n, np.int64)
+    if not encoder.params.get("outlier_shift"):
+        return ones
+    return np.where(encoder.params["outliers"] != 0, 1 << encoder.params["outlier_shift"], ones)
+
+
+def reach(weights: NDArray[np.int8], encoder: Population) -> int:
+    """Largest |sum| that spikes of one step through weights [n_post, n_pre] can give."""
+    return int((np.abs(weights.astype(np.int64)) @ largest_spikes(encoder)).max(initial=0))
+
+
 @dataclass(frozen=True)
 class Synapses:
     """One group of synapses from a population to a port of another; the delay is one step."""
@@ -186,6 +199,16 @@ class Netlist:
 
     def out_of(self, name: str) -> list[Synapses]:
         return [group for group in self.synapses if group.source == name]
+
+    def fan_out(self, group: Synapses) -> NDArray[np.int64]:
+        """Synapses of a group that each source compartment reaches, [n_pre]."""
+        source, target = self.populations[group.source], self.populations[group.target]
+        if isinstance(group.form, Dense):
+            return np.full(source.n, target.n, np.int64)
+        if isinstance(group.form, Gather):
+            return np.bincount(group.form.index, minlength=source.n).astype(np.int64)
+        copied = [size for axis, size in target.axes.items() if axis not in source.axes]
+        return np.full(source.n, int(np.prod(copied, dtype=np.int64)), np.int64)
 
     def update(self, name: str, **changes: Any) -> None:
         """Replace fields of one population."""

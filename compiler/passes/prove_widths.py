@@ -11,16 +11,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from compiler.netlist.arrays import WORD_LIMIT, Ints
-from compiler.netlist.model import Dense, Netlist, Pattern, Population, Synapses
+from compiler.netlist.arrays import WORD_LIMIT
+from compiler.netlist.model import (
+    Dense,
+    Netlist,
+    Pattern,
+    Population,
+    Synapses,
+    largest_spikes,
+    reach,
+)
 
 
 def prove_widths(net: Netlist) -> Netlist:
     """Positional shifts and cuts for coded inputs; plain sums get none and are counted."""
-    reach = {group.target: 0 for group in net.synapses}
+    reaches = {group.target: 0 for group in net.synapses}
     for group in net.synapses:
         if group.port == "a" and net.populations[group.target].kind == "integrate":
-            reach[group.target] += _reach(net, group)
+            reaches[group.target] += _reach(net, group)
     for name, population in net.populations.items():
         if population.kind != "integrate":
             continue
@@ -31,7 +39,7 @@ def prove_widths(net: Netlist) -> Netlist:
         elif not _coded(net, name):
             params |= {"shift": (0,) * steps, "cut": (0,) * steps, "safe": 0}
         else:
-            params |= cuts(steps, reach[name])
+            params |= cuts(steps, reaches[name])
         net.update(name, params=params)
     return net
 
@@ -40,13 +48,14 @@ def _coded(net: Netlist, name: str) -> bool:
     return any(len(net.populations[group.source].sends) > 1 for group in net.into(name))
 
 
-def cuts(steps: int, reach: int) -> dict[str, object]:
+def cuts(steps: int, largest: int) -> dict[str, object]:
     """The fewest cuts, each of the fewest bits: what is left fills the word.
 
-    With c bits cut so far, the sum after step t is at most reach * 2**(t + 1 - c) + 1, which fits
-    while t + 1 - c <= room.  In the end exactly steps - room bits have to be cut away.
+    largest: the largest sum of one step.  With c bits cut so far, the sum after step t is at most
+    largest * 2**(t + 1 - c) + 1, which fits while t + 1 - c <= room.  In the end exactly
+    steps - room bits have to be cut away.
     """
-    room = _bits((WORD_LIMIT - 2) // max(reach, 1))
+    room = _bits((WORD_LIMIT - 2) // max(largest, 1))
     shift, cut, done = [], [], 0
     for t in range(steps):
         full = t - done == max(room, 1)
@@ -65,25 +74,16 @@ def _reach(net: Netlist, group: Synapses) -> int:
     """Largest |input| of one time step at any compartment of the target."""
     source, target = net.populations[group.source], net.populations[group.target]
     if isinstance(group.form, Dense):
-        weights = np.abs(group.form.weights.load().astype(np.int64))
-        return int((weights @ _largest_digit(source)).max(initial=0))
+        return reach(group.form.weights.load(), source)
     if isinstance(group.form, Pattern):
         summed = [size for axis, size in source.axes.items() if axis not in target.axes]
         return int(np.prod(summed, dtype=np.int64)) * _largest_recalled(net, source)
     return _largest_recalled(net, source)
 
 
-def _largest_digit(source: Population) -> Ints:
-    """Largest payload of each encoder compartment in one step, [n]."""
-    ones = np.ones(source.n, np.int64)
-    if source.kind != "encode" or not source.params["outlier_shift"]:
-        return ones
-    return np.where(source.params["outliers"] != 0, 1 << source.params["outlier_shift"], ones)
-
-
 def _largest_recalled(net: Netlist, source: Population) -> int:
     """A memory multiplies the digit that reads it by what it holds."""
     if source.kind != "memory":
-        return int(_largest_digit(source).max())
+        return int(largest_spikes(source).max())
     reader = next(group.source for group in net.into(source.name) if group.port == "read")
-    return int(source.params["limit"]) * int(_largest_digit(net.populations[reader]).max())
+    return int(source.params["limit"]) * int(largest_spikes(net.populations[reader]).max())

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from compiler.netlist.model import Dense, Gather, Netlist, Population
-from hwsim.counters import fan_out
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ def measure(net: Netlist) -> Memory:
     populations = net.populations.values()
     dense = sparse = synapses = 0
     for group in net.synapses:
-        synapses += int(fan_out(net, group).sum())
+        synapses += int(net.fan_out(group).sum())
         if isinstance(group.form, Dense):
             rows, columns = group.form.weights.shape
             dense += rows * columns

@@ -8,9 +8,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from compiler.netlist.files import write_atomic
 from hwsim.accounts import figures, wording
 from hwsim.accounts.audit import LABELS, Audit
-from hwsim.files import write_atomic
 
 TEMPLATE = "report.html.jinja"
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from compiler.netlist.model import Dense, Gather, Netlist, Population, Synapses
-from hwsim.counters import fan_out
 
 
 def contents(net: Netlist, version: int, size: int) -> dict[str, Any]:
@@ -65,7 +64,7 @@ def _synapses(net: Netlist) -> list[dict[str, Any]]:
         form = _form(group)
         row = found.setdefault(form, {"of": form, "groups": 0, "synapses": 0})
         row["groups"] += 1
-        row["synapses"] += int(fan_out(net, group).sum())
+        row["synapses"] += int(net.fan_out(group).sum())
     return [found[form] for form in sorted(found)]
 
 

@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from compiler.netlist import files
+from compiler.netlist.files import write_atomic
 from compiler.netlist.model import (
     Block,
     Dense,
@@ -33,13 +35,11 @@ from compiler.netlist.model import (
 from compiler.targets import Figure
 from compiler.targets import load as load_target
 from compiler.targets.target import Time
-from hwsim import files
 from hwsim.accounts import Audit, StepTime, audit, render, write_report
 from hwsim.accounts.latency import estimate
 from hwsim.accounts.tally import OUTSIDE
 from hwsim.accounts.wording import count, quantity, share, size, times
 from hwsim.counters import Counters
-from hwsim.files import write_atomic
 from hwsim.traffic import Hops, Traffic
 from las_neuro.errors import OutputError, PromptError
 

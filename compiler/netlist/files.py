@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from las_neuro.errors import OutputError
@@ -13,6 +14,7 @@ from las_neuro.errors import OutputError
 REMEDIES = {
     errno.ENOSPC: "free some space, or write to another disk",
     errno.EDQUOT: "free some of your quota, or write to another disk",
+    errno.EFBIG: "write to a disk that takes files of this size",
     errno.EACCES: "choose a folder you may write to",
     errno.EPERM: "choose a folder you may write to",
     errno.EROFS: "choose a folder on a disk that is not read-only",
@@ -23,28 +25,37 @@ REMEDIES = {
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
-    """Write `content` (text as UTF-8) beside `path`, sync it, then rename it into place.
-
-    Raises `OutputError`; then `path` is as it was and nothing else is left.
-    """
+    """Write `content` (text as UTF-8) to `path`, whole or not at all; raises `OutputError`."""
     data = content.encode("utf-8") if isinstance(content, str) else content
-    temporary = None
+    with replacing(path) as handle, os.fdopen(handle, "wb", closefd=False) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[int]:
+    """A file beside `path`, open for writing; in the end it is synced and renamed into place.
+
+    Whatever OSError the block raises becomes `OutputError`; then `path` is as it was and nothing
+    else is left.
+    """
+    handle = temporary = None
     try:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            os.fchmod(file.fileno(), _mode(path))
+        yield handle
+        os.fchmod(handle, _mode(path))
+        os.fsync(handle)
         os.replace(temporary, path)
         temporary = None
         _sync_folder(path.parent)
     except OSError as error:
+        why = error.strerror or str(error)
         remedy = REMEDIES.get(error.errno or 0, "check the path, or write somewhere else")
-        raise OutputError(f"{path}: cannot be written ({error.strerror})", remedy) from error
+        raise OutputError(f"{path}: cannot be written ({why})", remedy) from error
     finally:
+        if handle is not None:
+            os.close(handle)
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)

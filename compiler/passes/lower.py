@@ -149,7 +149,7 @@ def _encode(low: Lowering, node: Node) -> None:
         source.axes,
         code.unit,
         factor=source.unit / code.unit,
-        steps=code.steps,
+        steps=code.digits,
         outlier_shift=shift,
         outliers=outliers.astype(np.int64).reshape(-1),
     )

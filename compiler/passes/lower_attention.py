@@ -127,7 +127,7 @@ def _maximum(low: Lowering, node: Node) -> None:
 def _exponential(low: Lowering, node: Node) -> None:
     scores, top = low.source(node, 0), low.source(node, 1)
     readers = [low.graph[name] for name in low.readers[node.name]]
-    steps = max(reader.attrs["code"].steps for reader in readers if reader.op == "encode")
+    steps = max(reader.attrs["code"].digits for reader in readers if reader.op == "encode")
     # The largest weight is a little under 1 so that T digits hold it; softmax divides that out.
     bits = max(16, steps)
     one = 2**bits - 2 ** (bits - steps)

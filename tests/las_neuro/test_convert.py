@@ -60,7 +60,7 @@ def test_convert_without_text(save_model: SaveModel, family: str) -> None:
     _, graph = convert(folder, steps=8, context=12, progress=lambda *step: told.append(step))
     _, again = convert(folder, steps=8, context=12)
     codes = {node.name: node.attrs["code"] for node in graph if node.op == "encode"}
-    assert {code.steps for code in codes.values()} == {8}
+    assert {code.digits for code in codes.values()} == {8}
     assert {name: str(code) for name, code in codes.items()} == {
         node.name: str(node.attrs["code"]) for node in again if node.op == "encode"
     }

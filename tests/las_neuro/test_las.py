@@ -80,7 +80,7 @@ def test_a_plan_has_codes(plan: Callable[..., Path]) -> None:
     graph = plan_graph(plan("opt"), steps=9, context=8)
     codes = [node.attrs["code"] for node in graph if node.op == "encode"]
     assert len(codes) == 13  # six a layer (x, q, weights, mixed, fc1, fc2), and the head
-    assert {(code.steps, code.theta) for code in codes} == {(9, 1.0)}
+    assert {(code.digits, code.theta) for code in codes} == {(9, 1.0)}
 
 
 def test_opt_66b_is_planned_without_weights(plan: Callable[..., Path]) -> None:

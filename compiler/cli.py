@@ -42,7 +42,19 @@ Calibrate = Annotated[
     Path | None,
     typer.Option(help="Text to measure ranges on (default: text the model draws itself)."),
 ]
-Steps = Annotated[int, typer.Option(help="Binary digits of a value: time steps of a spike train.")]
+Steps = Annotated[int, typer.Option(help="Binary digits of a value.")]
+CodeForm = Annotated[
+    str,
+    typer.Option(
+        "--code",
+        help="Spikes of a value: binary, a digit a step; signed-digit, with fewest spikes; "
+        "graded, as many digits a spike as fit (needs graded spikes).",
+    ),
+]
+Planes = Annotated[
+    int,
+    typer.Option("--weight-planes", help="int8 synapse groups a weight is made of: 1 or 2."),
+]
 TargetName = Annotated[
     str, typer.Option("--target", help="Chip or system; auto: the smallest that fits.")
 ]
@@ -72,6 +84,8 @@ def compile_command(
     system: System = "las",
     calibrate: Calibrate = None,
     steps: Steps = 16,
+    code: CodeForm = "binary",
+    planes: Planes = 1,
     target: TargetName = "auto",
     context: Context = None,
     dump_after: DumpAfter = None,
@@ -87,7 +101,7 @@ def compile_command(
     """
     _check_names(target, dump_after)
     if plan:
-        return _plan(model, system, steps, context, target, builtin_only, json)
+        return _plan(model, system, steps, code, planes, context, target, builtin_only, json)
     if output is None and dump_after is None:
         raise ConfigError("no netlist to write", "name one with -o FILE.h5")
     if output is not None:
@@ -106,6 +120,8 @@ def compile_command(
                 model,
                 system=system,
                 steps=steps,
+                code=code,
+                planes=planes,
                 calibrate=calibrate,
                 context=context,
                 target=target,
@@ -182,6 +198,8 @@ def _plan(
     model: Path,
     system: str,
     steps: int,
+    code: str,
+    planes: int,
     context: int | None,
     target: str,
     builtin_only: bool,
@@ -190,11 +208,13 @@ def _plan(
     """Print the plan; a named target that is too small is an error."""
     from compiler.pipeline import build
     from compiler.plan import plan, render
+    from compiler.precision import with_planes
     from las_neuro.convert import plan_graph
 
     beside_weights = model.name.endswith((".safetensors", ".safetensors.index.json"))
     config = model.parent if beside_weights else model
-    net = build(plan_graph(config, steps, context, system=system), weights=False)
+    graph = plan_graph(config, steps, context, system=system, code=code)
+    net = build(with_planes(graph, planes), weights=False)
     if builtin_only:
         refuse_custom_kinds(net)
     made = plan(net, target)

@@ -25,13 +25,14 @@ PASSES = (
     "convert",
     "split_phases",
     "lower",
+    "fit_digits",
     "schedule",
     "prove_widths",
     "fold_scales",
     "partition",
     "place",
 )
-SELF_TAUGHT = "tokens the model drew itself, or random ones for an encoder; seed 0"
+SELF_TAUGHT = "tokens the model drew itself; random tokens or pixels for an encoder; seed 0"
 
 
 def compile(
@@ -39,6 +40,8 @@ def compile(
     *,
     system: str = "las",
     steps: int = 16,
+    code: str = "binary",
+    planes: int = 1,
     calibrate: Path | None = None,
     context: int | None = None,
     target: str = "auto",
@@ -48,20 +51,22 @@ def compile(
 ) -> Netlist:
     """Compile a model folder, `.safetensors` file or index.
 
-    steps: binary digits a value.  calibrate: a text; None: the model's own.  context: most tokens a
-    sequence; None: all the model allows.  target: a name, or "auto" for the smallest that fits.
-    builtin_only: refuse compartment kinds that no built-in Lava process equals.
+    steps: binary digits a value.  code: the form of its spikes: binary, signed-digit or graded.
+    planes: int8 synapse groups a weight is made of, 1 or 2.  calibrate: a text (images for a vision
+    model); None: the model's own.  context: most tokens a sequence; None: all the model allows.
+    target: a name, or "auto" for the smallest that fits.  builtin_only: refuse compartment kinds
+    that no built-in Lava process equals.
     """
     from compiler.netlist.check import check
     from compiler.pipeline import build
+    from compiler.precision import with_planes
     from las_neuro.convert import convert, plan_graph
     from las_neuro.reference.tokenizer import tokenizer_json
 
     checkpoint = Checkpoint.open(model)
     calibration = _digest(calibrate) if calibrate else SELF_TAUGHT
-    planned = build(
-        plan_graph(checkpoint.config_path, steps, context, system=system), weights=False
-    )
+    drawn = plan_graph(checkpoint.config_path, steps, context, system=system, code=code)
+    planned = build(with_planes(drawn, planes), weights=False)
     if builtin_only:
         refuse_custom_kinds(planned)
     _foresee(planned, target, checkpoint)
@@ -69,15 +74,17 @@ def compile(
         model,
         system=system,
         steps=steps,
+        code=code,
         calibrate=calibrate,
         context=context,
         progress=progress,
     )
     if watch:
         watch("convert", graph.text() + "\n")
-    net = build(graph, watch=watch, progress=progress)
+    net = build(with_planes(graph, planes), watch=watch, progress=progress)
     net.tokenizer = tokenizer_json(checkpoint.folder)
-    options = {"system": system, "steps": steps, "context": net.context, "target": target}
+    options = {"system": system, "steps": steps, "code": code, "planes": planes}
+    options |= {"context": net.context, "target": target}
     net.provenance = _provenance(checkpoint, calibration, options)
     net = _settle(net, target, watch, progress)
     check(net)
@@ -164,7 +171,7 @@ def _provenance(
     from las_neuro.terminal import PACKAGE, tool_version  # typer is for commands
 
     inputs = dict(checkpoint.sha256)
-    for name in ("config.json", "tokenizer.json"):
+    for name in ("config.json", "tokenizer.json", "preprocessor_config.json"):
         path = checkpoint.folder / name
         if path.is_file():
             inputs[name] = hashlib.sha256(path.read_bytes()).hexdigest()

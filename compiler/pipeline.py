@@ -1,6 +1,6 @@
 """The order of the passes, once.
 
-SpikingGraph -> split_phases -> lower -> schedule -> prove_widths -> fold_scales
+SpikingGraph -> split_phases -> lower -> fit_digits -> schedule -> prove_widths -> fold_scales
              -> partition -> place -> check_limits -> Netlist
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from compiler.netlist.model import Netlist
 from compiler.netlist.text import text
+from compiler.passes.fit_digits import fit_digits
 from compiler.passes.fold_scales import fold_scales
 from compiler.passes.lower import Progress, lower
 from compiler.passes.prove_widths import prove_widths
@@ -36,7 +37,7 @@ def build(
     net = lower(phased, weights=weights, progress=progress)
     if watch:
         watch("lower", text(net))
-    for step in (schedule, *(NUMBERS if weights else ())):
+    for step in (fit_digits, schedule, *(NUMBERS if weights else ())):
         net = step(net)
         if watch:
             watch(step.__name__, text(net))

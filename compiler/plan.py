@@ -171,7 +171,7 @@ def _raise_to(events: NDArray[np.float64], net: Netlist, group: Synapses, synaps
     source = net.populations[group.source]
     if not source.sends:
         return
-    rate = expected_spikes(source) / len(source.sends)
+    rate = expected_spikes(net, source.name) / len(source.sends)
     at = np.minimum(np.asarray(source.sends, np.int64) + 1, len(events) - 1)
     events[at] = np.maximum(events[at], synapses * rate)
 

@@ -1,7 +1,8 @@
 """Exact products of spike digits and int8 weights through oneDNN's 8-bit kernels, where they are.
 
-A run of up to 7 binary digits with their sign is a byte, so a window of 16 digits costs three byte
-products, each a ninth of the float32 product's time on a CPU with VNNI.  Kernels without VNNI may
+A run of up to 7 binary digits with their sign is a byte, whichever spikes brought them: so a window
+of 16 digits costs three byte products, binary, signed-digit or graded, each a ninth of the float32
+product's time on a CPU with VNNI.  Kernels without VNNI may
 saturate in 16 bits, and torch calls this operator internal: so it is tried once on the largest
 values there can be, and the engine falls back to float32 and float64 where it is absent or inexact.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -37,8 +38,8 @@ class ByteWeights:
     def of(weights: Tensor, outliers: Tensor, reach: int) -> ByteWeights | None:
         """Pack int8 weights [n_post, n_pre]; None where bytes do not serve.
 
-        outliers: which sources may send outlier payloads [n_pre]; reach: the largest sum of one
-        step, outlier payloads included.
+        outliers: which sources may send outlier payloads [n_pre]; reach: the largest sum of
+        digits 1, outlier payloads included.
         """
         columns = outliers.nonzero().reshape(-1)
         too_many = len(columns) * MOST_OUTLIERS > weights.shape[1]
@@ -59,19 +60,17 @@ class ByteWeights:
         plain = train
         if train.payload is not None and len(self.columns):
             plain = replace(train, payload=train.payload.sign())
-        runs = [
-            (a, min(a + BYTE_DIGITS, hi)) for lo, hi in segments for a in range(lo, hi, BYTE_DIGITS)
-        ]
-        flat = [_run(plain, run) for run in runs]  # each [rows, n_pre]
+        runs = [run for segment in segments for run in _runs(train, segment, shift)]
+        flat = [_flat(plain.bits(low, width)) for low, width, _, _ in runs]  # each [rows, n_pre]
         summed = self._product(torch.cat([digits + ZERO for digits in flat]).to(torch.uint8))
         if len(self.columns) and train.payload is not None:
             more = (train.payload.abs() - 1).reshape(flat[0].shape)[:, self.columns]
             extra = torch.cat([digits[:, self.columns] * more for digits in flat]).float()
             summed += torch.nn.functional.linear(extra, self.outlier_weights)
-        parts = dict(zip(runs, summed.to(torch.int32).chunk(len(runs)), strict=True))
+        parts = list(zip(runs, summed.to(torch.int32).chunk(len(runs)), strict=True))
         return [
-            _add([part << shift[run[0]] for run, part in parts.items() if lo <= run[0] < hi])
-            for lo, hi in segments
+            _add([part << run.up for run, part in parts if run.segment == segment])
+            for segment in segments
         ]
 
     def _product(self, digits: Tensor) -> Tensor:
@@ -92,11 +91,28 @@ def _kernels() -> Any:
     return _ops.ops.onednn
 
 
-def _run(train: Digits, run: tuple[int, int]) -> Tensor:
-    """Signed value of a run of digits, the first counting 1: [rows, n_pre]."""
-    lo, hi = run
-    plane: Tensor = train.plane(lo, hi, tuple(max(k - lo, 0) for k in range(hi)))
-    return plane.reshape(plane.shape[0] * plane.shape[1], -1)
+class _Run(NamedTuple):
+    """Binary digits that travel as one byte; the lowest counts 2**up in its segment."""
+
+    low: int
+    width: int
+    up: int
+    segment: tuple[int, int]
+
+
+def _runs(train: Digits, segment: tuple[int, int], shift: tuple[int, ...]) -> list[_Run]:
+    """The digits of a segment of steps, cut into bytes without regard to the steps."""
+    low, up = train.low(*segment, shift)
+    count = (segment[1] - segment[0]) * train.digit_bits
+    return [
+        _Run(low + at, min(BYTE_DIGITS, count - at), up + at, segment)
+        for at in range(0, count, BYTE_DIGITS)
+    ]
+
+
+def _flat(digits: Tensor) -> Tensor:
+    """[batch, tokens, *axes] -> [rows, n_pre]."""
+    return digits.reshape(digits.shape[0] * digits.shape[1], -1)
 
 
 def _linear(digits: Tensor, packed: Tensor, ones: Tensor, zeros: Tensor) -> Tensor:

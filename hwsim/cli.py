@@ -1,4 +1,4 @@
-"""las-run, las-eval, las-audit, las-inspect: their options and what they print.
+"""las-run, las-eval, las-audit, las-diff, las-inspect: their options and what they print.
 
 The float model of `--reference` is the only thing here that is not in the netlist.
 """
@@ -21,6 +21,7 @@ from las_neuro.terminal import (
     print_error,
     print_facts,
     print_json,
+    print_table,
     printable,
     progress_bars,
 )
@@ -37,6 +38,10 @@ EVAL_EXAMPLES = """
 AUDIT_EXAMPLES = """
   las-audit tiny_lm.h5 --text examples/tiny_lm/heldout.txt -o audit.html
   las-audit tiny_lm.h5 --text examples/tiny_lm/heldout.txt -o audit.json
+"""
+DIFF_EXAMPLES = """
+  las-diff examples/tiny_lm tiny_lm.h5 --text examples/tiny_lm/heldout.txt -o diff.html
+  las-diff tiny_lm.h5 tiny_lm.h5 --backend-b step --text examples/tiny_lm/heldout.txt --max-tokens 8
 """
 INSPECT_EXAMPLES = """
   las-inspect tiny_lm.h5
@@ -63,8 +68,30 @@ Temperature = Annotated[float, typer.Option(help="0: the likeliest token; else d
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the draw.")]
 Timeout = Annotated[float, typer.Option(min=1, help="Most seconds of one run of Lava.")]
 Text = Annotated[Path, typer.Option(help="UTF-8 text; encoders read one sentence a line.")]
+EvalText = Annotated[Path | None, typer.Option("--text", help="UTF-8 text to measure on.")]
+Tasks = Annotated[
+    Path | None,
+    typer.Option(help="Questions, one JSON object a line: context, choices, gold."),
+]
+Lines = Annotated[
+    bool, typer.Option("--lines", help="Each line is a sequence between start tokens.")
+]
 MaxTokens = Annotated[int, typer.Option(min=2, help="Most tokens of the text to use.")]
 Report = Annotated[Path, typer.Option("--output", "-o", help="Report to write: .html or .json.")]
+Depth = Annotated[
+    Path | None,
+    typer.Option(help="Write each node's error beside --reference: .html or .json."),
+]
+Compared = Annotated[
+    Path, typer.Argument(help="Model folder, .safetensors file, or netlist.", show_default=False)
+]
+Budget = Annotated[
+    float | None,
+    typer.Option(min=0, help="Largest relative error a node may carry; exit 1 beyond.  [0.01]"),
+]
+DiffReport = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Report to write: .html or .json.")
+]
 All = Annotated[bool, typer.Option("--all", help="List every population and synapse group.")]
 
 
@@ -123,30 +150,43 @@ def run(
 
 def evaluate(
     netlist: NetlistFile,
-    text: Text,
+    text: EvalText = None,
+    tasks: Tasks = None,
     reference: ReferenceModel = None,
+    lines: Lines = False,
+    depth: Depth = None,
     max_tokens: MaxTokens = 4096,
     json: Json = False,
     quiet: Quiet = False,
     version: Version = False,
 ) -> None:
-    """Measure a netlist on a text, and how near it stays to its float model.
+    """Measure a netlist on a text or on questions, and how near it stays to its float model.
 
-    A decoder reads the text as one stream, in windows as long as its context; an encoder reads one
-    sentence a line.
+    A decoder reads a text as one stream, in windows as long as its context; an encoder reads one
+    sentence a line.  A question is answered by the likeliest of its choices.
     """
     from hwsim import generate
-    from hwsim.evaluate import evaluate, read_sequences
+    from hwsim.commands import differing, evaluating
 
+    evaluating.check_sources(text, tasks, lines)
+    if depth:
+        check_writable(depth)
     net = generate.opened(netlist)
-    sequences = read_sequences(net, text, max_tokens)
     model = _reference(reference, net)
     with progress_bars(quiet) as tell:
-        figures = evaluate(net, sequences, model, tell)
+        if depth:
+            differing.write_depth(
+                net, reference, text, depth, limit=max_tokens, lines=lines, progress=tell
+            )
+        if text:
+            figures = evaluating.text_figures(net, text, model, max_tokens, lines, tell)
+        else:
+            assert tasks is not None
+            figures = evaluating.task_figures(net, tasks, model, tell)
     if json:
         print_json(figures)
     else:
-        print_facts({name.replace("_", " "): _figure(value) for name, value in figures.items()})
+        print_table(evaluating.table(figures))
 
 
 def audit(
@@ -172,6 +212,49 @@ def audit(
     if not quiet:
         print_facts(accounting.headline(made))
         print_facts({"written": ", ".join(map(str, written))})
+
+
+def diff(
+    a: Compared,
+    b: Compared,
+    text: Text,
+    backend_a: Backend = "fast",
+    backend_b: Backend = "fast",
+    budget: Budget = None,
+    max_tokens: MaxTokens = 512,
+    output: DiffReport = None,
+    timeout: Timeout = 600.0,
+    quiet: Quiet = False,
+    version: Version = False,
+) -> None:
+    """Find where B differs from A: the error of every node along the depth, and its source.
+
+    Models run in float32, netlists on their backend.  Exit 1 where a given budget is broken, or
+    where one netlist differs from itself.
+    """
+    from hwsim.commands import differing
+    from hwsim.depth_error import BUDGET
+
+    if output is not None:
+        check_writable(output)
+    with progress_bars(quiet) as tell:
+        made = differing.diff(
+            a,
+            b,
+            text,
+            backends=(backend_a, backend_b),
+            max_tokens=max_tokens,
+            budget=BUDGET if budget is None else budget,
+            timeout=timeout,
+            progress=tell,
+        )
+    if output is not None:
+        differing.write(made, output)
+    if not quiet:
+        print_table(differing.table(made))
+        print_facts(differing.facts(made) | ({"written": str(output)} if output else {}))
+    if (budget is not None and made.over) or (made.same and made.differ):
+        raise typer.Exit(1)
 
 
 def inspect(
@@ -201,6 +284,7 @@ evaluate.__name__ = "eval"  # the command's name is a builtin's
 run_main = command(run, RUN_EXAMPLES)
 eval_main = command(evaluate, EVAL_EXAMPLES)
 audit_main = command(audit, AUDIT_EXAMPLES)
+diff_main = command(diff, DIFF_EXAMPLES)
 inspect_main = command(inspect, INSPECT_EXAMPLES)
 
 
@@ -255,7 +339,3 @@ def _print_run(record: dict[str, Any]) -> None:
             f"of {done['tokens']} tokens"
         )
     print_facts(facts)
-
-
-def _figure(value: float | int) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"

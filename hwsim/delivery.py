@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
-from compiler.netlist.arrays import WORD_LIMIT
+from compiler.netlist.arrays import WORD_BITS, WORD_LIMIT
 from compiler.netlist.model import (
     Dense,
     Gather,
@@ -20,16 +20,15 @@ from compiler.netlist.model import (
     Pattern,
     Population,
     Synapses,
-    largest_spikes,
-    reach,
 )
+from compiler.netlist.reach import dense_reach, digit_widths, largest_spikes
 from compiler.netlist.trains import Digits, Graded, Recalled, Train, view
+from hwsim import recall
 from hwsim.byte_product import ByteWeights
 from las_neuro.errors import NetlistError
 
 Tensor = torch.Tensor
 Segment = tuple[int, int]
-EXACT_FLOAT32 = 2**24
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,7 @@ class Channel:
     group: Synapses
     source: Population
     target: Population
+    alone: bool  # no other group reaches the same port
     unread: tuple[str, ...]  # axes of a memory source that its reader does not know
     bytes: ByteWeights | None  # dense, where 8-bit kernels serve; else
     weights: Tensor | None  # dense: [n_post, n_pre], float32 or float64
@@ -55,7 +55,9 @@ class Channel:
             found = self.bytes.totals(train, segments, shift)
             leading = train.magnitude.shape[:2]
             return [total.reshape(*leading, *self.target.axes.values()) for total in found]
-        if self.weights is None or isinstance(train, Recalled):
+        if isinstance(train, Recalled):
+            return self._recalled(train, segments, shift)
+        if self.weights is None:
             return [self.total(train, segment, shift) for segment in segments]
         planes = torch.stack([train.plane(*segment, shift) for segment in segments])
         flat = planes.reshape(-1, self.weights.shape[1]).to(self.weights.dtype)
@@ -66,11 +68,11 @@ class Channel:
     def total(self, train: Train, segment: Segment, shift: tuple[int, ...]) -> Tensor:
         """Sum over the steps of weight * payload << shift: [batch, tokens, *target axes]."""
         if isinstance(train, Recalled):
-            return self._recalled(train, segment, shift)
+            return self._recalled(train, [segment], shift)[0]
         plane: Tensor = train.plane(*segment, shift)
         if self.index is not None and self.sign is not None:
             turned = plane.reshape(*plane.shape[:2], -1)[..., self.index] * self.sign
-            return turned.reshape(plane.shape)
+            return turned.reshape(*plane.shape[:2], *self.target.axes.values())
         return self._along(plane)
 
     def _along(self, plane: Tensor) -> Tensor:
@@ -96,44 +98,18 @@ class Channel:
     def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return self._spread(list(shape))
 
-    def _recalled(self, train: Recalled, segment: Segment, shift: tuple[int, ...]) -> Tensor:
-        """Digits times content, summed over the axis the target lacks, as one batched product."""
-        plane: Tensor = train.digits.plane(*segment, shift)
+    def _recalled(
+        self, train: Recalled, segments: list[Segment], shift: tuple[int, ...]
+    ) -> list[Tensor]:
+        """Digits times content, summed over the axis the target lacks."""
         axes = list(self.source.axes)
         summed = [axis for axis in axes if axis not in self.target.axes]
         if not summed:  # flags: nothing to add up
-            return self._along(train.seen(plane * train.content))
-        (over,) = summed
-        (free,) = self.unread
-        others = [axis for axis in axes if axis not in (over, free)]
-        place = {axis: 2 + i for i, axis in enumerate(axes)}
-        digits = plane.permute(
-            0, *(place[axis] for axis in others), place[free], 1, place[over]
-        ).squeeze(1 + len(others))  # [batch, *others, tokens, over]
-        content: Tensor = train.content.permute(
-            0, 1, *(place[axis] for axis in others), place[over], place[free]
-        ).squeeze(1)  # [batch, *others, over, free]
-        if train.visible is not None and axes.index(over) == train.slot_axis:
-            visible = train.visible.reshape(1, *(1 for _ in others), *_ends(train.visible))
-            digits = digits * visible
-        largest = train.digits.largest(*segment, shift, 1) * train.limit * content.shape[-2]
-        dtype = torch.float32 if largest < EXACT_FLOAT32 else torch.float64
-        product = torch.matmul(digits.to(dtype), content.to(dtype))
-        product = product.to(plane.dtype if dtype == torch.float32 else torch.int64)
-        order = [axis for axis in axes if axis != over]  # [batch, *others, tokens, free] -> order
-        back = {axis: 1 + i for i, axis in enumerate(others)} | {free: product.ndim - 1}
-        product = product.permute(0, product.ndim - 2, *(back[axis] for axis in order))
-        if train.visible is not None and axes.index(over) != train.slot_axis:
-            slots = order.index(axes[train.slot_axis])
-            shape = [1, train.visible.shape[1]] + [1] * len(order)
-            shape[2 + slots] = train.visible.numel() // train.visible.shape[1]
-            product = product * train.visible.reshape(shape)
-        return product
-
-
-def _ends(visible: Tensor) -> tuple[int, int]:
-    """[1, tokens, 1.., slots, ..1] as (tokens, slots)."""
-    return visible.shape[1], visible.numel() // visible.shape[1]
+            planes = (train.digits.plane(*segment, shift) for segment in segments)
+            return [self._along(train.seen(plane * train.content)) for plane in planes]
+        (over,), (free,) = summed, self.unread
+        layout = recall.Layout.of(train, axes, over, free)
+        return recall.totals(train, layout, segments, shift, alone=self.alone)
 
 
 def train_shape(train: Train) -> tuple[int, ...]:
@@ -151,7 +127,7 @@ def channel(net: Netlist, group: Synapses, device: torch.device) -> Channel:
     if isinstance(group.form, Dense):
         matrix = torch.from_numpy(group.form.weights.load()).to(device)
         safe = bool(target.params.get("safe", 0))
-        packed = _pack(group, matrix, source, target) if safe else None
+        packed = _pack(net, group, matrix) if safe else None
         if packed is None:
             weights = matrix.to(torch.float32 if safe else torch.float64)
     elif isinstance(group.form, Gather):
@@ -161,15 +137,16 @@ def channel(net: Netlist, group: Synapses, device: torch.device) -> Channel:
     if source.kind == "memory":
         reader = next(g.source for g in net.into(source.name) if g.port == "read")
         unread = tuple(a for a in source.axes if a not in net.populations[reader].axes)
-    return Channel(group, source, target, unread, packed, weights, index, sign)
+    alone = [g.port for g in net.into(target.name)].count(group.port) == 1
+    return Channel(group, source, target, alone, unread, packed, weights, index, sign)
 
 
-def _pack(
-    group: Synapses, matrix: Tensor, source: Population, target: Population
-) -> ByteWeights | None:
+def _pack(net: Netlist, group: Synapses, matrix: Tensor) -> ByteWeights | None:
     """Bytes for an encoder's group, after proving once more that its sums are safe."""
-    largest = reach(matrix.cpu().numpy(), source)
-    if largest << (1 + max(target.params["shift"])) > WORD_LIMIT:
+    source, target = net.populations[group.source], net.populations[group.target]
+    largest, widths = dense_reach(matrix.cpu().numpy(), source), digit_widths(net, source.name)
+    ends = [a + b for a, b in zip(widths, target.params["shift"], strict=False)]
+    if largest << max(ends, default=WORD_BITS) > WORD_LIMIT:
         raise NetlistError(
             f"{group.name}: sums marked safe can reach beyond {WORD_LIMIT}",
             "compile the model again",
@@ -177,40 +154,13 @@ def _pack(
     return ByteWeights.of(matrix, torch.from_numpy(largest_spikes(source) > 1), largest)
 
 
-def spikes_by_compartment(train: Train, population: Population) -> Tensor:
-    """Spikes summed over batch and tokens, [n] of the whole population."""
+def spikes_by_compartment(train: Train, population: Population, start: int) -> Tensor:
+    """Spikes summed over batch and the tokens from `start` on, [n] of the whole population."""
     if isinstance(train, Recalled):
-        found = _recalled_spikes(train)
+        found, tokens = recall.spikes(train), train.digits.tokens
     else:
-        found = train.spikes().sum(dim=(0, 1))
-    return _whole(found, population)
-
-
-def _recalled_spikes(train: Recalled) -> Tensor:
-    """A compartment sends when a digit comes and it holds something it may show."""
-    sent: Tensor = train.digits.spikes()  # [batch, tokens, *axes]
-    slots = 2 + train.slot_axis
-    if train.visible is None:
-        arrived = sent.sum(dim=1)
-    elif sent.shape[slots] == 1:
-        tokens, count = _ends(train.visible)
-        flat = sent.reshape(sent.shape[0], tokens, -1).to(torch.float64)  # exact: counts < 2**53
-        seen = train.visible.reshape(tokens, count).to(torch.float64)
-        arrived = torch.einsum("sj,bsr->bjr", seen, flat).to(torch.int64)
-        without = sent.shape[2:slots] + sent.shape[slots + 1 :]
-        arrived = arrived.reshape(sent.shape[0], count, *without).movedim(1, slots - 1)
-    else:
-        arrived = (sent * train.visible).sum(dim=1)
-    holding: Tensor = train.content[:, 0] != 0
-    return (arrived * holding).sum(dim=0)
-
-
-def _whole(found: Tensor, population: Population) -> Tensor:
-    """Counts by compartment, copied along lazy axes and 0 in slots not used yet."""
-    sizes = list(population.axes.values())
+        found, tokens = train.spikes().sum(dim=(0, 1)), train.tokens
     for i, (axis, size) in enumerate(population.axes.items()):
-        if axis == "j" and found.shape[i] != size and found.shape[i] > 0:
-            shape = list(found.shape)
-            shape[i] = size - found.shape[i]
-            found = torch.cat([found, found.new_zeros(shape)], dim=i)
-    return found.expand(sizes or ()).reshape(-1)
+        if axis == "j":
+            found = recall.by_slot(found, i, size, start, tokens)
+    return found.expand(list(population.axes.values()) or ()).reshape(-1)  # lazy axes

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from compiler.netlist.arrays import WORD_LIMIT
 from compiler.netlist.kinds import State
@@ -21,11 +20,12 @@ from compiler.netlist.trains import Graded, Recalled, Train, narrow, view
 from hwsim.counters import Counters
 from hwsim.delivery import Channel, channel, spikes_by_compartment
 from hwsim.heap import keep_freed_arrays
-from hwsim.host import Host
+from hwsim.host import Host, Rows
 from las_neuro.errors import BackendError
 
 Tensor = torch.Tensor
-CHUNK = 64  # tokens
+CHUNK, FEWEST = 64, 16  # tokens of a piece
+SCORES = 1 << 20  # of a piece, where FEWEST tokens have no more
 WORD = torch.int32  # holds a 24-bit word; kinds widen their own products
 Sent = Callable[[Population, Train, int], None]  # the last: first token of the train
 
@@ -49,6 +49,7 @@ class Engine:
         self.params = {p.name: _on_device(p, self.device) for p in net.populations.values()}
         self.order = [_order(net, self.into, phase) for phase in net.phases]
         self.last = [_last_use(names, self.into) for names in self.order]
+        self.scores = {(p.n // p.axes["j"], p.axes["j"]) for p in _by_slot(net)} or {(1, 1)}
         self.reset()
 
     def reset(self) -> None:
@@ -57,24 +58,33 @@ class Engine:
         self.tokens = 0
 
     @torch.inference_mode()
-    def run(self, tokens: NDArray[np.int64]) -> Tensor:
+    def run(self, tokens: Rows) -> Tensor:
         """Feed tokens [batch, count], the next of each sequence; output payloads [batch, count, n].
 
-        A decoder's tokens may come in any pieces: pieces of CHUNK keep the arrays in cache.
+        A decoder's tokens may come in any pieces: small ones keep the arrays in cache.
+        A vision model gets patches [batch, count, pixels] instead.
         """
         self.host.check(self.tokens + tokens.shape[1])
-        size = CHUNK if self.net.causal else tokens.shape[1]
-        pieces = [tokens[:, i : i + size] for i in range(0, tokens.shape[1], size)]
-        return torch.cat([self._sweep(piece) for piece in pieces], dim=1)
+        found, done = [], 0
+        while done < tokens.shape[1]:
+            size = self._piece(tokens.shape[0]) if self.net.causal else tokens.shape[1]
+            found.append(self._sweep(tokens[:, done : done + size]))
+            done += size
+        return torch.cat(found, dim=1)
 
-    def _sweep(self, tokens: NDArray[np.int64]) -> Tensor:
+    def _piece(self, batch: int) -> int:
+        """Tokens of the next piece: fewer where each has many scores."""
+        scores = max(heads * min(slots, self.tokens + CHUNK) for heads, slots in self.scores)
+        return max(FEWEST, min(CHUNK, SCORES // (batch * scores)))
+
+    def _sweep(self, tokens: Rows) -> Tensor:
         """All phases over tokens [batch, count]."""
-        start = self.tokens
+        start, (batch, count) = self.tokens, tokens.shape[:2]
         injected = {
             name: torch.from_numpy(rows).to(self.device)
             for name, rows in self.host.inject_all(tokens, start).items()
         }
-        blank = torch.zeros(tokens.shape, dtype=WORD, device=self.device)
+        blank = torch.zeros((batch, count), dtype=WORD, device=self.device)
         output: Tensor | None = None
         for names, last in zip(self.order, self.last, strict=True):
             trains: dict[str, Train] = {}
@@ -85,11 +95,11 @@ class Engine:
                     output = trains[name].value  # type: ignore[union-attr]
                 for done in last.get(name, ()):
                     trains.pop(done, None)
-        self.tokens += tokens.shape[1]
+        self.tokens += count
         if self.count:
-            self.counters.add_tokens(self.net, tokens.size, tokens.shape[0] * (start == 0))
+            self.counters.add_tokens(self.net, batch * count, batch * (start == 0))
         assert output is not None
-        return output.reshape(*tokens.shape, -1)
+        return output.reshape(batch, count, -1)
 
     def _compute(
         self,
@@ -159,7 +169,7 @@ class Engine:
             return
         self._check(population, train)
         if self.count:
-            count.spikes += spikes_by_compartment(train, population).cpu().numpy()
+            count.spikes += spikes_by_compartment(train, population, self.tokens).cpu().numpy()
         if self.on_train:
             self.on_train(population, train, self.tokens)
 
@@ -176,6 +186,11 @@ class Engine:
                 " not integers of 24 bits",
                 "this is a bug: report it with the netlist",
             )
+
+
+def _by_slot(net: Netlist) -> list[Population]:
+    """Populations that have a value for each slot and token: scores, weights, their codes."""
+    return [p for p in net.populations.values() if "j" in p.axes and p.kind != "memory"]
 
 
 def _add(totals: Any) -> Tensor:

@@ -1,8 +1,11 @@
 """evaluate: how well a netlist does on a text, and how near it stays to the float model.
 
 Causal: the text is one stream, tokenised once without special tokens, cut into windows as long as
-the context that do not overlap; a window's first token is not scored.  Encoders: one sentence a
-line, with special tokens; embeddings are means over all tokens.
+the context that do not overlap; a window's first token is not scored.  By lines: each is a sequence
+between two start tokens, of which the last is scored and stands for the line break.  Encoders: one
+sentence a line, with special tokens; embeddings are means over all tokens.
+
+Bits per byte: the surprise in bits over the UTF-8 bytes of text that the scored tokens stand for.
 
 Both models get the same batches of equal length, after one warm-up run each that is not timed.
 """
@@ -15,23 +18,36 @@ from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compiler.netlist.model import Netlist
 from hwsim.generate import tokenizer
+from hwsim.text_tokens import TextTokens
 from las_neuro.errors import CalibrationError, PromptError
+
+if TYPE_CHECKING:
+    from hwsim.engine import Engine
 
 Tokens = NDArray[np.int64]  # [B, S]
 Floats = NDArray[np.float64]
 Reference = Callable[[Tokens], NDArray[np.float32]]  # [B, S] -> logits or hidden states [B, S, n]
+Model = Callable[[Tokens], NDArray[Any]]  # a netlist's or a reference's
 Progress = Callable[[str, int, int], None]  # stage, done, of
 
 BYTES_A_TOKEN = 64  # of a text, read at first for each token wanted
 BATCH_TOKENS = 1024
 BATCH_NUMBERS = 1 << 24  # largest logits of one batch
+
+
+@dataclass(frozen=True)
+class Passage:
+    """Tokens that are run as one sequence; `size`: UTF-8 bytes that its scored tokens stand for."""
+
+    ids: list[int]
+    size: int
 
 
 @dataclass
@@ -47,17 +63,18 @@ def evaluate(
     sequences: Sequence[Sequence[int]],
     reference: Reference | None = None,
     progress: Progress | None = None,
+    text_bytes: int | None = None,
 ) -> dict[str, Any]:
-    """Figures of a netlist, and beside its float model if there is one, as plain values."""
-    from hwsim.engine import Engine  # torch is slow to import
+    """Figures of a netlist, and beside its float model if there is one, as plain values.
 
+    `text_bytes`: of the text that the scored tokens stand for; without, no bits per byte.
+    """
     scored = net.output_kind == "logits"
     inputs = [ids[:-1] for ids in sequences] if scored else sequences
     batches = list(batched(inputs, net.populations[net.output].n))
-    engine = Engine(net, count=False)
-    unit = net.populations[net.output].unit
+    run = outputs(net)
     warm = batches[0][1][:1, :2]
-    engine.run(warm)
+    run(warm)
     if reference:
         reference(warm)
     clock = Clock()
@@ -67,28 +84,47 @@ def evaluate(
         for done, (which, tokens) in enumerate(batches):
             if progress:
                 progress("evaluate", done, len(batches))
-            engine.reset()
             started = time.perf_counter()
-            mine = engine.run(tokens).cpu().numpy()
+            mine = run(tokens)
             clock.netlist += time.perf_counter() - started
             theirs = None
             if reference:
                 started = time.perf_counter()
                 theirs = reference(tokens).astype(np.float64)
                 clock.reference += time.perf_counter() - started
-            yield which, mine * unit, theirs
+            yield which, mine, theirs
         if progress:
             progress("evaluate", len(batches), len(batches))
 
-    figures = _next_tokens(runs(), sequences) if scored else _sentences(runs(), len(inputs))
+    if scored:
+        figures = _next_tokens(runs(), sequences, text_bytes)
+    else:
+        figures = _sentences(runs(), len(inputs))
     timed = {"seconds": clock.netlist}
     if reference:
         timed["reference_seconds"] = clock.reference
     return figures | timed
 
 
+def outputs(net: Netlist, engine: Engine | None = None) -> Model:
+    """A netlist as a function of whole sequences [B, S] -> its outputs [B, S, n] in their units."""
+    from hwsim.engine import Engine  # torch is slow to import
+
+    engine = engine or Engine(net, count=False)
+    unit = net.populations[net.output].unit
+
+    def run(tokens: Tokens) -> Floats:
+        engine.reset()
+        made: Floats = engine.run(tokens).cpu().numpy() * unit
+        return made
+
+    return run
+
+
 def _next_tokens(
-    runs: Iterator[tuple[list[int], Floats, Floats | None]], sequences: Sequence[Sequence[int]]
+    runs: Iterator[tuple[list[int], Floats, Floats | None]],
+    sequences: Sequence[Sequence[int]],
+    text_bytes: int | None,
 ) -> dict[str, Any]:
     """Perplexity; with a reference also its own, the share of equal first choices, and KL."""
     scored = agreed = 0
@@ -98,21 +134,32 @@ def _next_tokens(
         for row, i in enumerate(which):
             right = np.array(sequences[i][1:], np.int64)
             place = np.arange(len(right))
-            ours = _log_softmax(mine[row])
+            ours = log_softmax(mine[row])
             surprise -= float(ours[place, right].sum())
             scored += len(right)
             if theirs is None:
                 continue
             compared = True
-            true = _log_softmax(theirs[row])
+            true = log_softmax(theirs[row])
             reference_surprise -= float(true[place, right].sum())
             agreed += int((ours.argmax(1) == true.argmax(1)).sum())
             divergence += float((np.exp(true) * (true - ours)).sum())
-    figures: dict[str, Any] = {"tokens": scored, "perplexity": _exp(surprise / scored)}
+    figures: dict[str, Any] = {"tokens": scored}
+    if text_bytes is not None:
+        figures["bytes"] = text_bytes
+    figures |= _surprise("", surprise, scored, text_bytes)
     if compared:
-        figures["reference_perplexity"] = _exp(reference_surprise / scored)
+        figures |= _surprise("reference_", reference_surprise, scored, text_bytes)
         figures["top1_agreement"] = agreed / scored
         figures["mean_kl"] = divergence / scored
+    return figures
+
+
+def _surprise(model: str, nats: float, tokens: int, text_bytes: int | None) -> dict[str, float]:
+    """The same surprise in the three measures in use."""
+    figures = {f"{model}perplexity": _exp(nats / tokens), f"{model}nats_per_token": nats / tokens}
+    if text_bytes:
+        figures[f"{model}bits_per_byte"] = nats / math.log(2) / text_bytes
     return figures
 
 
@@ -148,7 +195,7 @@ def _direction(states: Floats) -> Floats:
     return mean / length if length else mean
 
 
-def _log_softmax(scores: Floats) -> Floats:
+def log_softmax(scores: Floats) -> Floats:
     shifted = scores - scores.max(1, keepdims=True)
     result: Floats = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
     return result
@@ -173,41 +220,63 @@ def batched(sequences: Sequence[Sequence[int]], outputs: int) -> Iterator[tuple[
 
 def read_sequences(net: Netlist, path: Path, limit: int) -> list[list[int]]:
     """About `limit` tokens of a text as the sequences the netlist is to run."""
+    return [passage.ids for passage in read_passages(net, path, limit)]
+
+
+def read_passages(net: Netlist, path: Path, limit: int, lines: bool = False) -> list[Passage]:
+    """The same with their sizes; `lines`: a causal model also reads each line for itself."""
     if net.tokenizer is None:
         raise CalibrationError(
             f"the netlist holds no tokenizer to read {path} with",
             "compile it from a folder that holds tokenizer.json",
         )
+    cut = _lines if lines or not net.causal else _windows
     text, whole = read_text(path, limit * BYTES_A_TOKEN)
-    found = _sequences(net, path, text, limit)
-    if not whole and sum(map(len, found)) < limit:  # unusually long tokens: read it all
-        found = _sequences(net, path, read_text(path, None)[0], limit)
+    found = cut(net, path, text, limit)
+    if not whole and sum(len(one.ids) for one in found) < limit:  # unusually long tokens: all of it
+        found = cut(net, path, read_text(path, None)[0], limit)
     least = 2 if net.causal else 1
-    if not found or max(map(len, found)) < least:
+    if not found or max(len(one.ids) for one in found) < least:
         raise CalibrationError(f"{path}: holds too few tokens", "give at least a sentence")
     return found
 
 
-def _sequences(net: Netlist, path: Path, text: str, limit: int) -> list[list[int]]:
+def _windows(net: Netlist, path: Path, text: str, limit: int) -> list[Passage]:
+    """The text as one stream; a character counts for the first token that shows it."""
+    encoding = tokenizer(net).encode(text, add_special_tokens=False)
+    ids = encoding.ids[:limit]
+    ends = np.maximum.accumulate([end for _, end in encoding.offsets[:limit]], dtype=np.int64)
+    found = []
+    for i in range(0, len(ids), net.context):
+        inside = ids[i : i + net.context]
+        if len(inside) > 1:
+            scored = text[ends[i] : ends[i + len(inside) - 1]]
+            found.append(Passage(inside, len(scored.encode())))
+    return found
+
+
+def _lines(net: Netlist, path: Path, text: str, limit: int) -> list[Passage]:
+    """Each line with special tokens; the last of a causal model's is only predicted."""
     reader = tokenizer(net)
-    if net.causal:
-        ids = reader.encode(text, add_special_tokens=False).ids[:limit]
-        windows = [ids[i : i + net.context] for i in range(0, len(ids), net.context)]
-        return [window for window in windows if len(window) > 1]
-    found: list[list[int]] = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
+    between = TextTokens(net) if net.causal else None
+    predicted = 1 if net.causal else 0
+    found: list[Passage] = []
+    tokens = 0
+    for number, line in enumerate(text.splitlines(keepends=True), start=1):
+        bare = line.splitlines()[0]
+        if not net.causal and not bare.strip():
             continue
-        ids = list(reader.encode(line).ids)
-        if found and sum(map(len, found)) + len(ids) > limit:
+        ids = between.line(bare) if between else list(reader.encode(bare).ids)
+        read = len(ids) - predicted
+        if found and tokens + read > limit:
             break
-        if len(ids) > net.context:
+        if read > net.context:
             raise PromptError(
-                f"{path}: line {number} has {len(ids)} tokens, the netlist's context is "
-                f"{net.context}",
+                f"{path}: line {number} has {read} tokens, the netlist's context is {net.context}",
                 "shorten the line, or compile with a larger --context",
             )
-        found.append(ids)
+        tokens += read
+        found.append(Passage(ids, len(line.encode())))
     return found
 
 

@@ -1,6 +1,7 @@
 """What stays outside the chip: table look-ups going in, and nothing else; each is counted.
 
-The host sends, for every token, one row of each embedding or position table as graded spikes.
+The host sends, for every token, one row of each embedding or position table as graded spikes; where
+a model reads images, the pixels of a patch.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 from compiler.netlist.arrays import WORD_LIMIT, Ints
 from compiler.netlist.model import HostTable, Netlist
 from las_neuro.errors import PromptError
+
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int64] | Floats  # tokens [batch, count], or patches [batch, count, pixels]
 
 
 class Host:
@@ -33,21 +37,45 @@ class Host:
                 "shorten the text or compile with a larger --context",
             )
 
-    def inject(self, token: int, position: int) -> dict[str, Ints]:
-        """Payloads [n] by input population, for one token."""
-        ids = {"token": token, "position": position, "type": 0}
-        self.lookups += len(self.rows)
+    def inject(self, token: int | Floats, position: int) -> dict[str, Ints]:
+        """Payloads [n] by input population, for one token or patch [pixels]."""
+        injected = self.inject_all(np.asarray(token)[None, None], position)
+        return {name: rows[0, 0].astype(np.int64) for name, rows in injected.items()}
+
+    def inject_all(self, tokens: Rows, start: int) -> dict[str, NDArray[np.int32]]:
+        """The same for tokens [batch, count] at positions start..: [batch, count, n].
+
+        Patches come as [batch, count, pixels], in the model's units.
+        """
+        self._check_form(tokens)
+        positions = np.broadcast_to(
+            np.arange(start, start + tokens.shape[1]), (tokens.shape[0], tokens.shape[1])
+        )
+        ids = {"token": tokens, "position": positions, "type": positions * 0}
+        self.lookups += len(self.rows) * positions.size
         return {
-            name: rows[ids[table.source] + table.offset].astype(np.int64)
+            name: self._payloads(name, tokens)
+            if table.source == "patch"
+            else rows[ids[table.source] + table.offset]
             for name, (table, rows) in self.rows.items()
         }
 
-    def inject_all(self, tokens: NDArray[np.int64], start: int) -> dict[str, NDArray[np.int32]]:
-        """The same for tokens [batch, count] at positions start..: [batch, count, n]."""
-        positions = np.broadcast_to(np.arange(start, start + tokens.shape[1]), tokens.shape)
-        ids = {"token": tokens, "position": positions, "type": tokens * 0}
-        self.lookups += len(self.rows) * tokens.size
-        return {
-            name: rows[ids[table.source] + table.offset]
-            for name, (table, rows) in self.rows.items()
-        }
+    def _payloads(self, name: str, patches: Rows) -> NDArray[np.int32]:
+        scaled = np.rint(patches.astype(np.float64) / self.net.populations[name].unit)
+        payloads: NDArray[np.int32] = scaled.clip(-WORD_LIMIT, WORD_LIMIT).astype(np.int32)
+        return payloads
+
+    def _check_form(self, tokens: Rows) -> None:
+        """Tokens where the netlist reads tokens, patches where it reads patches."""
+        pixels, shape = self.net.pixels, list(tokens.shape)
+        if pixels:
+            wanted = f"patches [batch, count, {pixels}]"
+            fits = tokens.dtype.kind == "f" and shape[2:] == [pixels]
+            fits = fits and bool(np.isfinite(tokens).all())
+        else:
+            wanted, fits = "token ids [batch, count]", tokens.dtype.kind in "iu" and len(shape) == 2
+        if not fits:
+            raise PromptError(
+                f"this {self.net.family} netlist reads {wanted}, not {tokens.dtype} {shape}",
+                "give images to a vision model, text to the others",
+            )

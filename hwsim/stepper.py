@@ -17,7 +17,7 @@ from compiler.netlist.arrays import WORD_BITS, Ints, amount
 from compiler.netlist.kinds import Outcome, State
 from compiler.netlist.model import Dense, Form, Gather, Netlist, Pattern, Population, Synapses
 from hwsim.counters import Counters
-from hwsim.host import Host
+from hwsim.host import Host, Rows
 from las_neuro.errors import BackendError
 
 Spike = Callable[[str, int, int, Ints], None]  # population, token, step, payload [n]
@@ -86,14 +86,14 @@ class Stepper:
         self.arriving: dict[tuple[str, str], Ints] = {}
         self.tokens = 0
 
-    def run(self, tokens: NDArray[np.int64]) -> Ints:
-        """Feed tokens [count] of one sequence; gives the output's payloads [count, n]."""
+    def run(self, tokens: Rows) -> Ints:
+        """Feed tokens [count], or patches [count, pixels], of one sequence; output [count, n]."""
         self.host.check(self.tokens + len(tokens))
         read = np.zeros((len(tokens), self.net.populations[self.net.output].n), np.int64)
         self.counters.add_tokens(self.net, len(tokens), sequences=int(self.tokens == 0))
         for first, stop in self.net.phases:
             for i, token in enumerate(tokens):
-                injected = self.host.inject(int(token), self.tokens + i)
+                injected = self.host.inject(token, self.tokens + i)
                 for t in range(first, stop):
                     sent = self._step(t, self.tokens + i, injected)
                     if self.net.output in sent:

@@ -1,4 +1,4 @@
-"""Measure the range of every value of a graph on sample tokens, one batch at a time."""
+"""Measure the range of every value of a graph on sample tokens or patches, one batch at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from las_neuro.graph import Floats, Graph, Node, Range
 
-Tokens = NDArray[np.int64]  # [B, S]
+Rows = NDArray[np.int64] | Floats  # tokens [B, S], or patches [B, S, pixels]
 Progress = Callable[[str, int, int], None]  # stage, done, of
 
 # |x| is counted in bins of 1/64 octave, read off the float32's bits: exponent, 6 of mantissa.
@@ -29,13 +29,15 @@ class Measure:
     least: float = float("inf")
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
     channel_peak: Floats | None = None
+    total: Floats | None = None
     moment: Floats | None = None
     tokens: int = 0
 
     def correlate(self, value: Floats) -> None:
-        """Add x x^T of every token; value [B, S, *axes]."""
+        """Add x and x x^T of every token; value [B, S, *axes]."""
         rows = value.reshape(value.shape[0] * value.shape[1], -1)
-        gram = rows.T @ rows
+        total, gram = rows.sum(axis=0), rows.T @ rows
+        self.total = total if self.total is None else self.total + total
         self.moment = gram if self.moment is None else self.moment + gram
         self.tokens += len(rows)
 
@@ -64,22 +66,23 @@ class Measure:
         return min(self.peak, float(edge.view(np.float32)[0]))
 
     def range(self) -> Range:
+        mean = None if self.total is None else self.total / self.tokens
         moment = None if self.moment is None else self.moment / self.tokens
-        return Range(self.peak, self.quantile(0.999), self.least, self.channel_peak, moment)
+        return Range(self.peak, self.quantile(0.999), self.least, self.channel_peak, mean, moment)
 
 
 def calibrate(
     graph: Graph,
-    batches: Sequence[Tokens],
+    batches: Sequence[Rows],
     progress: Progress | None = None,
     *,
     moments: bool = False,
 ) -> Graph:
     """The graph with a `Range` on every node.
 
-    Encoders and what they read also get the peak of each channel, the axes flattened; softmax
-    weights do not, since their channels are tokens.  moments: measure second moments too, which
-    second-order rounding of the weights needs; only where all of them fit MOMENT_BYTES.
+    Encoders, what they read and squares also get the peak of each channel, the axes flattened;
+    softmax weights do not, since their channels are tokens.  moments: measure second moments too,
+    which second-order rounding of the weights needs; only where all of them fit MOMENT_BYTES.
     """
     from las_neuro.reference.interpret import interpret  # torch is slow to import
 
@@ -100,7 +103,8 @@ def calibrate(
 
 def _encoded(graph: Graph) -> set[str]:
     encoders: list[Node] = [n for n in graph if n.op == "encode" and "j" not in n.axes]
-    return {name for node in encoders for name in (node.name, *node.inputs)}
+    squares = {node.name for node in graph if node.op == "square"}
+    return squares | {name for node in encoders for name in (node.name, *node.inputs)}
 
 
 def _read_by_linear(graph: Graph) -> set[str]:

@@ -28,7 +28,7 @@ SEED = 0
 
 
 def calibration_tokens(
-    checkpoint: Checkpoint, path: Path | None, graph: Graph, limit: int = 2048
+    checkpoint: Checkpoint, path: Path | None, graph: Graph, limit: int = 4096
 ) -> list[Tokens]:
     """About `limit` tokens as batches [B, S] of equal length, S at most the context.
 

@@ -164,7 +164,7 @@ def _refuse_pickle(path: Path) -> None:
 
 def _sharded(index: Path) -> dict[str, WeightFile]:
     """Tensor name -> shard, each listed tensor proved to be in its shard."""
-    parsed = _read_json(index, CheckpointError)
+    parsed = read_json(index, CheckpointError)
     listed = parsed.get("weight_map")
     if not isinstance(listed, dict) or not all(isinstance(name, str) for name in listed.values()):
         raise CheckpointError(f"{index}: has no weight_map of names", "fetch the file again")
@@ -192,10 +192,11 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path}: missing", "put the model's config.json beside its weight files"
         )
-    return _read_json(path, ConfigError)
+    return read_json(path, ConfigError)
 
 
-def _read_json(path: Path, error_class: type[LasError]) -> dict[str, Any]:
+def read_json(path: Path, error_class: type[LasError]) -> dict[str, Any]:
+    """The JSON object in a file of the checkpoint's folder."""
     try:
         if path.stat().st_size > JSON_LIMIT:
             raise error_class(f"{path}: larger than {JSON_LIMIT} bytes", "check the path")

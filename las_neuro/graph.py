@@ -20,20 +20,21 @@ Floats = NDArray[np.float32]
 Axes = dict[str, int]  # axis name -> size, in memory order, e.g. {"h": 8, "d": 64}
 
 MODEL_OPS = {
-    "embed",  # table [rows, D]; attrs: source "token" | "position" | "type", offset
+    "embed",  # table [rows, D]; attrs: source "token" | "position" | "type", offset;
+    # or no table, source "patch": the caller gives each token's values [pixels]
     "add",  # x + y
     "linear",  # weight [out, in], bias [out] or absent
     "layer_norm",  # gain [D], bias [D]; attrs: eps
     "rms_norm",  # gain [D]; attrs: eps
     "rotate",  # cos, sin [context, d_rot]; attrs: heads.  x -> x cos + half_turn(x) sin, per head
-    "attend",  # q, k, v; attrs: heads, kv_heads, causal, scale
-    "function",  # attrs: fn "gelu" | "gelu_tanh" | "silu" | "relu"
+    "attend",  # q, k, v; attrs: heads, kv_heads, causal, scale, window
+    "function",  # attrs: fn, one of ACTIVATIONS
     "multiply",  # x * y
-    "output",  # attrs: kind "logits" | "hidden"
+    "output",  # attrs: kind "logits" | "hidden" | "classes"
 }
 
 SPIKING_OPS = {
-    "input",  # host look-up; table [rows, n]; attrs: source, offset
+    "input",  # host look-up; table [rows, n]; attrs: source, offset; or a patch, without table
     "encode",  # value -> spike train; attrs: code
     "linear",  # spike train -> value; weight, bias
     "affine",  # gain [n] * x + bias [n]
@@ -46,12 +47,13 @@ SPIKING_OPS = {
     "maximum",  # maximum of x over an axis; attrs: axis
     "turn",  # out[i] = sign[i] * x[index[i]]; attrs: index, sign
     "view",  # the same flat values under other axes; no compute
-    "memory",  # writes x [k, d] of each token to slot j: axes [h, j, d]; attrs: groups = h / k
+    "memory",  # x [k, d] of token t goes to slot t % j: axes [h, j, d]; attrs: groups = h / k
     "recall",  # (memory, spike train): product summed over an axis; attrs: axis "d" | "j", factor
     "output",  # read-out by the host; attrs: kind
 }
 
-FUNCTIONS = {"gelu", "gelu_tanh", "silu", "relu", "reciprocal", "inverse_sqrt"}
+ACTIVATIONS = {"gelu", "gelu_tanh", "quick_gelu", "silu", "tanh", "logistic", "relu"}
+FUNCTIONS = ACTIVATIONS | {"reciprocal", "inverse_sqrt"}
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ class Range:
     q999: float
     least: float
     channel_peak: Floats | None = None  # largest |x| by channel [n], kept for encoders
-    moment: Floats | None = None  # mean of x x^T [n, n], kept for encoders that linear maps read
+    mean: Floats | None = None  # of each channel [n], and
+    moment: Floats | None = None  # of x x^T [n, n], kept for encoders that linear maps read
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ class Graph:
 
     family: str  # the checkpoint's model_type
     context: int  # most tokens in one sequence
-    vocabulary: int
+    vocabulary: int  # 0 for a model that reads patches
     causal: bool  # tokens stream one by one; else layer by layer over the whole sequence
     nodes: dict[str, Node] = field(default_factory=dict)
     _scope: list[str] = field(default_factory=list)
@@ -185,6 +188,10 @@ class Graph:
         attrs = {"source": source, "offset": offset}
         return self.draw(name, "embed", (), {"c": table.shape[1]}, attrs, {"table": table})
 
+    def patches(self, name: str, pixels: int) -> Value:
+        """Each token's values, given by the caller in the place of tokens."""
+        return self.draw(name, "embed", (), {"c": pixels}, {"source": "patch", "offset": 0})
+
     def add(self, x: Value, y: Value, name: str | None = None) -> Value:
         return self.draw(name or f"sum{len(self.nodes)}", "add", (x, y), self.axes_of(x))
 
@@ -209,20 +216,41 @@ class Graph:
         return self.draw(name, "rotate", (x,), self.axes_of(x), {"heads": heads}, weights)
 
     def attend(
-        self, name: str, q: Value, k: Value, v: Value, heads: int, kv_heads: int, scale: float
+        self,
+        name: str,
+        q: Value,
+        k: Value,
+        v: Value,
+        heads: int,
+        kv_heads: int,
+        scale: float,
+        window: int | None = None,
     ) -> Value:
-        """softmax(scale q k^T) v; causal where the graph is; q [h*d], k and v [kv*d]."""
+        """softmax(scale q k^T) v; causal where the graph is; q [h*d], k and v [kv*d].
+
+        window: a token sees itself and the window - 1 before it; None: all that the graph allows.
+        """
         attrs = {"heads": heads, "kv_heads": kv_heads, "scale": scale, "causal": self.causal}
+        attrs["window"] = min(window or self.context, self.context)
         return self.draw(name, "attend", (q, k, v), self.axes_of(q), attrs)
 
     def function(self, name: str, x: Value, fn: str) -> Value:
         return self.draw(name, "function", (x,), self.axes_of(x), {"fn": fn})
 
     def output(self, x: Value, kind: str) -> Value:
-        """`kind`: "logits" (argmax and sampling by the host) or "hidden" (pooled by the caller)."""
+        """`kind`: what the host makes of it.
+
+        "logits": argmax or sampling; "hidden": pooled by the caller; "classes": the first token's
+        are the answer.
+        """
         return self.draw("output", "output", (x,), self.axes_of(x), {"kind": kind})
 
     # What passes ask.
+
+    @property
+    def pixels(self) -> int:
+        """Values of a patch where the model reads patches, 0 where it reads tokens."""
+        return next((node.size for node in self if node.attrs.get("source") == "patch"), 0)
 
     def readers(self) -> dict[str, list[str]]:
         """Node name -> names of the nodes that read it."""

@@ -20,8 +20,12 @@ import torch
 from transformers import (
     BertConfig,
     BertModel,
+    DistilBertConfig,
+    DistilBertModel,
     GPT2Config,
     GPT2LMHeadModel,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
@@ -30,6 +34,13 @@ from transformers import (
     OPTForCausalLM,
     Qwen2Config,
     Qwen2ForCausalLM,
+    RobertaConfig,
+    RobertaModel,
+    ViTConfig,
+    ViTForImageClassification,
+    ViTModel,
+    XLMRobertaConfig,
+    XLMRobertaModel,
 )
 
 torch.set_num_threads(1)
@@ -40,7 +51,13 @@ CLASSES = {
     "qwen2": (Qwen2Config, Qwen2ForCausalLM),
     "gpt2": (GPT2Config, GPT2LMHeadModel),
     "opt": (OPTConfig, OPTForCausalLM),
+    "gpt_neox": (GPTNeoXConfig, GPTNeoXForCausalLM),
     "bert": (BertConfig, BertModel),
+    "roberta": (RobertaConfig, RobertaModel),
+    "xlm-roberta": (XLMRobertaConfig, XLMRobertaModel),
+    "distilbert": (DistilBertConfig, DistilBertModel),
+    "vit": (ViTConfig, ViTModel),
+    "vit-classifier": (ViTConfig, ViTForImageClassification),
 }
 SMALL: dict[str, Any] = {
     "vocab_size": 61,
@@ -54,8 +71,16 @@ WIDTH = {
     "mistral": "intermediate_size",
     "opt": "ffn_dim",
     "gpt2": "n_inner",
+    "distilbert": "hidden_dim",
 }
-OWN: dict[str, dict[str, Any]] = {"opt": {"word_embed_proj_dim": 24}}
+OWN: dict[str, dict[str, Any]] = {
+    "opt": {"word_embed_proj_dim": 24},
+    "gpt_neox": {"rotary_pct": 0.67},  # 4 of 6 values a head
+    "roberta": {"max_position_embeddings": 22},  # of which 20 serve text
+    "xlm-roberta": {"max_position_embeddings": 22},
+    "vit": {"image_size": 12, "patch_size": 4, "num_channels": 3},  # 9 patches of 48 pixels
+    "vit-classifier": {"image_size": [8, 12], "patch_size": 4, "num_channels": 2, "num_labels": 7},
+}
 
 SaveModel = Callable[..., Path]
 
@@ -104,7 +129,8 @@ def plan(tmp_path: Path) -> Callable[..., Path]:
     def write(family: str, **fields: Any) -> Path:
         width = {WIDTH.get(family, "intermediate_size"): 40}
         path = tmp_path / "config.json"
-        path.write_text(json.dumps({"model_type": family} | SMALL | width | fields))
+        own = OWN[family] if family in OWN and family != "opt" else {}  # OPT: its hidden_size
+        path.write_text(json.dumps({"model_type": family} | SMALL | width | own | fields))
         return path
 
     return write

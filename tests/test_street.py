@@ -23,7 +23,14 @@ MAY_IMPORT = {
     "hwsim": ("compiler.netlist", "compiler.targets", "las_neuro.errors"),
 }
 # the commands tie the rooms together at their outer end
-ENTRANCES = {"hwsim/cli.py": ("las_neuro",)}
+# differing and depth run the float model's graph beside a netlist, node by node
+ENTRANCES = {
+    "hwsim/cli.py": ("las_neuro",),
+    "hwsim/commands/differing.py": ("las_neuro",),
+    "hwsim/commands/harnessing.py": ("las_neuro.terminal",),
+    "hwsim/harness.py": ("las_neuro.terminal",),
+    "hwsim/depth.py": ("las_neuro.graph", "las_neuro.reference.interpret"),
+}
 
 # package -> the only places that may import it
 DOORS = {
@@ -34,6 +41,7 @@ DOORS = {
     "jinja2": ("hwsim/accounts/",),
     "dask": ("hwsim/cluster.py",),
     "distributed": ("hwsim/cluster.py",),
+    "lm_eval": ("hwsim/harness.py",),  # an optional extra
     "pickle": (),
 }
 

@@ -94,18 +94,10 @@ class Population:
     def does(self) -> Kind:
         return KINDS[self.kind]
 
-
-def largest_spikes(encoder: Population) -> NDArray[np.int64]:
-    """Largest |payload| of one spike by compartment, [n]: 2**k where an outlier may be coded."""
-    ones = np.ones(encoder.n, np.int64)
-    if not encoder.params.get("outlier_shift"):
-        return ones
-    return np.where(encoder.params["outliers"] != 0, 1 << encoder.params["outlier_shift"], ones)
-
-
-def reach(weights: NDArray[np.int8], encoder: Population) -> int:
-    """Largest |sum| that spikes of one step through weights [n_post, n_pre] can give."""
-    return int((np.abs(weights.astype(np.int64)) @ largest_spikes(encoder)).max(initial=0))
+    @property
+    def graded(self) -> bool:
+        """Whether its spikes carry values, or are binary."""
+        return self.does.graded or self.params.get("digit_bits", 1) > 1
 
 
 @dataclass(frozen=True)
@@ -128,7 +120,7 @@ class HostTable:
     """What the host injects into an input population: row `id + offset` of rows [ids, n]."""
 
     population: str
-    source: str  # "token", "position" or "type"
+    source: str  # "token", "position", "type", or "patch": no rows, the caller gives the values
     offset: int
     rows: Any  # Matrix of int32
 
@@ -179,9 +171,9 @@ class Netlist:
     family: str
     causal: bool
     context: int
-    vocabulary: int
+    vocabulary: int  # 0 where patches are read
     output: str  # population the host reads
-    output_kind: str  # "logits" or "hidden"
+    output_kind: str  # "logits", "hidden", or "classes": of which the first token's count
     populations: dict[str, Population] = field(default_factory=dict)
     synapses: list[Synapses] = field(default_factory=list)
     tables: list[HostTable] = field(default_factory=list)
@@ -193,6 +185,12 @@ class Netlist:
     @property
     def period(self) -> int:
         return self.phases[-1][1] if self.phases else 0
+
+    @property
+    def pixels(self) -> int:
+        """Values of a patch where the caller gives patches, 0 where tokens."""
+        given = (table.population for table in self.tables if table.source == "patch")
+        return next((self.populations[name].n for name in given), 0)
 
     def into(self, name: str) -> list[Synapses]:
         return [group for group in self.synapses if group.target == name]

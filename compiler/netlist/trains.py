@@ -18,6 +18,10 @@ class Graded:
 
     value: Array  # [batch, tokens, *axes]
 
+    @property
+    def tokens(self) -> int:
+        return int(self.value.shape[1])
+
     def at(self, k: int, steps: int) -> Array:
         return self.value if k == steps - 1 else self.value * 0
 
@@ -34,51 +38,76 @@ class Graded:
 
 @dataclass(frozen=True)
 class Digits:
-    """Binary digits of a magnitude, one a step, as spikes of one payload.
+    """Digits of a number, a few binary ones each step, as spikes of one payload.
 
-    positions[k] is the bit sent at step k.
+    positions[k] is the lowest of the `digit_bits` binary digits sent at step k.  A signed-digit
+    code is the difference of two magnitudes that share no digit, `magnitude` and `minus`.
     """
 
     magnitude: Array  # [batch, tokens, *axes], >= 0
-    payload: Array | None  # of each spike: sign, times 2**outlier_shift of an outlier; None: all 1
+    payload: Array | None  # of digit 1: sign, times 2**outlier_shift of an outlier; None: all 1
     positions: tuple[int, ...]
     largest_payload: int = 1
+    digit_bits: int = 1
+    minus: Array | None = None  # [batch, tokens, *axes], >= 0; None: no digit is negative
 
-    def _sent(self, digits: Array) -> Array:
-        return digits if self.payload is None else digits * self.payload
+    @property
+    def tokens(self) -> int:
+        return int(self.magnitude.shape[1])
+
+    def bits(self, low: int, count: int) -> Array:
+        """Signed value of `count` binary digits from `low` up, the first counting payload."""
+        mask = 2**count - 1
+        part = (self.magnitude >> low) & mask
+        if self.minus is not None:
+            part = part - ((self.minus >> low) & mask)
+        return part if self.payload is None else part * self.payload
 
     def at(self, k: int, steps: int) -> Array:
-        return self._sent((self.magnitude >> self.positions[k]) & 1)
+        return self.bits(self.positions[k], self.digit_bits)
 
-    def plane(self, lo: int, hi: int, shift: tuple[int, ...]) -> Array:
-        """sum over steps k in lo..hi of digit[k] << shift[k]."""
+    def low(self, lo: int, hi: int, shift: tuple[int, ...]) -> tuple[int, int]:
+        """Lowest binary digit of steps lo..hi, and what it counts: 2**(the second) payloads."""
         offsets = {shift[k] - self.positions[k] for k in range(lo, hi)}
         if len(offsets) != 1:
             raise ValueError(f"steps {lo}..{hi} do not weigh the digits by their position")
-        offset = offsets.pop()
-        low = min(self.positions[lo:hi])
-        part = (self.magnitude >> low) & (2 ** (hi - lo) - 1)
-        return self._sent(part << (low + offset) if low + offset else part)
+        lowest = min(self.positions[lo:hi])
+        return lowest, lowest + offsets.pop()
+
+    def plane(self, lo: int, hi: int, shift: tuple[int, ...]) -> Array:
+        """sum over steps k in lo..hi of digit[k] << shift[k]."""
+        lowest, up = self.low(lo, hi, shift)
+        part = self.bits(lowest, (hi - lo) * self.digit_bits)
+        return part << up if up else part
 
     def largest(self, lo: int, hi: int, shift: tuple[int, ...], limit: int) -> int:
         """Largest |plane| any input can give."""
-        return sum(1 << shift[k] for k in range(lo, hi)) * self.largest_payload
+        digit = (2**self.digit_bits - 1) * self.largest_payload
+        return sum(digit << shift[k] for k in range(lo, hi))
 
     def spikes(self) -> Array:
-        return ones(self.magnitude)
+        """Digits that are not 0; the spikes of a graded code are its non-zero groups of bits."""
+        bits = self.magnitude if self.minus is None else self.magnitude | self.minus
+        if self.digit_bits == 1:
+            return ones(bits)
+        count = bits * 0
+        for position in self.positions:
+            count = count + ((bits >> position) & (2**self.digit_bits - 1) != 0)
+        return count
 
 
 @dataclass(frozen=True)
 class Recalled:
     """What memory compartments send: each arriving digit times the stored content.
 
-    digits' arrays have size 1 on the axis the reader does not know, content on none of its own;
-    since[j]: the first token that sees slot j, so slot j is silent before it; None: all see all.
+    digits' arrays have size 1 on the axis the reader does not know, content on none of its own.
+    The slot axis holds entries: the slots used before this window, then one for each token, which
+    may take the slot of an older entry; `visible` tells them apart (kinds/memory.py).
     """
 
     digits: Digits | Graded
     content: Array  # [batch, 1, *axes]
-    visible: Array | None  # [1, tokens, *axes] of 0/1, size 1 but on tokens and slots
+    visible: Array | None  # [1, tokens, *axes] of truth values, size 1 but on tokens and slots
     limit: int  # largest |content|
     slot_axis: int  # which of *axes are the slots
 
@@ -110,6 +139,7 @@ def view(train: Train, shape: tuple[int, ...]) -> Train:
             train,
             magnitude=reshape(train.magnitude),
             payload=reshape(train.payload),
+            minus=reshape(train.minus),
         )
     raise TypeError("a recalled train is summed, never copied on")
 
@@ -123,5 +153,6 @@ def narrow(train: Train, word: Any) -> Train:
             train,
             magnitude=train.magnitude.to(word),
             payload=train.payload if train.payload is None else train.payload.to(word),
+            minus=train.minus if train.minus is None else train.minus.to(word),
         )
     return train

@@ -1,120 +1,177 @@
-"""fit_lines: scalar functions as integer tables of lines, the HG neurons' sub-domains.
+"""fit_lines: the integer lines nearest to a curve, as the compartment kinds compute them.
 
-Each line is the chord of its segment moved by half the error in its middle, which halves the
-largest error of a chord (minimax for a parabola).  Tables are integers in the units of input and
-output.
+A curve is cut into equal segments of 2**width inputs; on part = 0, 1, ... of a segment its line is
+base + round(slope * part / 2**shift).  In: the curve at some parts of every segment, in units of
+the line's last place.  Out: for each segment the base and slope with the smallest largest error,
+and that error.  The real line has errors of equal size and changing sign at both ends and at one
+point between (Chebyshev; Remez 1934 finds the point; on a convex piece the slope is the chord's);
+then its integer neighbours are tried, rounding included.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.netlist.arrays import WORD_LIMIT
+from compiler.netlist.arrays import WORD_LIMIT, Ints, shift_right
 
 Floats = NDArray[np.float64]
 
-SEGMENTS = 1024  # most lines of a bounded function
-OCTAVE_LINES = 7  # log2 of the lines in one octave: relative error 8e-6
-ANTILOG_LINES = 6  # relative error 8e-6
-SLOPE_BITS = 17
-LINE_BITS = 21
-
-_erf = np.vectorize(math.erf, otypes=[float])
-
-
-def _gelu(x: Floats) -> Floats:
-    return np.asarray(0.5 * x * (1 + _erf(x / math.sqrt(2))))
+SLOPE_LIMIT = 2**17 - 1
+MOST_SHIFT = 31
+EVERY_PART = (
+    64  # segments up to this long are fitted on all their integers, longer ones on a sample
+)
+EXCHANGES = 3  # of Remez's algorithm; the point between the ends moves little after the first
+NEIGHBOURS = (0, -1, 1)
 
 
-def _gelu_tanh(x: Floats) -> Floats:
-    return np.asarray(0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))))
+@dataclass(frozen=True)
+class Curve:
+    """What lines are fitted to: n segments, seen at m parts of each."""
+
+    value: Floats  # [n, m], in last places of the line
+    part: Ints  # [m], from 0 to the last part of a segment
+    weight: Floats  # [n, m] of an error: 1, or 1 / value for relative errors
+    bend: Floats  # [n], largest weighted error between two of these parts beyond those at them
+
+    @property
+    def whole(self) -> bool:
+        """Every integer of a segment is there."""
+        return len(self.part) == int(self.part[-1]) + 1
+
+    @property
+    def length(self) -> int:
+        return int(self.part[-1]) + 1
 
 
-def _silu(x: Floats) -> Floats:
-    return np.asarray(x * 0.5 * (1 + np.tanh(x / 2)))  # the logistic, without overflow
+@dataclass(frozen=True)
+class Lines:
+    """The lines of a table: value = base + round(slope * part / 2**shift)."""
+
+    base: Ints  # [n]
+    slope: Ints  # [n]
+    shift: int
+
+    def last(self, length: int) -> Ints:
+        """Each line at the last part of its segment."""
+        return np.asarray(self.base + shift_right(self.slope * (length - 1), self.shift))
 
 
-# function, and the |x| beyond which it equals its asymptotes to 1e-6
-BOUNDED: dict[str, tuple[Callable[[Floats], Floats], float]] = {
-    "gelu": (_gelu, 6.0),
-    "gelu_tanh": (_gelu_tanh, 6.0),
-    "silu": (_silu, 16.0),
-}
+def parts(width: int) -> Ints:
+    """Parts of a segment of 2**width integers to look at: all, or a sample with both ends."""
+    if 1 << width <= EVERY_PART:
+        return np.arange(1 << width)
+    return np.linspace(0, (1 << width) - 1, EVERY_PART + 1).round().astype(np.int64)
 
 
-def _lines(f: Callable[[Floats], Floats], left: Floats, right: Floats) -> tuple[Floats, Floats]:
-    """Value at the left edge and rise over the segment of each line."""
-    low, high, middle = f(left), f(right), f((left + right) / 2)
-    lift = (middle - (low + high) / 2) / 2
-    return low + lift, high - low
+def fit_lines(curve: Curve, steepest: float = 0.0) -> Lines:
+    """The best integer lines; slopes share a shift, which leaves room for a slope `steepest`."""
+    base, slope = _minimax(curve)
+    shift = slope_shift(max(steepest, float(np.abs(slope).max())))
+    scaled = slope * 2.0**shift
+    rises = curve.value[:, -1] - curve.value[:, 0]
+    best = Lines(np.zeros(len(base), np.int64), np.zeros(len(base), np.int64), shift)
+    least = np.full(len(base), np.inf)
+    for more in NEIGHBOURS:
+        tilted = np.rint(scaled).clip(-SLOPE_LIMIT, SLOPE_LIMIT) + more
+        # A line turns about its middle; against the curve's direction it is no candidate.
+        level = np.rint(base + (slope - tilted / 2.0**shift) * (curve.length - 1) / 2)
+        allowed = (tilted * rises >= 0) & (np.abs(tilted) <= SLOPE_LIMIT)
+        for up in NEIGHBOURS:
+            tried = Lines((level + up).astype(np.int64), tilted.astype(np.int64), shift)
+            error = np.where(allowed, line_errors(tried, curve).max(axis=1), np.inf)
+            better = error < least
+            least = np.where(better, error, least)
+            best = replace(
+                best,
+                base=np.where(better, tried.base, best.base),
+                slope=np.where(better, tried.slope, best.slope),
+            )
+    return best
 
 
-def segment_table(fn: str, unit_in: float, unit_out: float) -> Mapping[str, Any]:
-    """Parameters of a `segment` population: y = fn(x), asymptotes 0 and x outside.
+def slope_shift(steepest: float) -> int:
+    """The largest shift at which a slope, and its neighbour, still fits its word."""
+    if steepest == 0.0:
+        return 0
+    room = math.log2((SLOPE_LIMIT - 1) / steepest)
+    return min(max(math.floor(room), 0), MOST_SHIFT)
 
-    Where a 24-bit x does not reach the asymptotes, the end lines carry on as they are.
+
+def line_errors(lines: Lines, curve: Curve) -> Floats:
+    """Weighted errors [n, m]: exact where every integer is seen, else without the rounding."""
+    rise = lines.slope[:, None] * curve.part
+    line = shift_right(rise, lines.shift) if curve.whole else rise / 2.0**lines.shift
+    return np.asarray(np.abs(lines.base[:, None] + line - curve.value) * curve.weight)
+
+
+def largest_errors(lines: Lines, curve: Curve) -> tuple[Floats, Ints]:
+    """No input's weighted error is above this, by line [n]; and the part where it was found."""
+    errors = line_errors(lines, curve)
+    at = errors.argmax(axis=1)
+    found = errors[np.arange(len(at)), at]
+    if not curve.whole:  # rounding adds up to half a last place, and some parts were not seen
+        found = found + 0.5 * curve.weight.max(axis=1) + curve.bend
+    return found, curve.part[at]
+
+
+def _minimax(curve: Curve) -> tuple[Floats, Floats]:
+    """Base and slope [n] of the real lines: e at both ends, -e at the worst part between."""
+    value, part, allowance = curve.value, curve.part, 1 / curve.weight
+    first, last = value[:, 0], value[:, -1]
+    if len(part) == 1:
+        return first, np.zeros_like(first)
+    if len(part) == 2:
+        return first, last - first
+    rows, middle = np.arange(len(value)), np.full(len(value), len(part) // 2)
+    for _ in range(EXCHANGES):
+        share = part[middle] / part[-1]
+        ends = allowance[:, 0] + share * (allowance[:, -1] - allowance[:, 0])
+        off = value[rows, middle] - first - share * (last - first)
+        e = off / (ends + allowance[rows, middle])
+        base = first + e * allowance[:, 0]
+        slope = (last + e * allowance[:, -1] - base) / part[-1]
+        error = (base[:, None] + slope[:, None] * part - value) * curve.weight
+        middle = 1 + (-np.sign(e)[:, None] * error)[:, 1:-1].argmax(axis=1)
+    return base, slope
+
+
+def join(lines: Lines, length: int, following: int | None = None, *, keep: bool = False) -> Lines:
+    """Keep the order at the joints: where lines rise, none starts below the end of the one before.
+
+    A line that ends too far is tilted to meet the next, so no error grows beyond its neighbour's.
+    following: where the curve goes on after the last line.  keep: the first line is not tilted.
     """
-    f, reach = BOUNDED[fn]
-    whole = reach <= WORD_LIMIT * unit_in  # else x never gets to the asymptotes
-    reach = min(reach, WORD_LIMIT * unit_in)
-    width = max(0, math.ceil(math.log2(2 * reach / SEGMENTS / unit_in)))
-    side = math.floor(reach / unit_in / 2**width) + int(whole)  # lines left and right of 0
-    origin = -side << width
-    left = (origin + (np.arange(2 * side) << width)) * unit_in
-    base, rise = _lines(f, left, left + unit_in * 2.0**width)
-    if whole:
-        base[0], rise[0] = 0.0, 0.0
-        base[-1], rise[-1] = left[-1], unit_in * 2.0**width
-    slope = rise / unit_out / 2.0**width
-    shift = max(0, SLOPE_BITS - math.ceil(math.log2(np.abs(slope).max())))
-    return {
-        "origin": origin,
-        "width": width,
-        "shift": shift,
-        "base": np.rint(base / unit_out).clip(-WORD_LIMIT, WORD_LIMIT).astype(np.int64),
-        "slope": np.rint(slope * 2.0**shift).astype(np.int64),
-    }
+    bases = lines.base.tolist() + ([] if following is None else [following])
+    slope = np.append(lines.slope, lines.slope[-1:])[: len(bases)]
+    ways = np.sign(slope[:-1] + slope[1:]) * (slope[:-1] * slope[1:] >= 0)
+    if keep:
+        bases[1] = _ordered(bases[1], int(lines.last(length)[0]), int(ways[0]))
+    for i, way in enumerate(ways.tolist()):
+        bases[i + 1] = _ordered(bases[i + 1], bases[i], way)
+    base = np.array(bases, np.int64)
+    room, before = np.diff(base) << lines.shift, max(length - 1, 1)
+    half = (1 << lines.shift) >> 1
+    # The slopes at which base + shift_right(slope * before, shift) just reaches the next base.
+    steepest = (room + (1 << lines.shift) - half - 1) // before
+    deepest = -((half - room) // before)
+    tilted = slope[:-1].copy()
+    tilted = np.where(ways > 0, np.minimum(tilted, steepest), tilted)
+    tilted = np.where(ways < 0, np.maximum(tilted, deepest), tilted)
+    tilted = np.append(tilted, slope[len(tilted) :])[: len(lines.base)]
+    if keep:
+        tilted[0] = lines.slope[0]
+    return Lines(base[: len(lines.base)], tilted, lines.shift)
 
 
-def octave_table(root: bool, unit_in: float, unit_out: float) -> Mapping[str, Any]:
-    """Parameters of an `octave` population: y = x**-1, or x**-0.5 if `root`."""
-    power = -0.5 if root else -1.0
-    mantissa, exponent = math.frexp(unit_in**power / unit_out)
-    count = 1 << OCTAVE_LINES
-    left = 1 + np.arange(count) / count
-    if root:
-        left = np.concatenate([left, 2 * left])
-    width = (left >= 2) * (1 / count) + 1 / count
-    base, rise = _lines(lambda x: np.asarray(x**power), left, left + width)
-    part_bits = 23 - OCTAVE_LINES
-    slope = mantissa * rise * 2.0**LINE_BITS / 2**part_bits
-    shift = SLOPE_BITS - math.ceil(math.log2(np.abs(slope).max()))
-    return {
-        "root": int(root),
-        "lines_log2": OCTAVE_LINES,
-        "exponent": exponent - LINE_BITS,
-        "shift": shift,
-        "base": np.rint(mantissa * base * 2.0**LINE_BITS).astype(np.int64),
-        "slope": np.rint(slope * 2.0**shift).astype(np.int64),
-    }
+def _ordered(base: int, before: int, way: int) -> int:
+    return max(base, before) if way > 0 else min(base, before) if way < 0 else base
 
 
-def antilog_table(fraction_bits: int, one: int) -> Mapping[str, Any]:
-    """Parameters of an `antilog` population whose payload for 2**0 is `one`."""
-    count = 1 << ANTILOG_LINES
-    left = np.arange(count) / count
-    base, rise = _lines(lambda x: np.asarray(2.0**-x), left, left + 1 / count)
-    slope = -rise * one / 2 ** (fraction_bits - ANTILOG_LINES)
-    shift = SLOPE_BITS - math.ceil(math.log2(slope.max()))
-    return {
-        "fraction_bits": fraction_bits,
-        "lines_log2": ANTILOG_LINES,
-        "shift": shift,
-        "base": np.minimum(np.rint(base * one), one).astype(np.int64),
-        "slope": np.rint(slope * 2.0**shift).astype(np.int64),
-    }
+def in_words(lines: Lines) -> Lines:
+    """Bases that fit a word."""
+    return replace(lines, base=lines.base.clip(-WORD_LIMIT, WORD_LIMIT))

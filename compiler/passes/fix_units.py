@@ -14,6 +14,8 @@ from las_neuro.graph import Graph, Node, Range
 
 VALUE_BITS = 20
 SUM_BITS = 21
+SLOTS_BITS, SLOTS_FULL_BITS = 17, 22  # of the largest seen; of all slots, each 1
+VARIANCE_BITS = 21  # quiet tokens need the bits more than loud ones the headroom
 UNSEEN = Range(1.0, 1.0, 1.0)
 
 # Producers whose own multiplier can give any unit; the others' terms are rescaled where summed.
@@ -22,7 +24,12 @@ FREE = {"linear", "input", "affine", "sum", "reduce", "function"}
 
 def fix_units(graph: Graph) -> dict[str, float]:
     """Node name -> unit."""
-    units = {node.name: _own_unit(node) for node in graph}
+    units = {node.name: _unit(node) for node in graph}
+    for node in graph:
+        if node.attrs.get("fn") == "inverse_sqrt":
+            units[node.inputs[0]] = _unit(graph[node.inputs[0]], VARIANCE_BITS)
+        elif node.op in ("reduce", "recall") and node.attrs["axis"] == "j":
+            units[node.name] = _slots_unit(graph, node)
     for _ in range(len(graph.nodes)):
         if not any([_raise_terms(graph, node, units) for node in graph]):
             break
@@ -33,8 +40,17 @@ def seen(node: Node) -> Range:
     return node.range or UNSEEN
 
 
-def _own_unit(node: Node) -> float:
-    return (seen(node).peak or 1.0) / 2.0**VALUE_BITS
+def _unit(node: Node, bits: int = VALUE_BITS) -> float:
+    return (seen(node).peak or 1.0) / 2.0**bits
+
+
+def _slots_unit(graph: Graph, node: Node) -> float:
+    """A sum over slots grows with the text, of which calibration saw short pieces."""
+    room = _unit(node, SLOTS_BITS)
+    if node.op == "recall":
+        return room
+    slots = graph[node.inputs[0]].axes["j"]  # a softmax numerator is at most about 1
+    return max(_unit(node), min(room, slots / 2.0**SLOTS_FULL_BITS))
 
 
 def _raise_terms(graph: Graph, node: Node, units: dict[str, float]) -> bool:

@@ -72,7 +72,7 @@ def _over(need: int, limit: Figure | None, remedy: str) -> Excess | None:
 
 def graded_payload(population: Population, target: Target) -> Excess | None:
     """spikes of this chip carry no value, but the population sends graded ones"""
-    if not population.does.graded or target.graded:
+    if not population.graded or target.graded:
         return None
     remedy = f"choose a target with graded spikes: {', '.join(_graded_names())}"
     return Excess(payload_width(population), target.word.payload_bits, remedy)
@@ -80,7 +80,7 @@ def graded_payload(population: Population, target: Target) -> Excess | None:
 
 def payload_bits(population: Population, target: Target) -> Excess | None:
     """a spike's payload is wider than a message carries"""
-    if not population.does.graded:
+    if not population.graded:
         return None
     remedy = "lower the population's limits, or use a coarser unit for it"
     return _over(payload_width(population), target.word.payload_bits, remedy)
@@ -154,8 +154,10 @@ CORE: tuple[Callable[[Use, Target], Excess | None], ...] = (
 
 def payload_width(population: Population) -> int:
     """Bits of the largest payload: from the population's limits, else a whole state word."""
-    if not population.does.graded:
+    if not population.graded:
         return 1
+    if population.kind == "encode":
+        return int(1 + population.params["digit_bits"] + population.params["outlier_shift"])
     bounds = [population.params[key] for key in ("low", "high") if key in population.params]
     if len(bounds) == 2:
         return _signed_width(max(int(np.abs(np.asarray(bound)).max()) for bound in bounds))

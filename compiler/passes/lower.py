@@ -2,35 +2,48 @@
 
 Needs: phases and units.  Leaves: unscheduled populations; `integrate` populations carry their real
 rescaling (`factor`, `bias_value`) until fold_scales turns it into integers.  One rule an operator;
-attention's are in lower_attention.  Without weights (planning) shapes are lowered all the same.
+attention's are in lower_attention,
+norms' in lower_norm.  Without weights (planning) shapes are lowered all the same.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from compiler.netlist.arrays import WORD_LIMIT
+from compiler.netlist.declaration import MOST_DIGIT_BITS
 from compiler.netlist.model import (
     Dense,
     Form,
     Gather,
+    Held,
     HostTable,
+    Matrix,
     Netlist,
     Pattern,
     Population,
     Synapses,
 )
-from compiler.passes.fit_lines import octave_table, segment_table
+from compiler.passes.fit_functions import (
+    OCTAVE_BUDGET,
+    SEGMENT_BUDGET,
+    Fit,
+    octave_fit,
+    segment_fit,
+)
 from compiler.passes.fix_units import fix_units, seen
-from compiler.passes.quantize import TableRows, Unweighted, quantize
+from compiler.passes.quantize import FINE, TableRows, Unweighted, quantize
 from las_neuro.codes import Code
+from las_neuro.errors import ConfigError
 from las_neuro.graph import Axes, Graph, Node
 
 Progress = Callable[[str, int, int], None]  # stage, done, of
 
+WEIGHTIEST = 2**15 - 1  # factor that a compartment's multiplier can hold
 RESCALE: Mapping[str, Any] = {"low": -WORD_LIMIT, "high": WORD_LIMIT, "gated": 0}
 
 
@@ -43,6 +56,7 @@ class Lowering:
         self.units = fix_units(graph)
         self.readers = graph.readers()
         self.made: dict[str, str] = {}
+        self.parts: dict[str, list[Population]] = {}  # node -> what holds its values together
         memories = [node for node in graph if node.op == "memory"]
         self.groups: int = memories[0].attrs["groups"] if memories else 1
         self.heads: int = memories[0].axes["h"] if memories else 1
@@ -106,7 +120,7 @@ class Lowering:
 
 def lower(graph: Graph, *, weights: bool = True, progress: Progress | None = None) -> Netlist:
     """Lower every node in order; progress(stage, done, of), since weights are rounded here."""
-    from compiler.passes import lower_attention
+    from compiler.passes import lower_attention, lower_norm
 
     rules: dict[str, Callable[[Lowering, Node], None]] = {
         "input": _input,
@@ -114,14 +128,13 @@ def lower(graph: Graph, *, weights: bool = True, progress: Progress | None = Non
         "linear": _linear,
         "affine": _affine,
         "sum": _sum,
-        "reduce": _reduce,
         "product": _product,
-        "square": _square,
         "function": _function,
         "turn": _turn,
         "view": _view,
         "output": _output,
         **lower_attention.RULES,
+        **lower_norm.RULES,
     }
     low = Lowering(graph, weights=weights)
     for done, node in enumerate(graph, start=1):
@@ -134,7 +147,10 @@ def lower(graph: Graph, *, weights: bool = True, progress: Progress | None = Non
 def _input(low: Lowering, node: Node) -> None:
     unit = low.units[node.name]
     made = low.add(node, "input", low.viewed(node), unit)
-    rows = TableRows(node.weights["table"], unit)
+    if node.attrs["source"] == "patch":
+        rows: Any = Held(np.zeros((0, made.n), np.int32))
+    else:
+        rows = TableRows(node.weights["table"], unit)
     low.net.tables.append(HostTable(made.name, node.attrs["source"], node.attrs["offset"], rows))
 
 
@@ -143,13 +159,18 @@ def _encode(low: Lowering, node: Node) -> None:
     code: Code = node.attrs["code"]
     shift = code.outlier_shift if code.outliers is not None and code.outliers.any() else 0
     outliers = np.asarray(code.outliers if shift else [False])
+    skipped = np.asarray([0] if code.skipped is None else code.skipped)
     made = low.add(
         node,
         "encode",
         source.axes,
         code.unit,
-        factor=source.unit / code.unit,
+        factor=source.unit / code.unit / (1.0 if code.spread is None else code.spread),
         steps=code.digits,
+        digits=code.digits,
+        digit_bits=MOST_DIGIT_BITS if code.form == "graded" else 1,  # until fit_digits
+        signed_digit=int(code.form == "signed-digit"),
+        skipped=skipped.astype(np.int64).reshape(-1),
         outlier_shift=shift,
         outliers=outliers.astype(np.int64).reshape(-1),
     )
@@ -157,19 +178,30 @@ def _encode(low: Lowering, node: Node) -> None:
 
 
 def _linear(low: Lowering, node: Node) -> None:
-    source, weight = low.source(node), node.weights["weight"]
-    unit = low.units[node.name]
-    bias: Any = 0.0
+    """One population, or two that each sum a plane of the weights and a third that adds them."""
+    source, unit, axes = low.source(node), low.units[node.name], low.viewed(node)
+    weight, planes = node.weights["weight"], node.attrs.get("planes", 1)
+    bias, scale = np.zeros(1), np.ones(1)
+    matrices: list[Matrix] = [Unweighted((weight.shape[0], weight.shape[1]))] * planes
     if low.weights:
-        matrix: Any = quantize(weight, seen(low.graph[node.inputs[0]]).moment)
-        factor = matrix.scale * source.unit / unit
+        inputs = low.graph[node.inputs[0]]
+        spread = inputs.attrs["code"].spread
+        rounded = quantize(weight, seen(inputs), spread=spread, planes=planes)
+        matrices, scale, bias = list(rounded.planes), rounded.scale, rounded.lost
         if "bias" in node.weights:
-            bias = node.weights["bias"].load().astype(np.float64) / unit
-    else:
-        matrix, factor = Unweighted((weight.shape[0], weight.shape[1])), np.ones(1)
-    axes = low.viewed(node)
-    made = low.add(node, "integrate", axes, unit, factor=factor, bias_value=bias, **RESCALE)
-    low.connect(source, made, "a", Dense(matrix))
+            bias = bias + node.weights["bias"].load()
+    factor, bias = scale * source.unit / unit, bias / unit
+    if planes == 1:
+        made = low.add(node, "integrate", axes, unit, factor=factor, bias_value=bias, **RESCALE)
+        return low.connect(source, made, "a", Dense(matrices[0]))
+    parts = []
+    for place, (name, matrix) in enumerate(zip((".coarse", ".fine"), matrices, strict=True)):
+        shared = factor / FINE**place
+        parts.append(low.add(node, "integrate", axes, unit, name, factor=shared, **RESCALE))
+        low.connect(source, parts[-1], "a", Dense(matrix))
+    made = low.add(node, "integrate", axes, unit, factor=1.0, bias_value=bias, **RESCALE)
+    for part in parts:
+        low.join(part, made, "a")
 
 
 def _affine(low: Lowering, node: Node) -> None:
@@ -198,24 +230,11 @@ def _sum(low: Lowering, node: Node) -> None:
         low.join(term, made, "a", sign)
 
 
-def _reduce(low: Lowering, node: Node) -> None:
-    source, unit = low.source(node), low.units[node.name]
-    axes = {axis: size for axis, size in source.axes.items() if axis in low.grouped(node.axes)}
-    eps = sum(low.graph[name].attrs.get("eps", 0.0) for name in low.readers[node.name])
-    factor = node.attrs["factor"] * source.unit / unit
-    made = low.add(node, "integrate", axes, unit, factor=factor, bias_value=eps / unit, **RESCALE)
-    low.join(source, made, "a")
-
-
 def _product(low: Lowering, node: Node) -> None:
-    _multiply(low, node, low.source(node, 0), low.source(node, 1))
+    multiply(low, node, low.source(node, 0), low.source(node, 1))
 
 
-def _square(low: Lowering, node: Node) -> None:
-    _multiply(low, node, low.source(node), low.source(node))
-
-
-def _multiply(low: Lowering, node: Node, a: Population, b: Population) -> None:
+def multiply(low: Lowering, node: Node, a: Population, b: Population) -> None:
     """a b in the finest unit that is a * b's times a power of two and not below the wanted one."""
     exact = a.unit * b.unit
     shift = max(0, int(np.ceil(np.log2(low.units[node.name] / exact) - 1e-9)))
@@ -232,11 +251,44 @@ def _function(low: Lowering, node: Node) -> None:
         made = low.add(node, "integrate", source.axes, unit, factor=source.unit / unit, **rectify)
         return low.join(source, made, "a")
     if fn in ("reciprocal", "inverse_sqrt"):
-        table = octave_table(fn == "inverse_sqrt", source.unit, unit)
-        made = low.add(node, "octave", source.axes, unit, **table)
+        budget, kind = error_budget(node, OCTAVE_BUDGET), "octave"
+        fit = octave_fit(fn == "inverse_sqrt", source.unit, unit, budget)
     else:
-        made = low.add(node, "segment", source.axes, unit, **segment_table(fn, source.unit, unit))
+        # A spike code's step follows the 0.999 quantile, not the peak that the unit follows.
+        usual = seen(node).q999 / (seen(node).peak or 1.0)
+        budget, kind = error_budget(node, SEGMENT_BUDGET * max(usual, 1 / 64)), "segment"
+        unit = _binary_multiple(low, node, source.unit)
+        fit = segment_fit(fn, source.unit, unit, budget)
+    made = low.add(node, kind, source.axes, unit, **kept(node, fit))
     low.join(source, made, "x")
+
+
+def error_budget(node: Node, default: float) -> float:
+    """What the graph asks for: last places of a bounded function, else a share of the value."""
+    return float(node.attrs.get("hg_error", default))
+
+
+def kept(node: Node, fit: Fit) -> Mapping[str, Any]:
+    """The fit's table, where it is as near as the graph asks for."""
+    asked = node.attrs.get("hg_error", fit.error)
+    if fit.error > asked:
+        raise ConfigError(
+            f"{node.name}: {fit.lines} lines, the most there may be, are off by {fit.error:.3g}; "
+            f"hg_error is {asked:.3g}",
+            f"allow at least {fit.error:.3g}",
+        )
+    return fit.table
+
+
+def _binary_multiple(low: Lowering, node: Node, unit_in: float) -> float:
+    """The node's unit, or unit_in * 2**k where its readers take any unit.
+
+    An asymptote's slope is then exact; a rounded one is some units off at the end of the word.
+    """
+    unit = low.units[node.name]
+    if {low.graph[name].op for name in low.readers[node.name]} <= {"encode", "product", "square"}:
+        return float(unit_in * 2.0 ** round(math.log2(unit / unit_in)))
+    return unit
 
 
 def _turn(low: Lowering, node: Node) -> None:

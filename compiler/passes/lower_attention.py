@@ -2,9 +2,11 @@
 
 LAS (arXiv 2505.09659) multiplies two spike trains incrementally, O_t = A_t S_B(t) + S_A(t-1) B_t.
 Here one factor (K, V) has been received whole and waits in memory compartments, so O_t = A_t S_B.
-Axes: k key-value heads, g queries that share one, j slots of the context, d width of a head.
+Axes: k key-value heads, g queries that share one, j slots (of the context, or of a layer's sliding
+window where that is shorter), d width of a head.
 
-    keys     memory [k g j d]    value * digit of q, summed over d by unit synapses
+    keys     memory [k g j d]    value * digit of q, summed over d by unit synapses; with a sliding
+                                 window a ring: token t overwrites slot t % j
     scores   integrate [k g j]   in 2**-12 octaves, offset so that a live slot is >= 1; gated by
     slots    memory [j]          the flags of written slots, read once a token
     top      compete [k g j], any [k g], integrate [k g]: the maximum's leading bits, rest ones
@@ -19,16 +21,16 @@ from collections.abc import Callable
 
 from compiler.netlist.arrays import WORD_BITS, WORD_LIMIT
 from compiler.netlist.model import Population
-from compiler.passes.fit_lines import antilog_table
+from compiler.passes.fit_functions import ANTILOG_BUDGET, antilog_fit
 from compiler.passes.fix_units import seen
-from compiler.passes.lower import RESCALE, Lowering
+from compiler.passes.lower import RESCALE, Lowering, error_budget, kept
 from las_neuro.graph import Node
 
 SCORE_BITS = 12  # of an octave's fraction: e**x is right to 1e-4
 SCORE_OFFSET = 1 << (WORD_BITS - 2)
 MAXIMUM_BITS = 12  # the reference is within half an octave above the maximum
-KEY_BITS = 14  # scores are sums over one head's width, and softmax magnifies their errors
-VALUE_BITS = 12  # sums over the whole context: every bit more costs a cut more
+KEY_BITS = 16  # scores are sums over one head's width, and softmax magnifies their errors
+VALUE_BITS = 14  # sums over the whole context: every bit more costs a cut more
 HEADROOM = 2.0  # of stored keys and values over the largest calibrated
 
 
@@ -38,7 +40,7 @@ def _memory(low: Lowering, node: Node) -> None:
     axes_read = [low.graph[name].attrs.get("axis") for name in low.readers[node.name]]
     bits = KEY_BITS
     if "j" in axes_read:  # a sum over all slots must leave room for a digit
-        bits = min(VALUE_BITS, WORD_BITS - math.ceil(math.log2(low.graph.context)))
+        bits = min(VALUE_BITS, WORD_BITS - math.ceil(math.log2(node.axes["j"])))
     limit = 2 ** (bits - 1) - 1
     unit = (seen(node).peak or 1.0) * HEADROOM / limit
     value = low.rescale(source, node, unit, ".value")
@@ -46,17 +48,16 @@ def _memory(low: Lowering, node: Node) -> None:
     axes = {
         "k": source.axes["k"],
         "g": low.groups,
-        "j": low.graph.context,
+        "j": node.axes["j"],
         "d": source.axes["d"],
     }
-    writer = _pointer(low, node)
+    writer = _pointer(low, node, ".pointer", node.axes["j"])
     made = low.add(node, "memory", axes, unit, limit=limit, slot_axis=2)
     low.join(value, made, "write")
     low.join(writer, made, "enable")
 
 
-def _pointer(low: Lowering, node: Node, suffix: str = ".pointer", slots: int = 0) -> Population:
-    slots = slots or low.graph.context
+def _pointer(low: Lowering, node: Node, suffix: str, slots: int) -> Population:
     return low.add(node, "pointer", {"j": slots} if slots > 1 else {}, 1.0, suffix, slots=slots)
 
 
@@ -78,8 +79,8 @@ def _scores(low: Lowering, node: Node, memory: Population, exact: float) -> None
     axes = {axis: memory.axes[axis] for axis in ("k", "g", "j")}
     slots = memory.axes["j"]
     keys = low.graph[node.inputs[0]]
-    writer = low.add(keys, "pointer", {"j": slots}, 1.0, ".written", slots=slots)
-    mark = low.add(keys, "pointer", {}, 1.0, ".mark", slots=1)
+    writer = _pointer(low, keys, ".written", slots)
+    mark = _pointer(low, keys, ".mark", 1)
     clock = _pointer(low, node, ".clock", 1)
     flags = low.add(node, "memory", {"j": slots}, 1.0, ".slots", limit=1, slot_axis=0)
     made = low.add(
@@ -127,11 +128,15 @@ def _maximum(low: Lowering, node: Node) -> None:
 def _exponential(low: Lowering, node: Node) -> None:
     scores, top = low.source(node, 0), low.source(node, 1)
     readers = [low.graph[name] for name in low.readers[node.name]]
-    steps = max(reader.attrs["code"].digits for reader in readers if reader.op == "encode")
-    # The largest weight is a little under 1 so that T digits hold it; softmax divides that out.
-    bits = max(16, steps)
-    one = 2**bits - 2 ** (bits - steps)
-    made = low.add(node, "antilog", scores.axes, 2.0**-bits, **antilog_table(SCORE_BITS, one))
+    code = max(
+        (reader.attrs["code"] for reader in readers if reader.op == "encode"),
+        key=lambda code: code.digits,
+    )
+    # The largest weight is all that the code's digits hold, not quite 1; softmax divides that out.
+    bits = max(16, code.digits)
+    one = int(code.top * code.unit * 2**bits)
+    fit = antilog_fit(SCORE_BITS, one, error_budget(node, ANTILOG_BUDGET))
+    made = low.add(node, "antilog", scores.axes, 2.0**-bits, **kept(node, fit))
     low.join(scores, made, "x")
     low.join(top, made, "reference")
 
@@ -141,8 +146,8 @@ def _wait(low: Lowering, node: Node) -> None:
     source, slots = low.source(node), low.graph.context
     axes = {"j": slots, **source.axes}
     earlier, phase = low.graph[node.inputs[0]], node.attrs["phase"]
-    writer = low.add(earlier, "pointer", {"j": slots}, 1.0, f".to{phase}", slots=slots)
-    reader = _pointer(low, node, ".turn")
+    writer = _pointer(low, earlier, f".to{phase}", slots)
+    reader = _pointer(low, node, ".turn", slots)
     memory = low.add(node, "memory", axes, source.unit, ".kept", limit=WORD_LIMIT, slot_axis=0)
     low.join(source, memory, "write")
     low.join(writer, memory, "enable")

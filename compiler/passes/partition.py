@@ -171,7 +171,7 @@ def _bundles(net: Netlist) -> dict[str, list[Bundle]]:
         form = net.synapses[members[0]].form
         assert isinstance(form, Dense)
         rows, cols = form.weights.shape
-        spikes = expected_spikes(net.populations[source])
+        spikes = expected_spikes(net, source)
         sums = segments(net.populations[target])
         found.setdefault(target, []).append(Bundle(tuple(members), rows, cols, spikes, sums))
     for bundles in found.values():

@@ -1,26 +1,30 @@
 """quantize: float weights to int8 with one free scale per output channel, a matrix at a time.
 
-Needs: a weight that can be loaded, and the second moment of its inputs if calibration measured it.
-Leaves: int8 weights in an unnamed temporary file, so that memory holds one layer at a time, and
-their scales.  The scale is the channel's largest weight / 127; it is folded into the receiving
-compartment's own multiplier, never into a power of two.
+Needs: a weight that can be loaded, and what calibration saw of its inputs.  Leaves: one or two
+planes of int8 weights in unnamed temporary files, so that memory holds one layer at a time, their
+scale, and what rounding takes from the mean output, which belongs to the bias.  The scale is the
+channel's largest weight / 127; it is folded into the receiving compartment's own multiplier, never
+into a power of two.
 
-Rounding is second-order (GPTQ, arXiv 2210.17323, algorithm 1): columns are rounded in turn, largest
-inputs first, and each one's error is made up for by the columns still to come, as far as the
-inputs' correlations allow.  Without moments it is to nearest.
+One plane is rounded to second order (GPTQ, arXiv 2210.17323, algorithm 1): columns are rounded in
+turn, largest inputs first, and each one's error is made up for by the columns still to come, as far
+as the inputs' correlations allow.  Without moments it is to nearest.  Two planes hold 15 bits,
+weight = scale * (coarse + fine / 128), rounded to nearest.
 """
 
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from las_neuro.graph import Floats, Tensor
+from las_neuro.equalize import covariance
+from las_neuro.graph import Range, Tensor
 
 WEIGHT_LIMIT = 127
+FINE = 128  # steps of the fine plane in one of the coarse
 DAMPING = 0.05  # of the mean diagonal, added to it: calibration text is a small sample
 BLOCK = 64  # columns corrected together
 
@@ -28,11 +32,10 @@ Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Quantized:
-    """int8 [n_post, n_pre] in a temporary file; weight = scale[:, None] * int8."""
+class Plane:
+    """int8 [n_post, n_pre] in a temporary file."""
 
     values: NDArray[np.int8] = field(repr=False)
-    scale: Doubles = field(repr=False)  # [n_post]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -42,28 +45,65 @@ class Quantized:
         return np.array(self.values)
 
 
-def quantize(weight: Tensor, moment: Floats | None = None) -> Quantized:
-    """Round one weight [n_post, n_pre]; moment: mean of x x^T of its inputs [n_pre, n_pre]."""
+@dataclass(frozen=True)
+class Quantized:
+    """weight = scale[:, None] * sum over planes of plane / 128**place, columns times their spread.
+
+    lost: what the mean output is short of [n_post].
+    """
+
+    planes: tuple[Plane, ...]
+    scale: Doubles = field(repr=False)
+    lost: Doubles = field(repr=False)
+
+
+def quantize(
+    weight: Tensor, seen: Range, *, spread: Doubles | None = None, planes: int = 1
+) -> Quantized:
+    """Round one weight [n_post, n_pre] whose inputs are x / spread, x as `seen`."""
     exact = weight.load().astype(np.float64)
+    if spread is not None:
+        exact, seen = exact * spread, _divided(seen, spread)
     peak = np.abs(exact).max(axis=1)
     scale = np.where(peak > 0, peak / WEIGHT_LIMIT, 1.0)
     scaled = exact / scale[:, None]
-    rounded = _nearest(scaled) if moment is None else _second_order(scaled, moment)
+    if planes == 1 and seen.moment is not None:
+        rounded = _second_order(scaled, covariance(seen))
+    else:
+        rounded = _nearest(scaled, FINE if planes == 2 else 1)
+    lost = np.zeros(len(exact))
+    if seen.moment is not None and seen.mean is not None:
+        lost = (scaled - rounded) @ seen.mean.astype(np.float64) * scale
+    coarse = _nearest(rounded)
+    kept = [_store(coarse)] + [_store((rounded - coarse) * FINE)] * (planes - 1)
+    return Quantized(tuple(kept), scale, lost)
+
+
+def _divided(seen: Range, spread: Doubles) -> Range:
+    """What calibration would have seen of x / spread."""
+    if seen.moment is None or seen.mean is None:
+        return seen
+    narrow = spread.astype(np.float32)
+    return replace(seen, mean=seen.mean / narrow, moment=seen.moment / np.outer(narrow, narrow))
+
+
+def _store(values: Doubles) -> Plane:
     with tempfile.TemporaryFile() as file:
-        values = np.memmap(file, dtype=np.int8, mode="w+", shape=rounded.shape)
-    values[:] = rounded
-    return Quantized(values, scale)
+        stored = np.memmap(file, dtype=np.int8, mode="w+", shape=values.shape)
+    stored[:] = values
+    return Plane(stored)
 
 
-def _nearest(scaled: Doubles) -> Doubles:
-    return np.asarray(np.rint(scaled).clip(-WEIGHT_LIMIT, WEIGHT_LIMIT))
+def _nearest(scaled: Doubles, parts: int = 1) -> Doubles:
+    """The nearest multiple of 1 / parts that int8 holds."""
+    return np.asarray((np.rint(scaled * parts) / parts).clip(-WEIGHT_LIMIT, WEIGHT_LIMIT))
 
 
-def _second_order(scaled: Doubles, moment: Floats) -> Doubles:
+def _second_order(scaled: Doubles, moment: Doubles) -> Doubles:
     """GPTQ on weights in units of their scale, which do not change the best rounding."""
     order = np.argsort(-np.diagonal(moment), kind="stable")
     work, out = scaled[:, order], np.empty_like(scaled)
-    gain = _error_gain(moment[np.ix_(order, order)].astype(np.float64))
+    gain = _error_gain(moment[np.ix_(order, order)])
     for start in range(0, work.shape[1], BLOCK):
         stop = min(start + BLOCK, work.shape[1])
         errors = np.empty((work.shape[0], stop - start))

@@ -44,7 +44,7 @@ class Links:
         """Messages in a token before any run has counted them (an estimate)."""
         each = np.array(
             [
-                (expected_spikes(net.populations[g.source]), segments(net.populations[g.target]))
+                (expected_spikes(net, g.source), segments(net.populations[g.target]))
                 for g in net.synapses
             ],
             np.float64,

@@ -66,7 +66,7 @@ class Host:
     lookups: int  # rows fetched from embedding tables
     values_in: int  # numbers injected
     values_out: int  # numbers read out
-    output: str  # "logits" or "hidden"
+    output: str  # "logits", "hidden" or "classes"
 
 
 @dataclass(frozen=True)
@@ -234,7 +234,7 @@ def _chip_seconds(schedule: Schedule, site: Site | None, counters: Counters) -> 
 def _host(net: Netlist, counters: Counters) -> Host:
     values = sum(net.populations[table.population].n for table in net.tables)
     return Host(
-        lookups=len(net.tables) * counters.tokens,
+        lookups=sum(table.source != "patch" for table in net.tables) * counters.tokens,
         values_in=values * counters.tokens,
         values_out=net.populations[net.output].n * counters.tokens,
         output=net.output_kind,

@@ -27,7 +27,7 @@ class Row:
     event_multiply: int = 0  # events of graded spikes: one multiplication and addition each
     update_active: int = 0
     update_idle: int = 0
-    state_read: int = 0  # words; active updates x Kind.cost, as all below
+    state_read: int = 0  # words; active updates x Kind.work, as all below
     state_write: int = 0
     add: int = 0
     multiply: int = 0
@@ -55,7 +55,7 @@ def by_population(net: Netlist, counters: Counters) -> list[Row]:
     """One row a population, in the netlist's order."""
     received: dict[str, list[int]] = {name: [0, 0] for name in net.populations}
     for group in net.synapses:
-        graded = net.populations[group.source].does.graded
+        graded = net.populations[group.source].graded
         received[group.target][graded] += counters.events(net, group)
     return [
         _row(population, counters, received[name]) for name, population in net.populations.items()
@@ -64,7 +64,7 @@ def by_population(net: Netlist, counters: Counters) -> list[Row]:
 
 def _row(population: Population, counters: Counters, received: list[int]) -> Row:
     count = counters.populations[population.name]
-    cost, updates = population.does.cost, count.updates
+    cost, updates = population.does.work(population.params), count.updates
     return Row(
         population.name,
         populations=1,

@@ -52,6 +52,13 @@ def share(part: float, whole: float) -> str:
     return "< 0.1 %" if 0 < percent < 0.05 else f"{percent:.1f} %"
 
 
+def error(number: float | None) -> str:
+    """A relative error: two significant digits; a dash where it is unknown."""
+    if number is None:
+        return "–"
+    return "0" if number == 0 else f"{number:.1e}"
+
+
 def _three(number: float) -> str:
     """Three significant digits without an exponent."""
     if number == 0:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from compiler.netlist.arrays import Ints
 from compiler.netlist.model import Netlist
 from hwsim.counters import Counters
-from hwsim.host import Host
+from hwsim.host import Host, Rows
 from hwsim.lava.child import watch
 from hwsim.lava.files import Spike, read_spikes
 from hwsim.lava.plan import Job, check_machine, choose
@@ -52,13 +52,13 @@ def installed() -> bool:
 
 def run(
     net: Netlist,
-    tokens: NDArray[np.int64],
+    tokens: Rows,
     *,
     mode: str = "auto",
     on_spike: Spike | None = None,
     timeout: float = 600.0,
 ) -> LavaRun:
-    """Feed tokens [count] of one new sequence to the netlist inside Lava.
+    """Feed tokens [count] (patches [count, pixels]) of one new sequence to the netlist inside Lava.
 
     mode: "fine", a Lava process for each population and synapse group; "fused", one for each layer;
     "auto": fine up to 60 processes.  on_spike(population, token, step, payload) gets every spike
@@ -84,5 +84,5 @@ def run(
     return LavaRun(payloads, counters, mode, processes, time.monotonic() - started)
 
 
-def _rows(host: Host, tokens: NDArray[np.int64]) -> dict[str, NDArray[np.int32]]:
-    return host.inject_all(np.asarray(tokens, np.int64)[None], 0)
+def _rows(host: Host, tokens: Rows) -> dict[str, NDArray[np.int32]]:
+    return host.inject_all(tokens[None], 0)

@@ -15,11 +15,16 @@ from las_neuro.graph import MODEL_OPS, Graph
 
 FAMILIES = {
     "bert": "bert",
+    "distilbert": "distilbert",
     "gpt2": "gpt2",
+    "gpt_neox": "gpt_neox",
     "llama": "llama",
-    "mistral": "llama",  # the same network where the sliding window covers the context
+    "mistral": "llama",  # with a sliding window
     "opt": "opt",
     "qwen2": "llama",  # with biases on q, k and v
+    "roberta": "roberta",
+    "vit": "vit",
+    "xlm-roberta": "roberta",
 }
 
 
@@ -36,10 +41,10 @@ def draw(checkpoint: Checkpoint, context: int | None = None) -> Graph:
         )
     family = import_module(f"{__name__}.{FAMILIES[model_type]}")
     config = check_config(family.Config, checkpoint)
-    longest = config.max_position_embeddings
+    longest = config.longest
     if context is not None and not 1 <= context <= longest:
         raise ConfigError(
-            f"context {context} is outside 1 to {longest} ({path}, max_position_embeddings)",
+            f"context {context} is outside 1 to {longest} ({path})",
             "ask for a context in that range",
         )
     try:

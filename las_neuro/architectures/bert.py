@@ -1,9 +1,12 @@
 """BERT (arXiv 1810.04805): encoder, norm after each block; gives hidden states [D], unpooled.
 
-Pooling (mean, first token) belongs to the caller: it differs between checkpoints.
+Pooling (mean, first token) belongs to the caller: it differs between checkpoints.  RoBERTa and
+DistilBERT are drawn with what is here, DistilBERT with other `Names`.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from pydantic import model_validator
 
@@ -43,69 +46,102 @@ class Config(FamilyConfig):
         return self
 
 
+@dataclass(frozen=True)
+class Names:
+    """What a checkpoint calls the parts of a layer."""
+
+    attention: str = "attention.self"
+    qkv: tuple[str, ...] = ("query", "key", "value")  # below `attention`
+    out: str = "attention.output.dense"
+    attention_norm: str = "attention.output.LayerNorm"
+    up: str = "intermediate.dense"
+    down: str = "output.dense"
+    norm: str = "output.LayerNorm"
+
+
+BERT = Names()
+
+
 def build(cfg: Config, checkpoint: Checkpoint, context: int) -> Graph:  # -> hidden [D]
-    _refuse(cfg)
+    return encoder(cfg, checkpoint, context, prefix="bert.")
+
+
+def encoder(
+    cfg: Config, checkpoint: Checkpoint, context: int, prefix: str, first_position: int = 0
+) -> Graph:
+    """The whole model; the first token has row `first_position` of the position table."""
+    refuse(cfg)
     g = Graph(cfg.model_type, context, cfg.vocab_size, causal=False)
-    w = Weights.of(checkpoint, ("bert.", ""), "embeddings.word_embeddings.weight")
-    x = _embed(g, cfg, w.under("embeddings"))
+    w = Weights.of(checkpoint, (prefix, ""), "embeddings.word_embeddings.weight")
+    x = _embed(g, cfg, w.under("embeddings"), first_position)
+    return layers(g, cfg, w.under("encoder"), x, BERT)
+
+
+def _embed(g: Graph, cfg: Config, w: Weights, first: int) -> Value:
+    types = w["token_type_embeddings.weight", (cfg.type_vocab_size, cfg.hidden_size)]
+    with g.scope("embeddings"):
+        x = words_and_positions(g, cfg, w, first)
+        x = g.add(x, g.embed("token_type_embeddings", types, "type"), "type_sum")
+        return norm(g, cfg, w, "LayerNorm", x)
+
+
+def words_and_positions(g: Graph, cfg: Config, w: Weights, first: int = 0) -> Value:
+    d = cfg.hidden_size
+    positions = w["position_embeddings.weight", (cfg.max_position_embeddings, d)]
+    x = g.embed("word_embeddings", w["word_embeddings.weight", (cfg.vocab_size, d)])
+    rows = first_rows(positions, g.context + first)
+    return g.add(x, g.embed("position_embeddings", rows, "position", first), "position_sum")
+
+
+def layers(g: Graph, cfg: Config, w: Weights, x: Value, names: Names) -> Graph:
+    """All layers after the embeddings, and the output."""
     for i in range(cfg.num_hidden_layers):
         with g.scope(f"layer.{i}", layer=i):
-            x = _layer(g, cfg, w.under(f"encoder.layer.{i}"), x)
+            x = _layer(g, cfg, w.under(f"layer.{i}"), x, names)
     with g.scope("", layer=cfg.num_hidden_layers):
         g.output(x, "hidden")
     return g
 
 
-def _embed(g: Graph, cfg: Config, w: Weights) -> Value:
-    d = cfg.hidden_size
-    positions = w["position_embeddings.weight", (cfg.max_position_embeddings, d)]
-    types = w["token_type_embeddings.weight", (cfg.type_vocab_size, d)]
-    with g.scope("embeddings"):
-        x = g.embed("word_embeddings", w["word_embeddings.weight", (cfg.vocab_size, d)])
-        position = g.embed("position_embeddings", first_rows(positions, g.context), "position")
-        x = g.add(x, position, "position_sum")
-        x = g.add(x, g.embed("token_type_embeddings", types, "type"), "type_sum")
-        return _norm(g, cfg, w, x)
+def _layer(g: Graph, cfg: Config, w: Weights, x: Value, names: Names) -> Value:
+    h = linear(g, w, names.out, _attention(g, cfg, w, x, names), cfg.hidden_size)
+    x = norm(g, cfg, w, names.attention_norm, g.add(x, h, f"{_above(names.out)}.sum"))
+    h = linear(g, w, names.up, x, cfg.intermediate_size)
+    h = g.function(f"{_above(names.up)}.act_fn", h, activation(cfg.hidden_act))
+    h = linear(g, w, names.down, h, cfg.hidden_size)
+    return norm(g, cfg, w, names.norm, g.add(x, h, f"{_above(names.down)}.sum"))
 
 
-def _layer(g: Graph, cfg: Config, w: Weights, x: Value) -> Value:
-    mixed = _attention(g, cfg, w.under("attention.self"), x)
-    with g.scope("attention.output"):
-        out = w.under("attention.output")
-        h = _linear(g, out, "dense", mixed, cfg.hidden_size)
-        x = _norm(g, cfg, out, g.add(x, h, "sum"))
-    with g.scope("intermediate"):
-        h = _linear(g, w.under("intermediate"), "dense", x, cfg.intermediate_size)
-        h = g.function("act_fn", h, activation(cfg.hidden_act))
-    with g.scope("output"):
-        h = _linear(g, w.under("output"), "dense", h, cfg.hidden_size)
-        return _norm(g, cfg, w.under("output"), g.add(x, h, "sum"))
-
-
-def _attention(g: Graph, cfg: Config, w: Weights, x: Value) -> Value:
+def _attention(g: Graph, cfg: Config, w: Weights, x: Value, names: Names) -> Value:
     d, heads = cfg.hidden_size, cfg.num_attention_heads
-    with g.scope("attention.self"):
-        q, k, v = (_linear(g, w, name, x, d) for name in ("query", "key", "value"))
-    return g.attend("attention.self", q, k, v, heads, heads, (d // heads) ** -0.5)
+    q, k, v = (linear(g, w, f"{names.attention}.{part}", x, d) for part in names.qkv)
+    return g.attend(names.attention, q, k, v, heads, heads, (d // heads) ** -0.5)
 
 
-def _linear(g: Graph, w: Weights, name: str, x: Value, out: int) -> Value:
+def _above(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
+def linear(g: Graph, w: Weights, name: str, x: Value, out: int) -> Value:
     weight = w[f"{name}.weight", (out, g[x.name].size)]
     return g.linear(name, x, weight, w[f"{name}.bias", (out,)])
 
 
-def _norm(g: Graph, cfg: Config, w: Weights, x: Value) -> Value:
+def norm(g: Graph, cfg: Config, w: Weights, name: str, x: Value) -> Value:
     shape = (cfg.hidden_size,)  # gamma and beta: names of checkpoints made from TensorFlow's
-    gain = w.either(("LayerNorm.weight", "LayerNorm.gamma"), shape)
-    bias = w.either(("LayerNorm.bias", "LayerNorm.beta"), shape)
-    return g.layer_norm("LayerNorm", x, gain, bias, cfg.layer_norm_eps)
+    gain = w.either((f"{name}.weight", f"{name}.gamma"), shape)
+    bias = w.either((f"{name}.bias", f"{name}.beta"), shape)
+    return g.layer_norm(name, x, gain, bias, cfg.layer_norm_eps)
 
 
-def _refuse(cfg: Config) -> None:
+def refuse(cfg: Config) -> None:
+    """Raise for what makes it another network."""
     if cfg.position_embedding_type not in (None, "absolute"):
         raise UnsupportedError(
             f"position_embedding_type {cfg.position_embedding_type!r} is not known",
-            "use a BERT with absolute positions",
+            f"use a {cfg.model_type} model with absolute positions",
         )
     if cfg.is_decoder or cfg.add_cross_attention:
-        raise UnsupportedError("a BERT used as a decoder is not known", "use an encoder BERT")
+        raise UnsupportedError(
+            f"a {cfg.model_type} model used as a decoder is not known", "use an encoder"
+        )

@@ -21,9 +21,12 @@ ACTIVATIONS = {
     "gelu_new": "gelu_tanh",
     "gelu_fast": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
+    "quick_gelu": "quick_gelu",
     "relu": "relu",
+    "sigmoid": "logistic",
     "silu": "silu",
     "swish": "silu",
+    "tanh": "tanh",
 }
 
 
@@ -36,6 +39,11 @@ class FamilyConfig(BaseModel):
     vocab_size: Count
     max_position_embeddings: Count
     quantization_config: dict[str, Any] | None = None
+
+    @property
+    def longest(self) -> int:
+        """Most tokens a sequence."""
+        return self.max_position_embeddings
 
 
 FamilyConfigT = TypeVar("FamilyConfigT", bound=FamilyConfig)

@@ -1,8 +1,12 @@
-"""Llama: pre-norm, rotary, RMSNorm, gated feed-forward.  D hidden, F feed-forward, V words."""
+"""Llama: pre-norm, rotary, RMSNorm, gated feed-forward.  D hidden, F feed-forward, V words.
+
+Mistral is the same with a sliding window (arXiv 2310.06825, section 2) in every layer, Qwen2 with
+biases on q, k and v and, where its config says so, with windows in some layers.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import model_validator
 
@@ -18,6 +22,8 @@ from las_neuro.architectures.rotary import rotary_tables
 from las_neuro.checkpoint import Checkpoint, Weights
 from las_neuro.errors import UnsupportedError
 from las_neuro.graph import Graph, Tensor, Value
+
+Tables = tuple[Tensor, Tensor]  # cos, sin [context, d_rot]
 
 
 class Config(FamilyConfig):
@@ -40,18 +46,21 @@ class Config(FamilyConfig):
     mlp_bias: bool = False
     tie_word_embeddings: bool = False
     sliding_window: Count | None = None
+    max_window_layers: int = 28
+    layer_types: list[Literal["full_attention", "sliding_attention"]] | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _relatives(cls, raw: Any) -> Any:
-        """Mistral's and Qwen2's defaults where they are not Llama's."""
+        """Mistral's and Qwen2's defaults where they are not Llama's; Llama knows no windows."""
         family = raw.get("model_type") if isinstance(raw, dict) else None
         if family == "mistral":
-            return {"sliding_window": 4096, "num_key_value_heads": 8} | raw
+            return {"sliding_window": 4096, "num_key_value_heads": 8} | raw | {"layer_types": None}
+        if family == "qwen2" and raw.get("use_sliding_window"):
+            return {"sliding_window": 4096} | raw | {"attention_bias": True}
         if family == "qwen2":
-            windowed = {} if raw.get("use_sliding_window") else {"sliding_window": None}
-            return raw | windowed | {"attention_bias": True}
-        return raw
+            return raw | {"sliding_window": None, "attention_bias": True}
+        return raw | {"sliding_window": None} if isinstance(raw, dict) else raw
 
     @model_validator(mode="after")
     def _sizes_agree(self) -> Config:
@@ -62,6 +71,10 @@ class Config(FamilyConfig):
         require_divisible("head_dim", self.size, "2", 2)
         if heads * self.size > 2**24:
             raise ValueError(f"num_attention_heads {heads} of {self.size} exceed {2**24} values")
+        if self.layer_types is not None and len(self.layer_types) != self.num_hidden_layers:
+            raise ValueError(
+                f"{len(self.layer_types)} layer_types for {self.num_hidden_layers} layers"
+            )
         if not 0 < self.theta < float("inf"):
             raise ValueError(f"rope_theta {self.theta} is not a positive number")
         return self
@@ -75,6 +88,14 @@ class Config(FamilyConfig):
         """Values a head."""
         return self.head_dim or self.hidden_size // self.num_attention_heads
 
+    def window(self, layer: int) -> int | None:
+        """Tokens that a token of this layer sees, itself included; None: all."""
+        if self.layer_types is not None:
+            slides = self.layer_types[layer] == "sliding_attention"
+        else:
+            slides = self.model_type == "mistral" or layer >= self.max_window_layers
+        return self.sliding_window if slides else None
+
     @property
     def theta(self) -> float:
         theta = (self.rope_parameters or {}).get("rope_theta", self.rope_theta)
@@ -82,7 +103,7 @@ class Config(FamilyConfig):
 
 
 def build(cfg: Config, checkpoint: Checkpoint, context: int) -> Graph:  # -> logits [V]
-    _refuse(cfg, context)
+    _refuse(cfg)
     g = Graph(cfg.model_type, context, cfg.vocab_size, causal=True)
     w = Weights.of(checkpoint, ("model.", ""), "embed_tokens.weight")
     d = cfg.hidden_size
@@ -91,7 +112,7 @@ def build(cfg: Config, checkpoint: Checkpoint, context: int) -> Graph:  # -> log
     x = g.embed("embed_tokens", embedding)
     for i in range(cfg.num_hidden_layers):
         with g.scope(f"layers.{i}", layer=i):
-            x = _layer(g, cfg, w.under(f"layers.{i}"), x, tables)
+            x = _layer(g, cfg, w.under(f"layers.{i}"), x, tables, cfg.window(i))
     with g.scope("", layer=cfg.num_hidden_layers):
         x = g.rms_norm("norm", x, w["norm.weight", (d,)], cfg.rms_norm_eps)
         tied = cfg.tie_word_embeddings
@@ -100,17 +121,21 @@ def build(cfg: Config, checkpoint: Checkpoint, context: int) -> Graph:  # -> log
     return g
 
 
-def _layer(g: Graph, cfg: Config, w: Weights, x: Value, tables: tuple[Tensor, Tensor]) -> Value:
+def _layer(
+    g: Graph, cfg: Config, w: Weights, x: Value, tables: Tables, window: int | None
+) -> Value:
     d = cfg.hidden_size
     gain = w["input_layernorm.weight", (d,)]
     h = g.rms_norm("input_layernorm", x, gain, cfg.rms_norm_eps)
-    x = g.add(x, _attention(g, cfg, w.under("self_attn"), h, tables), "attention_sum")
+    x = g.add(x, _attention(g, cfg, w.under("self_attn"), h, tables, window), "attention_sum")
     gain = w["post_attention_layernorm.weight", (d,)]
     h = g.rms_norm("post_attention_layernorm", x, gain, cfg.rms_norm_eps)
     return g.add(x, _feed_forward(g, cfg, w.under("mlp"), h), "mlp_sum")
 
 
-def _attention(g: Graph, cfg: Config, w: Weights, x: Value, tables: tuple[Tensor, Tensor]) -> Value:
+def _attention(
+    g: Graph, cfg: Config, w: Weights, x: Value, tables: Tables, window: int | None
+) -> Value:
     cos, sin = tables
     heads, kv_heads, size = cfg.num_attention_heads, cfg.kv_heads, cfg.size
     widths = {"q_proj": heads * size, "k_proj": kv_heads * size, "v_proj": kv_heads * size}
@@ -118,7 +143,7 @@ def _attention(g: Graph, cfg: Config, w: Weights, x: Value, tables: tuple[Tensor
         q, k, v = (_linear(g, w, n, x, width, cfg.attention_bias) for n, width in widths.items())
         q = g.rotate("q_rotary", q, cos, sin, heads)
         k = g.rotate("k_rotary", k, cos, sin, kv_heads)
-    mixed = g.attend("self_attn", q, k, v, heads, kv_heads, size**-0.5)
+    mixed = g.attend("self_attn", q, k, v, heads, kv_heads, size**-0.5, window)
     with g.scope("self_attn"):
         bias = cfg.attention_bias and cfg.model_type != "qwen2"  # Qwen2: on q, k and v alone
         return _linear(g, w, "o_proj", mixed, cfg.hidden_size, bias)
@@ -137,13 +162,8 @@ def _linear(g: Graph, w: Weights, name: str, x: Value, out: int, has_bias: bool)
     return g.linear(name, x, w[f"{name}.weight", (out, g[x.name].size)], bias)
 
 
-def _refuse(cfg: Config, context: int) -> None:
+def _refuse(cfg: Config) -> None:
     if cfg.partial_rotary_factor != 1.0:
         raise UnsupportedError(
             f"partial_rotary_factor {cfg.partial_rotary_factor} is not a Llama's", "set it to 1"
-        )
-    if cfg.sliding_window is not None and cfg.sliding_window < context:
-        raise UnsupportedError(
-            f"sliding_window {cfg.sliding_window} is shorter than the context {context}",
-            f"ask for a context of at most {cfg.sliding_window}",
         )

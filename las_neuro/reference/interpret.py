@@ -15,17 +15,21 @@ from numpy.typing import NDArray
 from torch import Tensor as Torch
 
 from las_neuro.errors import PromptError
-from las_neuro.graph import Axes, Graph, Node, Tensor
+from las_neuro.graph import Axes, Floats, Graph, Node, Tensor
 
 Tokens = NDArray[np.int64]  # [B, S]
+Rows = Tokens | Floats  # or patches [B, S, pixels]
 Rule = Callable[["Run", Node, Sequence[Torch]], Torch]
 
 
 class Run:
     """What rules need beside their operands."""
 
-    def __init__(self, graph: Graph, tokens: Tokens, dtype: torch.dtype) -> None:
-        self.graph, self.tokens, self.dtype = graph, tokens, dtype
+    def __init__(
+        self, graph: Graph, tokens: Rows, dtype: torch.dtype = torch.float32, start: int = 0
+    ) -> None:
+        """start: how many tokens of the sequences came before these, for a run in pieces."""
+        self.graph, self.tokens, self.dtype, self.start = graph, tokens, dtype, start
 
     def load(self, weight: Tensor) -> Torch:
         """The weight, read now and dropped by the caller: one node's weights live at a time."""
@@ -40,7 +44,7 @@ class Run:
 
 
 def interpret(
-    graph: Graph, tokens: Tokens, dtype: torch.dtype = torch.float32
+    graph: Graph, tokens: Rows, dtype: torch.dtype = torch.float32
 ) -> Iterator[tuple[Node, Torch]]:
     """Each node in order with its value [B, S, *axes]; a value is freed after its last reader.
 
@@ -64,7 +68,7 @@ def interpret(
                 del values[name]
 
 
-def final(graph: Graph, tokens: Tokens, dtype: torch.dtype = torch.float32) -> Torch:
+def final(graph: Graph, tokens: Rows, dtype: torch.dtype = torch.float32) -> Torch:
     """The output node's value [B, S, c]: logits or hidden states."""
     result = None
     for node, value in interpret(graph, tokens, dtype):
@@ -82,14 +86,20 @@ def spread(x: Torch, has: Axes, wants: Axes) -> Torch:
     return x
 
 
-def _check_tokens(graph: Graph, tokens: Tokens) -> None:
-    batch, length = tokens.shape
+def _check_tokens(graph: Graph, tokens: Rows) -> None:
+    batch, length, *pixels = tokens.shape
+    if pixels != [graph.pixels] * bool(graph.pixels):
+        raise PromptError(
+            f"{graph.family} reads {f'patches of {graph.pixels}' if graph.pixels else 'token ids'}"
+            f", not values {list(tokens.shape)}",
+            "give images to a vision model, text to the others",
+        )
     if batch < 1 or not 1 <= length <= graph.context:
         raise PromptError(
             f"{batch} sequences of {length} tokens; the context is 1 to {graph.context}",
             "shorten the text or convert with a longer context",
         )
-    if tokens.min() < 0 or tokens.max() >= graph.vocabulary:
+    if not pixels and (tokens.min() < 0 or tokens.max() >= graph.vocabulary):
         raise PromptError(
             f"token ids {tokens.min()} to {tokens.max()} leave 0 to {graph.vocabulary - 1}",
             "use this model's tokenizer",
@@ -97,10 +107,12 @@ def _check_tokens(graph: Graph, tokens: Tokens) -> None:
 
 
 def _input(run: Run, node: Node, _: Sequence[Torch]) -> Torch:
-    batch, length = run.tokens.shape
+    if node.attrs["source"] == "patch":
+        return torch.from_numpy(run.tokens).to(run.dtype)
+    batch, length = run.tokens.shape[:2]
     rows: Mapping[str, Tokens] = {
-        "token": run.tokens,
-        "position": np.broadcast_to(np.arange(length), (batch, length)),
+        "token": np.asarray(run.tokens, np.int64),
+        "position": np.broadcast_to(run.start + np.arange(length), (batch, length)),
         "type": np.zeros((batch, length), np.int64),
     }
     picked = node.weights["table"].load()[rows[node.attrs["source"]] + node.attrs["offset"]]
@@ -171,7 +183,10 @@ def _view(_: Run, node: Node, operands: Sequence[Torch]) -> Torch:
 
 
 def _recall(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
-    """Axis d: memory [B, j, k, d], q [B, S, h, d] -> scores [B, S, h, j]; axis j: the transpose."""
+    """Axis d: memory [B, j, k, d], q [B, S, h, d] -> scores [B, S, h, j]; axis j: the transpose.
+
+    j counts tokens here; a memory of fewer slots has forgotten the older ones.
+    """
     memory, spikes = operands
     batch, length, heads, last = spikes.shape
     kv_heads = memory.shape[2]
@@ -180,7 +195,9 @@ def _recall(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
     form = "bskgj,bjkd->bskgd" if over_slots else "bskgd,bjkd->bskgj"
     result = torch.einsum(form, grouped, memory).flatten(2, 3) * float(node.attrs["factor"])
     if run.graph.causal and not over_slots:
-        unseen = torch.ones(length, length, dtype=torch.bool).triu(diagonal=1)  # [S, j]
+        slots = memory.shape[1]  # more than S where earlier pieces wrote some
+        every, now = torch.ones(length, slots, dtype=torch.bool), slots - length  # [S, j]
+        unseen = every.triu(now + 1) | every.tril(now - node.axes["j"])
         result = result.masked_fill(unseen[None, :, None], -torch.inf)
     return result
 
@@ -189,7 +206,10 @@ FUNCTIONS: Mapping[str, Callable[[Torch], Torch]] = MappingProxyType(
     {
         "gelu": F.gelu,
         "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+        "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x),
         "silu": F.silu,
+        "tanh": torch.tanh,
+        "logistic": torch.sigmoid,
         "relu": torch.relu,
         "reciprocal": torch.reciprocal,
         "inverse_sqrt": torch.rsqrt,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AutoModel, AutoModelForCausalLM
+from transformers import AutoModel, AutoModelForCausalLM, AutoModelForImageClassification
 from transformers.utils import logging
 
 from las_neuro.architectures import draw
@@ -23,13 +23,21 @@ from las_neuro.errors import CheckpointError, UnsupportedError
 from las_neuro.graph import Floats
 
 Tokens = NDArray[np.int64]  # [B, S]
+AUTO = {
+    "logits": AutoModelForCausalLM,
+    "hidden": AutoModel,
+    "classes": AutoModelForImageClassification,
+}
 
 
 @dataclass(frozen=True)
 class FloatModel:
-    """transformers' model of a checkpoint; `causal` models give logits, encoders hidden states."""
+    """transformers' model of a checkpoint; `kind`: what its graph's output is.
 
-    causal: bool
+    "logits" of a causal model, "hidden" states of an encoder, "classes" of an image.
+    """
+
+    kind: str
     module: Any  # a torch.nn.Module; transformers' own classes differ between versions
 
     @staticmethod
@@ -39,13 +47,12 @@ class FloatModel:
                 f"{checkpoint.config_path}: a plan holds no weights to run",
                 "open the model instead",
             )
-        causal = draw(checkpoint).causal
+        kind = str(draw(checkpoint)["output"].attrs["kind"])
         logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-        auto = AutoModelForCausalLM if causal else AutoModel
         try:
             with TemporaryDirectory() as folder:
                 _link(checkpoint, Path(folder))
-                module = auto.from_pretrained(
+                module = AUTO[kind].from_pretrained(
                     folder,
                     dtype=torch.float32,
                     attn_implementation="eager",
@@ -58,7 +65,11 @@ class FloatModel:
                 f"{checkpoint.folder}: transformers cannot load it ({error!s:.200})",
                 "check that config.json belongs to these weights",
             ) from error
-        return FloatModel(causal, module.eval())
+        return FloatModel(kind, module.eval())
+
+    @property
+    def causal(self) -> bool:
+        return self.kind == "logits"
 
     def logits(self, tokens: Tokens) -> Floats:
         """[B, S] -> [B, S, vocabulary]."""
@@ -67,12 +78,24 @@ class FloatModel:
         logits: Floats = self._run(tokens).logits.numpy()
         return logits
 
-    def hidden(self, tokens: Tokens) -> Floats:
-        """[B, S] -> last hidden states [B, S, D], after the final norm where there is one."""
+    def hidden(self, tokens: Tokens | Floats) -> Floats:
+        """[B, S] -> last hidden states [B, S, D], after the final norm where there is one.
+
+        A vision model takes images [B, channels, height, width].
+        """
+        if self.kind == "classes":
+            raise UnsupportedError("a classifier gives no hidden states", "ask for its classes")
         result = self._run(tokens, output_hidden_states=True)
         last = result.hidden_states[-1] if self.causal else result.last_hidden_state
         hidden: Floats = last.numpy()
         return hidden
+
+    def classes(self, images: Floats) -> Floats:
+        """Images [B, channels, height, width] -> scores [B, labels]."""
+        if self.kind != "classes":
+            raise UnsupportedError("the model has no classifier", "ask for its hidden states")
+        scores: Floats = self._run(images).logits.numpy()
+        return scores
 
     def sample(self, starts: Tokens, length: int, seed: int) -> Tokens:
         """Continue `starts` [B, s] to [B, length], drawing each token at temperature 1."""
@@ -88,9 +111,10 @@ class FloatModel:
         drawn: Tokens = tokens.numpy()
         return drawn
 
-    def _run(self, tokens: Tokens, **options: bool) -> Any:
+    def _run(self, given: Tokens | Floats, **options: bool) -> Any:
+        wanted = np.float32 if given.dtype.kind == "f" else np.int64
         with torch.inference_mode():
-            return self.module(torch.from_numpy(np.asarray(tokens, np.int64)), **options)
+            return self.module(torch.from_numpy(np.asarray(given, wanted)), **options)
 
 
 def _link(checkpoint: Checkpoint, folder: Path) -> None:

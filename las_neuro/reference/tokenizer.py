@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 
 from las_neuro.errors import CheckpointError
 
-SOURCES = ("vocab.json", "vocab.txt", "tokenizer.model", "spiece.model")
+SOURCES = ("vocab.json", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 
 
 def tokenizer_json(folder: Path) -> str | None:

@@ -18,10 +18,11 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from las_neuro.codes import Code
+from las_neuro.codes import Code, largest_magnitude
 from las_neuro.graph import SPIKING_OPS, Axes, Floats, Graph, Node, Range, Tensor, Value
 
 Indices = NDArray[np.int64]
+Doubles = NDArray[np.float64]
 
 # Thresholds; the paper's are constants set by hand per site (10 and 500 in its BERT).
 HEADROOM = 1.05  # over the 0.999 quantile: unseen text is a little wider than calibration text
@@ -189,7 +190,9 @@ def _attend(d: Drawing, node: Node) -> Value:
     q, k, v = (d.values[name] for name in node.inputs)
     name, heads, kv_heads = node.name, node.attrs["heads"], node.attrs["kv_heads"]
     q, k, v = d.heads(q, "h", heads), d.heads(k, "k", kv_heads), d.heads(v, "k", kv_heads)
-    keys, values = _memory(d, f"{name}.keys", k, heads), _memory(d, f"{name}.values", v, heads)
+    slots = node.attrs["window"]
+    keys = _memory(d, f"{name}.keys", k, heads, slots)
+    values = _memory(d, f"{name}.values", v, heads, slots)
     weights = _softmax_numerator(d, node, q, keys)
     spikes = d.spikes(weights, signed=False)
     row = d.reduce(f"{name}.total", spikes, "j", 1.0)
@@ -202,17 +205,17 @@ def _attend(d: Drawing, node: Node) -> Value:
 def _softmax_numerator(d: Drawing, node: Node, q: Value, keys: Value) -> Value:
     """exp(score - row maximum) {h, j}: in (0, 1], so its encoder needs no calibration."""
     name, heads = node.name, node.attrs["heads"]
-    row = {"h": heads, "j": d.out.context}
+    row = {"h": heads, "j": node.attrs["window"]}
     attrs = {"axis": "d", "factor": node.attrs["scale"]}
     scores = d.out.draw(f"{name}.scores", "recall", (keys, d.spikes(q)), row, attrs)
     top = d.out.draw(f"{name}.top", "maximum", (scores,), {"h": heads}, {"axis": "j"})
     return d.out.draw(f"{name}.weights", "exponential", (scores, top), row)
 
 
-def _memory(d: Drawing, name: str, x: Value, heads: int) -> Value:
-    """A slot a token for x {k, d}; each kv head is read by heads // k query heads."""
+def _memory(d: Drawing, name: str, x: Value, heads: int, slots: int) -> Value:
+    """x {k, d} of the last `slots` tokens; each kv head is read by heads // k query heads."""
     kv_heads, size = d.out.axes_of(x).values()
-    axes = {"h": heads, "j": d.out.context, "d": size}
+    axes = {"h": heads, "j": slots, "d": size}
     return d.out.draw(name, "memory", (x,), axes, {"groups": heads // kv_heads})
 
 
@@ -242,27 +245,39 @@ DRAW: Mapping[str, Callable[[Drawing, Node], Value]] = MappingProxyType(
 )
 
 
-def threshold(graph: Graph, steps: int) -> Graph:
-    """The same graph with a `code` in each encoder's attrs.
+def threshold(graph: Graph, steps: int, form: str = "binary") -> Graph:
+    """The same graph with a `code` of this form in each encoder's attrs.
 
-    Softmax numerators lie in (0, 1]: theta 1, unsigned.  A graph without ranges (a plan) gets
-    theta 1 throughout, which costs the same as any other theta.
+    Softmax numerators lie in (0, 1]: theta 1, unsigned, or the next that makes their unit a power
+    of two, so that no rounding takes the largest beyond the digits.  A graph without ranges (a
+    plan) gets theta 1 throughout, which costs the same as any other theta.
     """
     out = graph.empty_like()
     for node in graph:
         attrs = node.attrs
         if node.op == "encode":
-            attrs = {**attrs, "code": _code(node, steps)}
+            attrs = {**attrs, "code": replace(_code(node, steps, form), form=form)}
         out.nodes[node.name] = replace(node, attrs=attrs)
     return out
 
 
-def _code(node: Node, steps: int) -> Code:
+def _code(node: Node, steps: int, form: str) -> Code:
     if not node.attrs["signed"]:
-        return Code(steps, theta=1.0, signed=False)
+        levels = largest_magnitude(form, steps) + 1
+        return Code(steps, theta=levels / 2 ** (levels.bit_length() - 1), signed=False)
     if node.range is None or node.range.peak == 0.0:
         return Code(steps, theta=1.0)
-    return oat_code(node.range, steps)
+    spread = node.attrs.get("spread")
+    code = oat_code(node.range if spread is None else _spread_out(node.range, spread), steps)
+    return replace(code, spread=spread)
+
+
+def _spread_out(seen: Range, spread: Doubles) -> Range:
+    """What calibration saw, each channel divided by its spread; the quantile is a bound."""
+    assert seen.channel_peak is not None
+    peaks = seen.channel_peak / spread.astype(np.float32)
+    quantile = min(float(peaks.max()), seen.q999 / float(spread.min()))
+    return replace(seen, peak=float(peaks.max()), q999=quantile, channel_peak=peaks)
 
 
 def oat_code(seen: Range, steps: int) -> Code:

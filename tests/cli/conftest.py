@@ -28,6 +28,8 @@ ENTRIES = {
     "las-run": "hwsim.cli:run_main",
     "las-eval": "hwsim.cli:eval_main",
     "las-audit": "hwsim.cli:audit_main",
+    "las-diff": "hwsim.cli:diff_main",
+    "las-harness": "hwsim.commands.harnessing:main",
     "las-inspect": "hwsim.cli:inspect_main",
 }
 

@@ -46,7 +46,10 @@ def test_the_netlist_says_where_it_comes_from(netlist: Path, decoder: Path) -> N
     assert set(made["inputs"]) == {"model.safetensors", "config.json", "tokenizer.json"}
     assert made["tool"].startswith("las-neuro ")
     assert made["calibration"].startswith("sha256 ")
-    assert made["options"] == {"system": "las", "steps": 16, "context": 24, "target": "auto"}
+    assert made["options"] == {
+        **{"system": "las", "steps": 16, "code": "binary"},
+        **{"context": 24, "target": "auto"},
+    }
     assert made["end_tokens"] == []
     assert str(decoder.parent) not in json.dumps(made)
     assert net.tokenizer is not None

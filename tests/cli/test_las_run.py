@@ -147,7 +147,7 @@ def test_the_examples_of_the_help_run(las, tmp_path: Path) -> None:
     (tmp_path / "examples").symlink_to(root / "examples")
     shown = [
         line.strip()
-        for name in ("las-compile", "las-run", "las-eval", "las-audit", "las-inspect")
+        for name in ("las-compile", "las-run", "las-eval", "las-audit", "las-diff", "las-inspect")
         for line in las(name, "--help").out.split("Examples:")[1].splitlines()
         if line.strip()
     ]

@@ -65,7 +65,9 @@ def test_a_bug_keeps_its_traceback(capsys, monkeypatch) -> None:
     assert "ZeroDivisionError" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["las-compile", "las-run", "las-eval", "las-audit", "las-inspect"])
+@pytest.mark.parametrize(
+    "name", ["las-compile", "las-run", "las-eval", "las-audit", "las-diff", "las-inspect"]
+)
 def test_help_and_version(las_process, name: str) -> None:
     shown, bare, version = (las_process(name, *more) for more in (["--help"], [], ["--version"]))
     assert (shown.code, shown.err, bare.code) == (0, "", 0)

@@ -142,6 +142,15 @@ PARAMETERS: dict[str, tuple[Spoil, str]] = {
     "limits": (lambda n: param(n, QUERY, low=5, high=4), "low 5 over high 4"),
     "digits": (lambda n: param(n, ENCODER, steps=15), "digits in 16 steps"),
     "early": (lambda n: param(n, ENCODER, early=1), "digits in 16 steps"),
+    "no digits": (lambda n: param(n, ENCODER, digit_bits=0), "0 binary digits in a spike"),
+    "wide digits": (lambda n: param(n, ENCODER, digit_bits=9), "9 binary digits in a spike"),
+    "spikes": (lambda n: param(n, ENCODER, digits=17), "16 spikes for 17 digits"),
+    "signed": (
+        lambda n: param(n, ENCODER, signed_digit=1, digit_bits=2),
+        "signed digits are sent one by one",
+    ),
+    "long": (lambda n: param(n, ENCODER, digits=24), "24 digits and a sign in 24 bits"),
+    "skipped": (lambda n: param(n, ENCODER, skipped=np.full(1, 16)), "skips 16 of 16 digits"),
     "arrivals": (lambda n: param(n, NORM + ".normal", arrivals=1), "1 arrivals in 2 steps"),
     "lines": (lambda n: param(n, NORM + ".inverse", lines_log2=6), "have not 128 lines"),
     "root": (lambda n: param(n, NORM + ".inverse", root=2), "2..2 is not in 0..1"),
@@ -155,7 +164,11 @@ PARAMETERS: dict[str, tuple[Spoil, str]] = {
     ),
     "slots": (lambda n: param(n, A + "keys.pointer", slots=8), "8 slots"),
     "axis": (lambda n: param(n, A + "keys", slot_axis=4), "slot axis 4"),
-    "wrong axis": (lambda n: param(n, A + "keys", slot_axis=3), "slots for 16 tokens"),
+    "wrong axis": (lambda n: param(n, A + "keys", slot_axis=3), "no pointer to its slots"),
+    "small ring": (
+        lambda n: n.update(A + "keys.pointer", axes={"j": 8}, params={"slots": 8}),
+        "axes",
+    ),
     "other axis": (
         lambda n: n.update(A + "keys.pointer", axes={"i": 16}),
         "axes that are not there",

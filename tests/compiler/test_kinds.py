@@ -30,7 +30,7 @@ from compiler.netlist.arrays import (
 from compiler.netlist.kinds import KINDS, fold
 from compiler.netlist.kinds.integrate import segments
 from compiler.netlist.trains import Digits, Train
-from compiler.passes.fit_lines import antilog_table, octave_table, segment_table
+from compiler.passes.fit_functions import antilog_fit, octave_fit, segment_fit
 
 Ints = NDArray[np.int64]
 Draw = st.DrawFn
@@ -90,10 +90,16 @@ def input_runs(draw: Draw) -> Run:
 @st.composite
 def encode_runs(draw: Draw) -> Run:
     shape = shapes(draw)
-    n, steps, early = shape[2], draw(st.integers(4, 20)), draw(st.integers(0, 1))
+    n, digits, early = shape[2], draw(st.integers(4, 20)), draw(st.integers(0, 1))
+    width, signed = draw(st.sampled_from([(1, 0), (1, 1), (2, 0), (5, 0), (8, 0)]))
+    steps = -(-digits // width)
     params = {
         "multiplier": spread(draw, n, -(2**15), 2**15),
         "shift": spread(draw, n, 0, 48),
+        "digits": digits,
+        "digit_bits": width,
+        "signed_digit": signed,
+        "skipped": spread(draw, n, 0, digits - 1) * draw(st.booleans()),
         "steps": steps,
         "early": early,
         "outlier_shift": draw(st.integers(0, 8)),
@@ -151,7 +157,8 @@ def segment_runs(draw: Draw) -> Run:
         "slope": words(draw, (lines,), -(2**17), 2**17),
     }
     if draw(st.booleans()):
-        params = dict(segment_table("silu", draw(st.sampled_from([1e-6, 1e-4, 0.01])), 1e-5))
+        unit = draw(st.sampled_from([1e-6, 1e-4, 0.01]))
+        params = dict(segment_fit("silu", unit, 1e-5).table)
     x = words(draw, shapes(draw))
     return Run("segment", params, [{"x": x}], {"x": x})
 
@@ -169,7 +176,8 @@ def octave_runs(draw: Draw) -> Run:
         "slope": words(draw, (lines,)),
     }
     if draw(st.booleans()):
-        params = dict(octave_table(bool(root), draw(st.sampled_from([1e-7, 1e-3, 0.5])), 1e-5))
+        unit = draw(st.sampled_from([1e-7, 1e-3, 0.5]))
+        params = dict(octave_fit(bool(root), unit, 1e-5).table)
     x = words(draw, shapes(draw))
     return Run("octave", params, [{"x": x}], {"x": x})
 
@@ -178,7 +186,7 @@ def octave_runs(draw: Draw) -> Run:
 def antilog_runs(draw: Draw) -> Run:
     shape, count = shapes(draw), draw(st.integers(1, 3))
     one = draw(st.sampled_from([1, 255, 2**16 - 1, 2**20 - 1]))
-    params = {**antilog_table(draw(st.integers(6, 15)), one), "arrivals": count}
+    params = {**antilog_fit(draw(st.integers(6, 15)), one).table, "arrivals": count}
     x, reference = words(draw, shape, 0), words(draw, shape, 0)
     if draw(st.booleans()):  # near each other, as scores and their maximum are
         reference = (x + words(draw, shape, -9, 2**16)).clip(0, WORD_LIMIT)
@@ -297,10 +305,10 @@ def test_a_safe_sum_is_the_same_sum(run: Run) -> None:
 def test_planes_of_a_code_are_its_steps(run: Run, data: st.DataObject) -> None:
     """A receiver may sum any run of steps, each weighed by the position of its digit, at once."""
     train = window("encode", {}, run.arrivals, run.params).train
-    steps = run.params["steps"]
+    steps, width = run.params["steps"], run.params["digit_bits"]
     lo = data.draw(st.integers(0, steps - 1))
     hi = data.draw(st.integers(lo + 1, steps))
-    shift = tuple(max(0, k - lo) for k in range(steps))
+    shift = tuple(max(0, k - lo) * width for k in range(steps))
     summed = sum(train.at(k, steps) << shift[k] for k in range(lo, hi))
     np.testing.assert_array_equal(train.plane(lo, hi, shift), summed)
     assert np.abs(summed).max() <= train.largest(lo, hi, shift, 0)
@@ -324,8 +332,8 @@ class Recall:
 
 
 @st.composite
-def recalls(draw: Draw) -> Recall:
-    batch, tokens, slots = draw(st.integers(1, 2)), 5, draw(st.integers(5, 7))
+def recalls(draw: Draw, least: int = 5) -> Recall:
+    batch, tokens, slots = draw(st.integers(1, 2)), 5, draw(st.integers(least, 7))
     k, d = draw(st.integers(1, 2)), draw(st.integers(1, 3))
     read = draw(st.sampled_from([(1, d), (slots, 1)]))  # the reader knows d, or the slots
     shape = (batch, tokens, k, *read)
@@ -371,41 +379,76 @@ def recalled_by_steps(run: Recall) -> Ints:
     return sent
 
 
-def part_of(train: Digits, tokens: slice, slots: int) -> Digits:
-    """Some tokens of a code, as the fast engine has them: only the slots used so far."""
-    magnitude, payload = (x[:, tokens, :, :slots] for x in (train.magnitude, train.payload))
+def part_of(train: Digits, tokens: slice, places: list[int]) -> Digits:
+    """Some tokens of a code, as the fast engine has them: these slots, where it knows slots."""
+    magnitude, payload = (
+        x[:, tokens] if x.shape[3] == 1 else x[:, tokens][:, :, :, places]
+        for x in (train.magnitude, train.payload)
+    )
     return replace(train, magnitude=magnitude, payload=payload)
 
 
+def by_slot(x: Ints, axis: int, slots: int, start: int, tokens: int) -> Ints:
+    """Entries of a memory put where they are: the used slots, then one a token."""
+    old = min(start, slots)
+    out = np.zeros((*x.shape[:axis], slots, *x.shape[axis + 1 :]), np.int64)
+    for entry in range(x.shape[axis]):
+        place = entry if entry < old else (start + entry - old) % slots
+        at = (slice(None),) * axis
+        out[(*at, place)] += x[(*at, entry)]
+    assert x.shape[axis] == old + tokens
+    return out
+
+
+def in_tensors(train: Digits) -> Digits:
+    return replace(train, magnitude=tensor(train.magnitude), payload=tensor(train.payload))
+
+
 @THOROUGH
-@given(recalls(), st.integers(1, 4))
-def test_memory_in_two_windows_is_the_fold_of_step(run: Recall, first: int) -> None:
-    """The first tokens in one window, the rest in another: state and slots carry over."""
+@given(recalls(least=1), st.lists(st.integers(1, 4), min_size=1, max_size=3))
+def test_memory_in_windows_is_the_fold_of_step(run: Recall, sizes: list[int]) -> None:
+    """Tokens in windows of any size: state and slots carry over, a full ring forgets the oldest."""
     sent = recalled_by_steps(run)
     batch, tokens, k, _, d = run.write.shape
     count = len(run.digits.positions)
-    pointer, memory = {}, {}
-    for some in (slice(0, first), slice(first, tokens)):
-        blank = np.zeros((batch, some.stop - some.start), np.int64)
+    pointer, memory, params = {}, {}, {"limit": 2047, "slot_axis": 1}
+    ends = [min(tokens, sum(sizes[: i + 1])) for i in range(len(sizes))] + [tokens]
+    for start, stop in zip([0, *ends], ends, strict=False):
+        if start == stop:
+            continue
+        some = slice(start, stop)
+        blank = np.zeros((batch, stop - start), np.int64)
         told = window("pointer", pointer, {"tokens": blank}, {"slots": run.slots})
         pointer = told.state
-        used = told.train.value.shape[2]
-        assert used == some.stop
+        marks = told.train.value.reshape(batch, stop - start, -1)
+        assert marks.shape[2] == min(stop, run.slots)
+        entries = min(start, run.slots) + stop - start
+        places = [*range(min(start, run.slots)), *(t % run.slots for t in range(start, stop))]
         arrivals = {
             "write": run.write[:, some],
-            "enable": told.train.value[:, :, None, :, None],
-            "read": part_of(run.digits, some, used),
+            "enable": marks[:, :, None, :, None],
+            "read": part_of(run.digits, some, places),
         }
-        swept = window("memory", memory, arrivals, {"limit": 2047, "slot_axis": 1})
+        swept = window("memory", memory, arrivals, params)
+        in_torch = window(
+            "memory",
+            {name: tensor(x) for name, x in memory.items()},
+            {"write": tensor(arrivals["write"]), "enable": tensor(arrivals["enable"])}
+            | {"read": in_tensors(part_of(run.digits, some, places))},
+            params,
+        )
         memory = swept.state
+        shape = (batch, stop - start, k, entries, d)
         for at in range(count):
-            got = np.broadcast_to(
-                swept.train.at(at, count), (batch, some.stop - some.start, k, used, d)
+            got = np.broadcast_to(swept.train.at(at, count), shape)
+            np.testing.assert_array_equal(in_torch.train.at(at, count).expand(shape), got)
+            np.testing.assert_array_equal(
+                by_slot(got, 3, run.slots, start, stop - start), sent[at][:, some]
             )
-            np.testing.assert_array_equal(got, sent[at][:, some, :, :used])
-        spikes = np.broadcast_to(swept.train.spikes(), got.shape)
-        np.testing.assert_array_equal(spikes, (sent[:, :, some, :, :used] != 0).sum(0))
-        assert not sent[:, :, some, :, used:].any()  # slots nobody wrote are silent
+        spikes = np.broadcast_to(swept.train.spikes(), shape)
+        np.testing.assert_array_equal(
+            by_slot(spikes, 3, run.slots, start, stop - start), (sent[:, :, some] != 0).sum(0)
+        )
 
 
 @THOROUGH
@@ -421,7 +464,7 @@ def test_memory_written_in_one_phase_and_read_in_the_next(run: Recall) -> None:
     enable = told.train.value[:, :, None, :, None]
     written = window("memory", {}, {"write": run.write, "enable": enable}, params)
     assert written.train is None
-    digits = part_of(run.digits, slice(0, tokens), tokens)
+    digits = part_of(run.digits, slice(0, tokens), list(range(tokens)))
     read = window("memory", written.state, {"read": digits}, params)
     for b in range(batch):
         state: dict[str, Any] = {}
@@ -442,15 +485,18 @@ def test_memory_written_in_one_phase_and_read_in_the_next(run: Recall) -> None:
             assert not sent[:, tokens:].any()
 
 
-def test_a_slot_is_written_once_a_window() -> None:
-    enable = np.ones((1, 2, 1), np.int64)
-    with pytest.raises(ValueError, match="written twice"):
-        window(
-            "memory",
-            {},
-            {"write": enable, "enable": enable},
-            {"limit": 1, "slot_axis": 0},
-        )
+@pytest.mark.parametrize(
+    ("enable", "fault"),
+    [
+        ([[1, 1], [0, 1]], "one slot"),
+        ([[1, 0], [0, 0]], "one slot"),
+        ([[0, 0, 1], [1, 0, 0]], "not filled in order"),
+    ],
+)
+def test_a_token_writes_the_next_slot(enable: list[list[int]], fault: str) -> None:
+    arrivals = {"write": np.ones((1, 2, 1), np.int64), "enable": np.array([enable])}
+    with pytest.raises(ValueError, match=fault):
+        window("memory", {}, arrivals, {"limit": 1, "slot_axis": 0})
 
 
 @THOROUGH
@@ -458,13 +504,14 @@ def test_a_slot_is_written_once_a_window() -> None:
 def test_pointer_window_is_the_fold_of_step(slots: int, batch: int, data: st.DataObject) -> None:
     state: dict[str, Any] = {}
     marks, swept_state = [], {}
-    for _ in range(slots):
+    turns = 2 * slots + 1  # it comes round
+    for _ in range(turns):
         outcome = KINDS["pointer"].step(state, {}, {"slots": slots}, 0)
         state = outcome.state
         marks.append(outcome.payload)
     at = 0
-    while at < slots:
-        tokens = data.draw(st.integers(1, slots - at))
+    while at < turns:
+        tokens = data.draw(st.integers(1, turns - at))
         blank = np.zeros((batch, tokens), np.int64)
         swept = window("pointer", swept_state, {"tokens": blank}, {"slots": slots})
         swept_state, at = swept.state, at + tokens

@@ -21,7 +21,10 @@ from compiler.targets.links import links
 from compiler.targets.packing import Packing
 
 LOIHI2 = load("loihi2")
-CODE = {"multiplier": 1, "shift": 0, "steps": 16, "outlier_shift": 0, "outliers": 0}
+CODE = {
+    **{"multiplier": 1, "shift": 0, "steps": 16, "digits": 16, "digit_bits": 1},
+    **{"signed_digit": 0, "skipped": 0, "outlier_shift": 0, "outliers": 0},
+}
 SUM = {
     "shift": tuple(range(16)), "cut": (0,) * 16, "multiplier": 1, "divide": 0, "bias": 0,
     "low": -1, "high": 1, "gated": 0, "safe": 1,

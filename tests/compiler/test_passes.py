@@ -21,27 +21,39 @@ from las_neuro.convert import convert, plan_graph
 from las_neuro.graph import Tensor
 
 
-@given(steps=st.integers(4, 20), reach=st.integers(1, WORD_LIMIT // 2 - 1))
-def test_cuts_keep_the_worst_case_inside_the_word(steps: int, reach: int) -> None:
+def widths(digits: int, width: int) -> tuple[int, ...]:
+    """Binary digits of each step: `width`, and what is left."""
+    return tuple(min(width, digits - low) for low in range(0, digits, width))
+
+
+@given(st.integers(4, 20), st.integers(1, 8), st.integers(1, WORD_LIMIT))
+def test_cuts_keep_the_worst_case_inside_the_word(digits: int, width: int, reach: int) -> None:
     """Every digit set, every sign against us: the state never leaves 24 bits."""
-    found = cuts(steps, reach)
-    state = 0
-    for shift, cut in zip(found["shift"], found["cut"], strict=True):  # type: ignore[call-overload]
+    found, sent = cuts(widths(digits, width), reach), widths(digits, width)
+    fits = reach << max(sent) <= WORD_LIMIT - 2
+    assert found["safe"] == fits
+    state, weight = 0, 0
+    for bits, shift, cut in zip(sent, found["shift"], found["cut"], strict=True):  # type: ignore[call-overload]
         state = (state + ((1 << cut) >> 1)) >> cut
-        state += reach << shift
-        assert state <= WORD_LIMIT
-    assert found["safe"]
+        state += reach * (2**bits - 1) << shift
+        assert not fits or state <= WORD_LIMIT
+        weight = shift if cut else weight
+        assert shift == weight  # digits follow each other, but for what is cut
+        weight += bits
 
 
-@given(steps=st.integers(4, 20), reach=st.integers(1, WORD_LIMIT // 2 - 1))
-def test_cuts_throw_away_no_bit_too_many(steps: int, reach: int) -> None:
+@given(st.integers(4, 20), st.integers(1, 8), st.integers(1, WORD_LIMIT))
+def test_cuts_throw_away_no_bit_too_many(digits: int, width: int, reach: int) -> None:
     """One bit less cut away in all, and the sum could not be proven."""
-    cut = sum(cuts(steps, reach)["cut"])  # type: ignore[call-overload]
-    assert cut == 0 or reach << (steps - cut + 1) > WORD_LIMIT - 2
+    found = cuts(widths(digits, width), reach)
+    cut = sum(found["cut"])  # type: ignore[call-overload]
+    assert not found["safe"] or cut == 0 or reach << (digits - cut + 1) > WORD_LIMIT - 2
 
 
 def test_what_cannot_be_proven_is_marked() -> None:
-    assert not cuts(16, WORD_LIMIT)["safe"]
+    assert not cuts((1,) * 16, WORD_LIMIT)["safe"]
+    assert cuts((1,) * 16, 2**15)["safe"]
+    assert not cuts((8, 8), 2**15)["safe"]
 
 
 def test_a_decoder_is_one_phase(plan: Callable[..., Path]) -> None:

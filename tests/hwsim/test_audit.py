@@ -43,6 +43,7 @@ from hwsim.counters import Counters
 from hwsim.traffic import Hops, Traffic
 from las_neuro.errors import OutputError, PromptError
 
+CODE = {"steps": 2, "digits": 2, "digit_bits": 1, "signed_digit": 0}
 STEP = StepTime(2e-6, "made up for this test")
 
 
@@ -59,7 +60,7 @@ def one_to_one(n: int) -> Gather:
 def netlist() -> Netlist:
     populations = [
         Population("in", "input", {"d": 2}, {}, steps=(0,)),
-        Population("code", "encode", {"d": 2}, {"steps": 2}, steps=(1, 2), layer=0),
+        Population("code", "encode", {"d": 2}, CODE, steps=(1, 2), layer=0),
         Population("sum", "integrate", {"o": 3}, {"bias": np.zeros(3)}, steps=(2, 3), layer=0),
         Population(
             "keys", "memory", {"h": 1, "j": 4, "d": 2}, {"slot_axis": 1}, steps=(3, 4), layer=0
@@ -135,6 +136,21 @@ def test_events_are_split_by_what_the_source_sends(full: Audit) -> None:
     assert full.total.spikes == 20 + 12 + 27 + 6 + 10 + 8
 
 
+def test_a_code_s_form_decides_its_price(net: Netlist) -> None:
+    """A graded digit is multiplied at each synapse; a signed digit takes two additions to make."""
+    rows = {}
+    for form in ({}, {"digit_bits": 2, "digits": 4}, {"signed_digit": 1}):
+        net.update("code", params=CODE | form)
+        made = audit(net, counters(net), CROSSED, step_time=STEP)
+        rows[len(rows)] = {row.name: row for row in made.populations}
+    binary, graded, signed = rows.values()
+    assert (binary["sum"].event_add, binary["sum"].event_multiply) == (36, 0)
+    assert (graded["sum"].event_add, graded["sum"].event_multiply) == (0, 36)
+    assert (signed["sum"].event_add, signed["sum"].event_multiply) == (36, 0)
+    assert binary["code"].add == graded["code"].add == 0
+    assert signed["code"].add == 2 * 2 * 2 * 10  # compartments, steps, additions, tokens
+
+
 def test_layers_and_kinds_are_two_cuts_of_the_same_total(full: Audit) -> None:
     assert [row.name for row in full.layers] == ["layer 0", OUTSIDE]
     layer, outside = full.layers
@@ -167,7 +183,7 @@ def test_memory_is_read_off_the_netlist(full: Audit) -> None:
     assert memory.sparse_bytes == 2 + 3 + 3 + 1 + 1  # three one-to-one groups, two shared weights
     assert memory.state_bytes == 68  # 2 x 33 + 3 x 24 + 8 x 24 + 4 x 16 + 3 x 48 = 538 bits
     assert memory.kept_bytes == 32  # keys 8 x 24, slot 4 x 16 bits
-    assert memory.parameter_bytes == 13  # 5 + 3 x 24 + 3 + 16 + 6 = 102 bits
+    assert memory.parameter_bytes == 14  # 15 + 3 x 24 + 3 + 16 + 6 = 112 bits
 
 
 def test_the_ann_does_each_weight_once_a_token_and_each_visible_position_once(net: Netlist) -> None:

@@ -32,6 +32,10 @@ CASES: dict[str, dict[str, Any]] = {
     "opt-gelu": {"activation_function": "gelu"},
     "bert": {},
     "gpt2": {},
+    "gpt_neox": {},
+    "gpt_neox-sequential": {"use_parallel_residual": False},
+    "roberta": {},
+    "distilbert": {},
 }
 
 

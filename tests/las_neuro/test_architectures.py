@@ -57,6 +57,7 @@ BERT: dict[str, dict[str, Any]] = {
     "plain": {},
     "gelu_new": {"hidden_act": "gelu_new"},
     "relu": {"hidden_act": "relu"},
+    "tanh": {"hidden_act": "tanh"},
     "one_type": {"type_vocab_size": 1},
     "eps": {"layer_norm_eps": 1e-2},
 }
@@ -64,20 +65,63 @@ GPT2: dict[str, dict[str, Any]] = {
     "plain": {},
     "untied": {"tie_word_embeddings": False},
     "relu": {"activation_function": "relu"},
+    "quick_gelu": {"activation_function": "quick_gelu"},
+    "sigmoid": {"activation_function": "sigmoid"},
     "unscaled": {"scale_attn_weights": False},
     "by_layer": {"scale_attn_by_inverse_layer_idx": True},
     "eps": {"layer_norm_epsilon": 1e-2},
 }
+WINDOWED = {"use_sliding_window": True, "sliding_window": 5, "num_key_value_heads": 2}
 QWEN2: dict[str, dict[str, Any]] = {
     "grouped": {"num_key_value_heads": 2},
     "tied": {"num_key_value_heads": 4, "tie_word_embeddings": True},
+    "windows_above": WINDOWED | {"max_window_layers": 1},
+    "windows_named": WINDOWED | {"layer_types": ["sliding_attention", "full_attention"]},
+    "no_windows": WINDOWED | {"use_sliding_window": False, "max_window_layers": 0},
 }
-FAMILIES = {"llama": LLAMA, "opt": OPT, "bert": BERT, "gpt2": GPT2, "qwen2": QWEN2}
+GPT_NEOX: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "sequential": {"use_parallel_residual": False},
+    "all_rotary": {"rotary_pct": 1.0, "rotary_emb_base": 50},
+    "no_bias": {"attention_bias": False},
+    "tied": {"tie_word_embeddings": True},
+    "linear_rope": {"rope_scaling": {"rope_type": "linear", "factor": 3.0}},
+    "llama3_rope": {"rope_scaling": LLAMA3, "rotary_emb_base": 50},
+    "gelu_new": {"hidden_act": "gelu_new"},
+    "eps": {"layer_norm_eps": 1e-2},
+}
+ROBERTA: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "one_type": {"type_vocab_size": 1},
+    "pad_0": {"pad_token_id": 0, "max_position_embeddings": 21},
+    "eps": {"layer_norm_eps": 1e-2},
+}
+DISTILBERT: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "relu": {"activation": "relu"},
+    "eps_is_ignored": {"layer_norm_eps": 1e-2},
+}
+FAMILIES = {
+    "llama": LLAMA,
+    "opt": OPT,
+    "bert": BERT,
+    "gpt2": GPT2,
+    "qwen2": QWEN2,
+    "gpt_neox": GPT_NEOX,
+    "roberta": ROBERTA,
+    "xlm-roberta": {"plain": {}},
+    "distilbert": DISTILBERT,
+}
 CASES = [
     pytest.param(family, fields, id=f"{family}-{name}")
     for family, cases in FAMILIES.items()
     for name, fields in cases.items()
-] + [pytest.param("mistral", {"sliding_window": 32, "num_key_value_heads": 2}, id="mistral")]
+] + [
+    pytest.param(
+        "mistral", {"sliding_window": window, "num_key_value_heads": 2}, id=f"window-{window}"
+    )
+    for window in (32, 20, 19, 5, 1)
+]
 
 
 def difference(folder: Any, tokens: np.ndarray, context: int | None = None) -> float:
@@ -104,7 +148,7 @@ def test_half_precision_is_widened(
     assert difference(save_model("llama", dtype), tokens) < TOLERANCE
 
 
-@pytest.mark.parametrize("family", ["llama", "opt", "bert"])
+@pytest.mark.parametrize("family", ["llama", "opt", "bert", "gpt_neox", "roberta"])
 def test_shards_and_shorter_context(save_model: SaveModel, tokens: np.ndarray, family: str) -> None:
     folder = save_model(family, shard="12KB")
     assert len(Checkpoint.open(folder).files) > 1
@@ -133,6 +177,9 @@ PREFIXED = {
     "gamma": ("bert", "LayerNorm.weight", "LayerNorm.gamma"),
     "decoder.": ("opt", "model.decoder.", "decoder."),
     "no_prefix": ("llama", "model.", ""),
+    "roberta.": ("roberta", "", "roberta."),
+    "distilbert.": ("distilbert", "", "distilbert."),
+    "no_gpt_neox": ("gpt_neox", "gpt_neox.", ""),
 }
 
 
@@ -165,6 +212,20 @@ def test_partial_rotary_turns_only_its_part(tokens: np.ndarray) -> None:
     np.testing.assert_allclose(ours, expected.reshape(3, 20, 12), rtol=1e-5, atol=1e-6)
 
 
+def test_rotary_fields_under_their_later_name(plan: Any) -> None:
+    """`rope_parameters` says all that `rotary_pct`, `rotary_emb_base` and `rope_scaling` say."""
+    drawn = []
+    linear = {"rope_type": "linear", "factor": 3.0}
+    for fields in (
+        {"rotary_pct": 1.0, "rotary_emb_base": 50, "rope_scaling": linear},
+        {"rope_parameters": linear | {"partial_rotary_factor": 1.0, "rope_theta": 50.0}},
+    ):
+        graph = draw(Checkpoint.from_config(plan("gpt_neox", **fields)))
+        drawn.append(graph["layers.0.attention.query_rotary"].weights["sin"].load())
+    assert drawn[0].shape == (20, 6)
+    np.testing.assert_array_equal(*drawn)
+
+
 def test_weights_under_another_file_name(save_model: SaveModel, tokens: np.ndarray) -> None:
     folder = save_model("opt")
     (folder / "model.safetensors").rename(folder / "mine.safetensors")
@@ -177,7 +238,8 @@ def test_weights_under_another_file_name(save_model: SaveModel, tokens: np.ndarr
         ("llama", {"rope_scaling": {"rope_type": "yarn", "factor": 2.0}}, UnsupportedError),
         ("llama", {"hidden_act": "mish"}, UnsupportedError),
         ("llama", {"partial_rotary_factor": 0.5}, UnsupportedError),
-        ("mistral", {"sliding_window": 4, "num_key_value_heads": 2}, UnsupportedError),
+        ("mistral", {"sliding_window": 0, "num_key_value_heads": 2}, ConfigError),
+        ("qwen2", {"use_sliding_window": True, "layer_types": ["full_attention"]}, ConfigError),
         ("llama", {"quantization_config": {"bits": 4}}, UnsupportedError),
         ("llama", {"model_type": "mamba"}, UnsupportedError),
         ("llama", {"model_type": "../llama"}, UnsupportedError),
@@ -192,9 +254,22 @@ def test_weights_under_another_file_name(save_model: SaveModel, tokens: np.ndarr
         ("llama", {"rope_scaling": {"rope_type": "linear"}}, ConfigError),
         ("llama", {"rope_scaling": LLAMA3 | {"high_freq_factor": 1.0}}, ConfigError),
         ("opt", {"num_attention_heads": 5}, ConfigError),
-        ("opt", {"activation_function": "tanh"}, UnsupportedError),
+        ("opt", {"activation_function": "mish"}, UnsupportedError),
         ("bert", {"position_embedding_type": "relative_key"}, UnsupportedError),
         ("bert", {"is_decoder": True}, UnsupportedError),
+        ("gpt_neox", {"rope_scaling": {"rope_type": "yarn", "factor": 2.0}}, UnsupportedError),
+        ("gpt_neox", {"rotary_pct": 0.5}, ConfigError),  # 3 of 6 values: no pairs
+        ("gpt_neox", {"rotary_pct": 0.0}, ConfigError),
+        ("gpt_neox", {"rotary_pct": 1.5}, ConfigError),
+        ("gpt_neox", {"rotary_emb_base": 0}, ConfigError),
+        ("gpt_neox", {"num_attention_heads": 5}, ConfigError),
+        ("gpt_neox", {"hidden_act": "mish"}, UnsupportedError),
+        ("roberta", {"position_embedding_type": "relative_key"}, UnsupportedError),
+        ("roberta", {"add_cross_attention": True}, UnsupportedError),
+        ("roberta", {"pad_token_id": 21}, ConfigError),
+        ("roberta", {"pad_token_id": -1}, ConfigError),
+        ("distilbert", {"n_heads": 5}, ConfigError),
+        ("distilbert", {"activation": "mish"}, UnsupportedError),
     ],
 )
 def test_config_is_refused_by_name(

@@ -34,13 +34,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def block(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Netlist]:
-    """block(family, layers=1) -> netlist of a random model with a context of 8 tokens."""
+    """block(family, layers=1, ...) -> netlist of a random model with a context of 8 tokens."""
     from las_neuro import convert
 
-    def make(family: str, layers: int = 1) -> Netlist:
+    def make(family: str, layers: int = 1, code: str = "binary", steps: int = 4) -> Netlist:
         folder = tmp_path_factory.mktemp(f"{family}{layers}")
         save_model(family, layers, folder)
-        _, graph = convert(folder, steps=4, context=8)
+        _, graph = convert(folder, steps=steps, code=code, context=8)
         return build(graph)
 
     return make
@@ -48,12 +48,24 @@ def block(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Netlist]:
 
 def save_model(family: str, layers: int, folder: Path) -> None:
     import torch
-    from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM
+    from transformers import (
+        BertConfig,
+        BertModel,
+        LlamaConfig,
+        LlamaForCausalLM,
+        MistralConfig,
+        MistralForCausalLM,
+    )
 
     torch.manual_seed(7)
     fields = TINY | {"num_hidden_layers": layers}
-    model = BertModel(BertConfig(**fields)) if family == "bert" else None
-    model = model or LlamaForCausalLM(LlamaConfig(**fields))
+    if family == "bert":
+        model = BertModel(BertConfig(**fields))
+    elif family == "mistral":
+        window = {"sliding_window": 3, "num_key_value_heads": 1}
+        model = MistralForCausalLM(MistralConfig(**fields, **window))
+    else:
+        model = LlamaForCausalLM(LlamaConfig(**fields))
     with torch.no_grad():  # transformers' own start is so small that faults would hide
         for weight in model.parameters():
             weight.mul_(8.0).add_(torch.randn_like(weight) * 0.1)
@@ -65,7 +77,7 @@ def same() -> Callable[..., tuple[lava.LavaRun, Trace]]:
     """same(net, tokens, mode): Lava and the stepper agree on every spike and count."""
 
     def check(net: Netlist, tokens: Any, mode: str, timeout: float = 50) -> Any:
-        tokens = np.asarray(tokens, np.int64)
+        tokens = np.asarray(tokens)
         expected, found = Trace(net), Trace(net)
         stepper = Stepper(net, expected.spike)
         read = stepper.run(tokens)

@@ -53,6 +53,24 @@ def test_two_layers_fused(block: Block, same: Same, family: str) -> None:
     assert (done.mode, done.processes) == ("fused", 4 if family == "llama" else 3)
 
 
+@pytest.mark.timeout(60)  # 1 s
+@pytest.mark.parametrize("code", ["signed-digit", "graded"])
+def test_other_codes_fused(block: Block, same: Same, code: str) -> None:
+    net = block("llama", layers=2, code=code, steps=12)
+    widths = {p.params["digit_bits"] for p in net.populations.values() if p.kind == "encode"}
+    assert (max(widths) > 1) == (code == "graded")
+    done, _ = same(net, [5, 9, 2], "auto")
+    assert done.mode == "fused"
+
+
+@pytest.mark.timeout(60)  # 1 s
+def test_a_window_shorter_than_the_text(block: Block, same: Same) -> None:
+    """Memories of three slots: from the fourth token on, the oldest is overwritten."""
+    net = block("mistral", layers=2)
+    assert {p.axes.get("j") for p in net.populations.values() if p.kind == "memory"} == {3}
+    same(net, [5, 9, 2, 7, 11, 30, 4], "auto")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(120)  # 2 s, and 6 s to convert
 @pytest.mark.parametrize("folder", [STORIES, TINY_LM], ids=["stories260K", "tiny_lm"])
@@ -66,3 +84,15 @@ def test_trained_weights_fused(same: Same, folder: Path) -> None:
     done, trace = same(net, np.array([1]), "auto", timeout=100)
     assert done.mode == "fused"
     assert len(trace.payloads) > 0.8 * len(net.populations)
+
+
+@pytest.mark.timeout(60)  # 1 s
+def test_an_image_fused(save_model: Callable[..., Path], same: Same) -> None:
+    """Patches enter where tokens do."""
+    folder = save_model("vit", hidden_size=8, num_attention_heads=2, image_size=8)
+    from las_neuro import convert
+
+    net = build(convert(folder, steps=4)[1])
+    rows = np.random.default_rng(2).uniform(-1, 1, (5, 48)).astype(np.float32)
+    done, _ = same(net, rows, "auto")
+    assert done.mode == "fused"

@@ -52,7 +52,7 @@ KIND = Kind(
         "shift": 5,
         "arrivals": 2,
         "base": 24,
-        "slope": 24,
+        "slope": 18,
     },
     step=step,
     window=window,

@@ -8,7 +8,7 @@ holds `window == fold(step)` for every kind.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 from compiler.netlist.arrays import Array, Ints
@@ -81,9 +81,17 @@ class Kind:
     lava: str | None = None
     segments: Callable[[Params], list[tuple[int, int]]] | None = None
     loop: Callable[[Array, Params, Callable[[Array], Array]], Loop] | None = None
-    graded: bool = True  # payloads are graded values; else binary spikes
+    graded: bool = True  # payloads are graded values; else binary spikes, but for graded codes
     keeps: tuple[str, ...] = ()  # state words that live from token to token
     tables: tuple[str, ...] = ()  # parameters shared by all compartments of a core
+    extra: Callable[[Params], Cost] | None = None  # work on top of `cost` that parameters ask for
+
+    def work(self, params: Params) -> Cost:
+        """One update of a compartment with these parameters."""
+        if self.extra is None:
+            return self.cost
+        more = self.extra(params)
+        return Cost(*(a + b for a, b in zip(astuple(self.cost), astuple(more), strict=True)))
 
     @property
     def state_bits(self) -> int:

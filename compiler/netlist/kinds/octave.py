@@ -67,7 +67,7 @@ KIND = Kind(
         "exponent": 7,
         "shift": 5,
         "base": 24,
-        "slope": 24,
+        "slope": 18,
     },
     step=step,
     window=window,

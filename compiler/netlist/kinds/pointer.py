@@ -1,7 +1,8 @@
 """pointer: a ring of compartments that passes one spike along, one place a token.
 
-It addresses memory: the compartment of the current slot sends 1, the others are silent.  A ring of
-one compartment is the clock that triggers a read every token.
+It addresses memory: the compartment of the current slot sends 1, the others are silent.  After the
+last slot comes the first again, so memory forgets the oldest token first.  A ring of one
+compartment is the clock that triggers a read every token.
 """
 
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from compiler.netlist.arrays import Ints, namespace
+from compiler.netlist.arrays import Ints
 from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Params, State, Swept
 from compiler.netlist.trains import Graded
 
@@ -21,15 +22,17 @@ def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome
 
 
 def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
-    """arrivals["tokens"]: zeros [batch, tokens]; gives [batch, tokens, slots used so far]."""
+    """arrivals["tokens"]: zeros [batch, tokens]; gives [batch, tokens, slots used so far].
+
+    The state counts all tokens, which tells the place as well as the step's count does.
+    """
     tokens = arrivals["tokens"]
-    xp = namespace(tokens)
-    count = state.get("count", 0)
-    place = count + (tokens + 1).cumsum(1) - 1
     if p["slots"] == 1:
         return Swept(Graded(tokens + 1))
+    count = state.get("count", 0)
+    place = (count + (tokens + 1).cumsum(1) - 1) % p["slots"]
     used = count + tokens.shape[1]
-    slots = xp.zeros_like(place[0, :1]) + xp.asarray(range(used))
+    slots = (place[0, :1] * 0 + 1).repeat(min(used, p["slots"])).cumsum(0) - 1
     return Swept(Graded((place[:, :, None] == slots) * 1), {"count": used})
 
 

@@ -1,0 +1,87 @@
+"""What the lines of scalar functions cost and how far off they are, beside LAS's published tables.
+
+    python benchmarks/hg_errors.py
+
+Prints two tables in markdown.  Ours hold for every input of a compartment, as
+compiler/passes/fit_functions.py says; the published tables' errors were measured by running the
+code of LAS (arXiv 2505.09659), each over its own range.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from compiler.netlist.kinds import KINDS
+from compiler.passes.fit_functions import (
+    BOUNDED,
+    OCTAVE_BUDGET,
+    SEGMENT_BUDGET,
+    Fit,
+    antilog_fit,
+    octave_fit,
+    segment_fit,
+)
+from compiler.passes.lower_attention import SCORE_BITS
+from las_neuro.codes import largest_magnitude
+
+PEAK, PEAK_BITS = 8.0, 20  # the largest calibrated value, and the bits it takes (fix_units)
+SEGMENT_BUDGETS = (4.0, SEGMENT_BUDGET, 64.0, 256.0)
+RELATIVE_BUDGETS = (8e-6, OCTAVE_BUDGET, 5e-4)
+ONE = largest_magnitude("binary", 16)
+
+# measured largest, typical; LAS's code, commit 0d237d4
+PUBLISHED = {
+    "gelu": ("2.9e-3 absolute", "0.1 % on [-1, 3]"),
+    "silu": ("steps of 1e-3", "-"),
+    "x**-1": ("2-11 %, by interval", "0.5-3.5 %"),
+    "x**-0.5": ("2-11 %: a square root (at most 0.3 % for x >= 0.01), then x**-1", "0.5-3.5 %"),
+    "2**-x": ("17 % on [0, 3], 9 % on [3, 5]; below -2 the tail decodes to 0", "1.8-6 %"),
+}
+
+
+def main() -> None:
+    print("| function | budget | lines | table bits | largest error |")
+    print("|---|---|---|---|---|")
+    for row in (*bounded(), *relative()):
+        print("| " + " | ".join(row) + " |")
+    print()
+    print("| LAS's published tables | largest error | median or typical |")
+    print("|---|---|---|")
+    for name, errors in PUBLISHED.items():
+        print("| " + " | ".join((f"`{name}`", *errors)) + " |")
+
+
+def bounded() -> Iterator[tuple[str, ...]]:
+    """Functions with asymptotes, inputs and outputs up to PEAK calibrated."""
+    unit = PEAK / 2**PEAK_BITS
+    for fn, function in BOUNDED.items():
+        flat = function.right[0] == 0.0
+        out = (1.0 if flat else PEAK) / 2**PEAK_BITS
+        for budget in SEGMENT_BUDGETS:
+            fit = segment_fit(fn, unit, out, budget)
+            error = f"{fit.error:.1f} ulp = {fit.error * out:.1e} absolute"
+            yield f"`{fn}`", f"{budget:g} ulp", str(fit.lines), bits("segment", fit), error
+
+
+def relative() -> Iterator[tuple[str, ...]]:
+    """Functions whose error is the same share of the value in every octave."""
+    mantissa = math.sqrt(0.5)  # of f(1); the rounding of a line depends on it, little
+    for budget in RELATIVE_BUDGETS:
+        for name, root in (("x**-1", False), ("x**-0.5", True)):
+            fit = octave_fit(root, 1.0, 1 / mantissa, budget)
+            error = f"{fit.error:.1e} relative"
+            yield f"`{name}`", f"{budget:g}", str(fit.lines), bits("octave", fit), error
+        budget = max(budget, 2.5 / ONE)  # its payload has 16 bits
+        fit = antilog_fit(SCORE_BITS, ONE, budget)
+        error = f"{fit.error:.1e} relative"
+        yield "`2**-x`", f"{budget:.2g}", str(fit.lines), bits("antilog", fit), error
+
+
+def bits(kind: str, fit: Fit) -> str:
+    words = sum(KINDS[kind].params[table] for table in KINDS[kind].tables)
+    return f"{words * fit.lines:,}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""fit_digits: how many binary digits a spike of a graded code carries.
+
+Needs: lowered populations; weights where there are any.  Leaves: `digit_bits` and `steps` of every
+graded encoder.  A spike may carry as many digits as the sum of one step surely has room for at
+every receiver, 8 at most; then as few as give the same number of steps, which leaves more room for
+the sum of all steps.  Binary and signed digits stay one a step.  Without weights (planning) every
+weight counts 127, so a plan may show more steps than the compiled model has.
+"""
+
+from __future__ import annotations
+
+from compiler.netlist.arrays import WORD_LIMIT
+from compiler.netlist.model import Dense, Netlist, Synapses
+from compiler.netlist.reach import reach
+from compiler.passes.quantize import WEIGHT_LIMIT, Unweighted
+
+
+def fit_digits(net: Netlist) -> Netlist:
+    """The widest digits that fit, then the narrowest that take no step more."""
+    for name, population in net.populations.items():
+        wanted = population.params.get("digit_bits", 1)
+        if wanted == 1:
+            continue
+        most = min((_room(net, group) for group in _receivers(net, name)), default=wanted)
+        digits = population.params["digits"]
+        steps = -(-digits // max(1, min(wanted, most, digits)))
+        width = -(-digits // steps)
+        net.update(name, params={**population.params, "digit_bits": width, "steps": steps})
+    return net
+
+
+def _receivers(net: Netlist, name: str) -> list[Synapses]:
+    """The groups whose sums take the encoder's spikes, or the products a memory makes of them."""
+    found = []
+    for group in net.out_of(name):
+        found += net.out_of(group.target) if group.port == "read" else [group]
+    return found
+
+
+def _room(net: Netlist, group: Synapses) -> int:
+    """Largest b whose digits 2**b - 1 surely sum up inside the word, with the rest of a halving."""
+    form = group.form
+    if isinstance(form, Dense) and isinstance(form.weights, Unweighted):
+        largest = WEIGHT_LIMIT * form.weights.shape[1]
+    else:
+        largest = reach(net, group)
+    return int((WORD_LIMIT - 2) // max(1, largest)).bit_length() - 1

@@ -1,0 +1,142 @@
+"""depth_page: the error along a model's depth as one HTML file that opens without a network."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import plotly.graph_objects as go
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from hwsim.accounts import wording
+from hwsim.accounts.figures import BLUE, GREY, ORANGE, PURPLE, RED, script
+from hwsim.depth_error import Comparison, Row, layer_name
+
+TEMPLATE = "depth.html.jinja"
+LEAST = 1e-8  # float32's own rounding; smaller errors are drawn here
+
+
+def render_depth(made: Comparison) -> str:
+    """The whole page.  Names that came from files are escaped; the figure and plotly are ours."""
+    pages = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    pages.filters.update(count=wording.count, error=wording.error)
+    return pages.get_template(TEMPLATE).render(
+        made=made, plotly=Markup(script()), figure=Markup(along_depth(made))
+    )
+
+
+def along_depth(made: Comparison) -> str:
+    """Carried and added error of every node in depth order, the layers told apart."""
+    rows = made.rows
+    figure = go.Figure()
+    _line(figure, rows, [row.carried for row in rows], "carried to here", BLUE)
+    if any(row.added is not None for row in rows):
+        _dots(figure, rows, [row.added for row in rows], "added here", ORANGE)
+    cut = [i for i, row in enumerate(rows) if row.clamps or row.wraps]
+    if cut:
+        figure.add_trace(
+            go.Scatter(
+                x=cut,
+                y=[_drawn(rows[i].carried) for i in cut],
+                mode="markers",
+                marker={"color": RED, "symbol": "x", "size": 9},
+                name="clamps or wraps",
+                hoverinfo="skip",
+            )
+        )
+    figure.add_trace(
+        go.Scatter(
+            x=[-0.5, len(rows) - 0.5],
+            y=[_drawn(made.budget)] * 2,
+            mode="lines",
+            line={"color": PURPLE, "dash": "dash", "width": 1.5},
+            name=f"budget {made.budget:g}",
+            hoverinfo="skip",
+        )
+    )
+    starts = [i for i, row in enumerate(rows) if i == 0 or row.layer != rows[i - 1].layer]
+    spans = list(zip(starts, [*starts[1:], len(rows)], strict=True))
+    for start, end in spans[1::2]:
+        figure.add_vrect(x0=start - 0.5, x1=end - 0.5, fillcolor=GREY, opacity=0.12, line_width=0)
+    names = [layer_name(rows[start].layer) for start in starts]
+    centres = [(start + end - 1) / 2 for start, end in spans]
+    figure.update_xaxes(tickvals=centres, ticktext=names, tickangle=0, title_text="layer")
+    figure.update_xaxes(range=[-0.5, len(rows) - 0.5], showgrid=False)
+    figure.update_yaxes(type="log", dtick=1, exponentformat="power", title_text="relative error")
+    return _page(figure)
+
+
+def _line(figure: go.Figure, rows: list[Row], errors: list[float], name: str, colour: str) -> None:
+    figure.add_trace(
+        go.Scatter(
+            x=list(range(len(rows))),
+            y=[_drawn(error) for error in errors],
+            customdata=_said(rows, errors),
+            mode="lines",
+            line={"color": colour, "width": 2},
+            name=name,
+            hovertemplate=HOVER,
+        )
+    )
+
+
+def _dots(
+    figure: go.Figure, rows: list[Row], errors: list[float | None], name: str, colour: str
+) -> None:
+    known = [(i, error) for i, error in enumerate(errors) if error is not None]
+    figure.add_trace(
+        go.Scatter(
+            x=[i for i, _ in known],
+            y=[_drawn(error) for _, error in known],
+            customdata=_said([rows[i] for i, _ in known], [error for _, error in known]),
+            mode="markers",
+            marker={"color": colour, "size": 5},
+            name=name,
+            hovertemplate=HOVER,
+        )
+    )
+
+
+HOVER = "%{customdata[0]}<br>%{customdata[1]}: %{customdata[2]} %{fullData.name}<extra></extra>"
+
+
+def _said(rows: list[Row], errors: list[float]) -> list[list[str]]:
+    """Names come from files: plotly shows some tags, so none is let through."""
+    return [
+        [row.node.replace("<", "&lt;"), row.op, wording.error(error)]
+        for row, error in zip(rows, errors, strict=True)
+    ]
+
+
+def _drawn(error: float) -> float | None:
+    return max(error, LEAST) if math.isfinite(error) else None
+
+
+def _page(figure: go.Figure) -> str:
+    figure.update_layout(
+        template="none",
+        height=460,
+        margin={"l": 8, "r": 8, "t": 48, "b": 36},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"family": "system-ui, sans-serif", "size": 13},
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
+        hovermode="closest",
+    )
+    figure.update_xaxes(automargin=True, zeroline=False)
+    figure.update_yaxes(automargin=True, zeroline=False)
+    page: str = figure.to_html(
+        full_html=False,
+        include_plotlyjs=False,
+        div_id="along-depth",
+        config={"displayModeBar": False, "responsive": True},
+    )
+    return page

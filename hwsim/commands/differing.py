@@ -1,0 +1,269 @@
+"""differing: two models or netlists on one text, compared node by node: `las-diff` in Python.
+
+Each side is a model (run in float32) or a netlist (run on a backend).  The first is the reference;
+beside a netlist a model always is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from compiler.netlist.model import Netlist
+from hwsim.commands.first_spike import TRACED, spikes_beside
+from hwsim.depth_error import BUDGET, Comparison
+from hwsim.evaluate import Progress, batched, read_passages, read_sequences
+from hwsim.generate import LAVA_SECONDS, check_backend, opened
+from hwsim.host import Rows
+from las_neuro.checkpoint import Checkpoint
+from las_neuro.errors import ConfigError, UnsupportedError
+from las_neuro.graph import Graph
+from las_neuro.terminal import printable
+
+HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two."""
+
+    path: Path
+    backend: str
+    net: Netlist | None
+    checkpoint: Checkpoint | None
+
+    @staticmethod
+    def open(path: Path, backend: str) -> Side:
+        if _is_netlist(path):
+            check_backend(backend)
+            return Side(path, backend, opened(path), None)
+        return Side(path, backend, None, Checkpoint.open(path))
+
+    def graph(self, net: Netlist | None) -> Graph:
+        """The model's spiking graph, as a netlist's system and context have it."""
+        from las_neuro import systems
+        from las_neuro.architectures import draw
+
+        assert self.checkpoint is not None
+        options = {} if net is None else net.provenance.get("options", {})
+        method = systems.find(options.get("system", "las"))
+        return method.spiking(draw(self.checkpoint, None if net is None else net.context))
+
+    def __str__(self) -> str:
+        name = self.path.resolve().name
+        return f"{name} in float32" if self.net is None else f"{name} on {self.backend}"
+
+
+def diff(
+    first: Path | str,
+    second: Path | str,
+    text: Path | str,
+    *,
+    backends: tuple[str, str] = ("fast", "fast"),
+    max_tokens: int = 512,
+    budget: float = BUDGET,
+    timeout: float = LAVA_SECONDS,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Compare two runs on the first tokens of a text; `budget`: a node's largest carried error."""
+    one, two = (
+        Side.open(Path(path), name) for path, name in zip((first, second), backends, strict=True)
+    )
+    if one.net is not None and two.net is None:
+        one, two = two, one
+    sequences = read_sequences(_reading(one, two), Path(text), max_tokens)
+    outputs = two.net.populations[two.net.output].n if two.net is not None else 1
+    batches = [tokens for _, tokens in batched(sequences, outputs)]
+    made = compared(one, two, batches, progress, timeout)
+    made.budget = budget
+    return made
+
+
+def compared(
+    one: Side,
+    two: Side,
+    batches: Sequence[Rows],
+    progress: Progress | None = None,
+    timeout: float = LAVA_SECONDS,
+) -> Comparison:
+    """The second run beside the first."""
+    from hwsim import depth  # torch is slow to import
+
+    tokens = sum(rows.shape[0] * rows.shape[1] for rows in batches)
+    labels = (str(one), str(two), tokens, sum(map(len, batches)))
+    if two.net is None:
+        graphs = one.graph(None), two.graph(None)
+        return Comparison(*labels, depth.between_models(graphs, batches, progress=progress))
+    if one.net is None:
+        graph = one.graph(two.net)
+        _check_model(graph, two.net, one.path)
+        rows = depth.against_model(
+            two.net, graph, batches, two.backend, progress=progress, timeout=timeout
+        )
+        return Comparison(*labels, rows)
+    nets, backends = (one.net, two.net), (one.backend, two.backend)
+    rows, parting = depth.between_netlists(
+        nets, batches, backends, progress=progress, timeout=timeout
+    )
+    same = _digest(one.path) == _digest(two.path)
+    traced = batches[0][:1, : TRACED if nets[0].causal else None] if parting is None else parting
+    spikes = spikes_beside(nets, backends, traced[0].tolist(), timeout)
+    return Comparison(*labels, rows, same=same, spikes=spikes)
+
+
+def write_depth(
+    net: Netlist,
+    reference: Path | None,
+    text: Path | None,
+    output: Path,
+    *,
+    limit: int,
+    lines: bool = False,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Write the error along the depth of a netlist that is open already: `las-eval --depth`."""
+    if reference is None or text is None:
+        raise ConfigError(
+            "--depth compares a netlist with its model on a text",
+            "give --text FILE and --reference MODEL too",
+        )
+    scored = net.output_kind == "logits"  # whose last token is only predicted
+    read = [passage.ids for passage in read_passages(net, text, limit, lines)]
+    inputs = [ids[:-1] for ids in read] if scored else read
+    batches = [tokens for _, tokens in batched(inputs, net.populations[net.output].n)]
+    spiking = Side(Path(f"{net.family} netlist"), "fast", net, None)
+    made = compared(Side.open(reference, "fast"), spiking, batches, progress)
+    write(made, output)
+    return made
+
+
+def table(made: Comparison) -> Any:
+    """The error by layer and operator along the depth, the worst node of each."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from hwsim.accounts.wording import error
+
+    beside = made.source is not None
+    shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for name in ("layer", "operator"):
+        shown.add_column(name)
+    names = ("nodes", "carried", *(("added",) if beside else ()), "largest", "clamps", "wraps")
+    for name in names:
+        shown.add_column(name, justify="right")
+    shown.add_column("worst node", overflow="fold")
+    last = ""
+    for group in made.groups:
+        figures = [f"{group.nodes}", error(group.carried.carried)]
+        figures += [error(group.added.added if group.added else None)] if beside else []
+        figures += [error(group.largest), f"{group.clamps:,}", f"{group.wraps:,}"]
+        over = group.carried.carried > made.budget
+        cells = [group.layer if group.layer != last else "", group.op, *figures]
+        last = group.layer
+        worst = printable(group.carried.node)
+        shown.add_row(*map(Text, [*cells, worst]), style="bold red" if over else None)
+    return shown
+
+
+def facts(made: Comparison) -> dict[str, str]:
+    """What the table says in a few lines."""
+    from hwsim.accounts.wording import error
+
+    over, worst, source, end = made.over, made.worst, made.source, made.rows[-1]
+    said = {
+        "compared": f"{made.second} beside {made.first}, {made.tokens:,} tokens",
+        "first over budget": f"{over.node} ({over.op}) carries {error(over.carried)}, "
+        f"budget {made.budget:g}"
+        if over
+        else f"none; budget {made.budget:g}",
+        "largest carried": f"{error(worst.carried)} at {worst.node} ({worst.op})",
+        "at the end": f"{error(end.carried)} at {end.node} ({end.op})",
+    }
+    if source is not None:
+        said["most added"] = f"{error(source.added)} by {source.node} ({source.op})"
+    if made.spikes is not None:
+        said["spikes"] = _spikes(made.spikes)
+    return said
+
+
+def _spikes(found: dict[str, Any]) -> str:
+    if found["why"]:
+        return f"cannot be compared one by one: {found['why']}"
+    if found["difference"]:
+        return f"first difference: {found['difference']['text']}"
+    return f"all {found['spikes']:,} of {found['tokens']} tokens are equal"
+
+
+def write(made: Comparison, output: Path) -> None:
+    """The page, or plain values where the name ends in .json."""
+    from compiler.netlist.files import write_atomic
+    from hwsim.accounts.depth_page import render_depth
+
+    if output.suffix == ".json":
+        write_atomic(output, json.dumps(made.to_dict(), indent=2, allow_nan=False) + "\n")
+    else:
+        write_atomic(output, render_depth(made))
+
+
+def _is_netlist(path: Path) -> bool:
+    """By its first bytes; a file that is not there by its name."""
+    if path.is_dir():
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(len(HDF5)) == HDF5 or path.suffix == ".h5"
+    except OSError:
+        return path.suffix == ".h5"
+
+
+def _reading(one: Side, two: Side) -> Netlist:
+    """What reads the text: both sides' shortest context and whichever tokenizer there is."""
+    nets = [_as_netlist(side) for side in (one, two)]
+    a, b = nets
+    if (a.family, a.vocabulary, a.causal) != (b.family, b.vocabulary, b.causal):
+        raise ConfigError(
+            f"{one.path} is {a.family} with {a.vocabulary} words, {two.path} {b.family} "
+            f"with {b.vocabulary}",
+            "compare a model with its own netlist, or two of one architecture",
+        )
+    if a.vocabulary == 0:
+        raise UnsupportedError(
+            f"{two.path} is a {a.family} model: it reads images, las-diff reads text",
+            "compare a language model; las-eval compares a vision model with its netlist",
+        )
+    shortest = min(a.context, b.context)
+    return replace(b, context=shortest, tokenizer=b.tokenizer or a.tokenizer)
+
+
+def _as_netlist(side: Side) -> Netlist:
+    """A netlist, or the facts of a model that reading a text needs."""
+    if side.net is not None:
+        return side.net
+    from las_neuro.reference.tokenizer import tokenizer_json
+
+    graph = side.graph(None)
+    assert side.checkpoint is not None
+    words = tokenizer_json(side.checkpoint.folder)
+    blank = Netlist(graph.family, graph.causal, graph.context, graph.vocabulary, "", "")
+    return replace(blank, tokenizer=words)
+
+
+def _check_model(graph: Graph, net: Netlist, path: Path) -> None:
+    if (graph.family, graph.vocabulary) != (net.family, net.vocabulary):
+        raise ConfigError(
+            f"{path}: is {graph.family} with {graph.vocabulary} words, the netlist "
+            f"{net.family} with {net.vocabulary}",
+            "name the model that the netlist was compiled from",
+        )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,42 @@
+"""RoBERTa (arXiv 1907.11692), XLM-RoBERTa: BERT whose positions count from the padding token's id.
+
+The rows up to that id serve padding, so the longest text is shorter than the position table: 512 of
+514 tokens.  Texts come without padding here; a padding token inside one is read as any other.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from las_neuro.architectures import bert
+from las_neuro.architectures.family import Count
+from las_neuro.checkpoint import Checkpoint
+from las_neuro.graph import Graph
+
+
+class Config(bert.Config):
+    """transformers' RobertaConfig."""
+
+    pad_token_id: Annotated[int, Field(ge=0, le=2**24)] = 1
+    max_position_embeddings: Count = 512
+
+    @model_validator(mode="after")
+    def _some_position_is_left(self) -> Config:
+        if self.longest < 1:
+            rows = self.max_position_embeddings
+            raise ValueError(f"pad_token_id {self.pad_token_id} leaves none of {rows} positions")
+        return self
+
+    @property
+    def first_position(self) -> int:
+        return self.pad_token_id + 1
+
+    @property
+    def longest(self) -> int:
+        return self.max_position_embeddings - self.first_position
+
+
+def build(cfg: Config, checkpoint: Checkpoint, context: int) -> Graph:  # -> hidden [D]
+    return bert.encoder(cfg, checkpoint, context, "roberta.", cfg.first_position)

@@ -1,0 +1,54 @@
+"""Images as rows of pixels, one a patch: what a vision model gets in the place of tokens.
+
+In: images [N, channels, height, width] as the model's processor normalises them.  Out: [N, tokens,
+pixels] in the order of a convolution's kernel.  Token 0 is the class token: no pixels, all zeros.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from las_neuro.errors import CalibrationError, PromptError
+from las_neuro.graph import Floats
+
+
+def read_images(path: Path, most: int | None = None) -> Floats:
+    """The first `most` images of a `.npy` file; the rest is not read."""
+    remedy = (
+        "save floats [images, channels, height, width], normalised as the model's processor does"
+    )
+    try:
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise CalibrationError(f"{path}: cannot be read ({error.strerror})", remedy) from error
+    except (ValueError, EOFError) as error:
+        raise CalibrationError(f"{path}: not a .npy file of numbers", remedy) from error
+    if not isinstance(found, np.ndarray) or found.ndim != 4 or found.dtype.kind != "f":
+        shape = getattr(found, "shape", "several arrays")
+        kind = getattr(found, "dtype", "")
+        raise CalibrationError(f"{path}: holds {kind} {shape}, not images", remedy)
+    if not len(found):
+        raise CalibrationError(f"{path}: holds no image", remedy)
+    images: Floats = np.array(found[:most], np.float32)
+    if not np.isfinite(images).all():
+        raise CalibrationError(f"{path}: holds numbers that are not finite", remedy)
+    return images
+
+
+def patches(images: Floats, pixels: int, tokens: int) -> Floats:
+    """Images cut into square patches of `pixels` values, row by row, behind the class token."""
+    count, channels, height, width = images.shape
+    side = math.isqrt(pixels // channels) if channels else 0
+    rows, columns = (height // side, width // side) if side else (0, 0)
+    fits = channels * side**2 == pixels and 1 + rows * columns == tokens
+    if not fits or (rows * side, columns * side) != (height, width):
+        raise PromptError(
+            f"images of {channels} x {height} x {width} are not {tokens - 1} patches of {pixels}",
+            "give images [N, channels, height, width] of the model's image_size",
+        )
+    cut = images.reshape(count, channels, rows, side, columns, side)
+    flat = cut.transpose(0, 2, 4, 1, 3, 5).reshape(count, rows * columns, pixels)
+    return np.pad(flat, ((0, 0), (1, 0), (0, 0)))

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from compiler.compile import PASSES, compile, refuse_custom_kinds
+from compiler.compile import PASSES, Watch, compile, planned_graph, refuse_custom_kinds
 from compiler.netlist.model import Netlist
+from compiler.options import Options
 from las_neuro.errors import ConfigError, TargetError
 from las_neuro.terminal import (
     Json,
@@ -55,6 +56,13 @@ Planes = Annotated[
     int,
     typer.Option("--weight-planes", help="int8 synapse groups a weight is made of: 1 or 2."),
 ]
+ErrorBudget = Annotated[
+    float | None,
+    typer.Option(
+        help="Most error of the output: mean KL in nats, for an encoder 1 - cosine; steps and "
+        "planes are then chosen layer by layer, as few as keep it.",
+    ),
+]
 TargetName = Annotated[
     str, typer.Option("--target", help="Chip or system; auto: the smallest that fits.")
 ]
@@ -86,6 +94,7 @@ def compile_command(
     steps: Steps = 16,
     code: CodeForm = "binary",
     planes: Planes = 1,
+    error_budget: ErrorBudget = None,
     target: TargetName = "auto",
     context: Context = None,
     dump_after: DumpAfter = None,
@@ -100,8 +109,19 @@ def compile_command(
     The netlist is written whole or not at all; the same input gives the same bytes.
     """
     _check_names(target, dump_after)
+    wanted = Options(
+        system=system,
+        steps=steps,
+        code=code,
+        planes=planes,
+        error_budget=error_budget,
+        calibrate=calibrate,
+        context=context,
+        target=target,
+        builtin_only=builtin_only,
+    )
     if plan:
-        return _plan(model, system, steps, code, planes, context, target, builtin_only, json)
+        return _plan(model, wanted, json)
     if output is None and dump_after is None:
         raise ConfigError("no netlist to write", "name one with -o FILE.h5")
     if output is not None:
@@ -115,31 +135,30 @@ def compile_command(
                 raise Enough
 
     try:
-        with progress_bars(quiet) as tell:
-            net = compile(
-                model,
-                system=system,
-                steps=steps,
-                code=code,
-                planes=planes,
-                calibrate=calibrate,
-                context=context,
-                target=target,
-                builtin_only=builtin_only,
-                watch=watch if dump_after else None,
-                progress=tell,
-            )
-            assert output is not None
-            tell("write", 0, 1)
-            _save(net, output)
-            tell("write", 1, 1)
+        net = _compile(model, wanted, output, quiet, watch if dump_after else None)
     except Enough:
         return
+    assert output is not None
     record = summary(net, output, time.perf_counter() - started)
     if json:
         print_json(record)
     elif not quiet:
         print_facts(_facts(record))
+
+
+def _compile(
+    model: Path, wanted: Options, output: Path | None, quiet: bool, watch: Watch | None
+) -> Netlist:
+    """Compile and write, with progress."""
+    from compiler.netlist.hdf5 import save
+
+    with progress_bars(quiet) as tell:
+        net = compile(model, wanted, watch=watch, progress=tell)
+        assert output is not None
+        tell("write", 0, 1)
+        save(net, output)
+        tell("write", 1, 1)
+    return net
 
 
 compile_command.__name__ = "compile"  # the command's name, without hiding the function called
@@ -188,35 +207,16 @@ def _check_names(target: str, dump_after: str | None) -> None:
         raise ConfigError(f"unknown pass {dump_after!r}", f"choose one of {', '.join(PASSES)}")
 
 
-def _save(net: Netlist, path: Path) -> None:
-    from compiler.netlist.hdf5 import save
-
-    save(net, path)
-
-
-def _plan(
-    model: Path,
-    system: str,
-    steps: int,
-    code: str,
-    planes: int,
-    context: int | None,
-    target: str,
-    builtin_only: bool,
-    json: bool,
-) -> None:
+def _plan(model: Path, wanted: Options, json: bool) -> None:
     """Print the plan; a named target that is too small is an error."""
     from compiler.pipeline import build
     from compiler.plan import plan, render
-    from compiler.precision import with_planes
-    from las_neuro.convert import plan_graph
 
     beside_weights = model.name.endswith((".safetensors", ".safetensors.index.json"))
-    config = model.parent if beside_weights else model
-    graph = plan_graph(config, steps, context, system=system, code=code)
-    net = build(with_planes(graph, planes), weights=False)
-    if builtin_only:
+    net = build(planned_graph(model.parent if beside_weights else model, wanted), weights=False)
+    if wanted.builtin_only:
         refuse_custom_kinds(net)
+    target = wanted.target
     made = plan(net, target)
     if json:
         print_json(made.as_dict())

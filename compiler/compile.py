@@ -11,12 +11,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from compiler.netlist.model import Netlist
+from compiler.options import Options
+from compiler.precision import with_planes
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.errors import CalibrationError, ConfigError, TargetError, UnsupportedError
+from las_neuro.graph import Graph
 
 Watch = Callable[[str, str], None]  # called with a pass's name and what it left, as text
 Progress = Callable[[str, int, int], None]  # stage, done, of
@@ -37,58 +41,65 @@ SELF_TAUGHT = "tokens the model drew itself; random tokens or pixels for an enco
 
 def compile(
     model: Path | str,
+    options: Options | None = None,
     *,
-    system: str = "las",
-    steps: int = 16,
-    code: str = "binary",
-    planes: int = 1,
-    calibrate: Path | None = None,
-    context: int | None = None,
-    target: str = "auto",
-    builtin_only: bool = False,
     watch: Watch | None = None,
     progress: Progress | None = None,
+    **asked: Any,
 ) -> Netlist:
     """Compile a model folder, `.safetensors` file or index.
 
-    steps: binary digits a value.  code: the form of its spikes: binary, signed-digit or graded.
-    planes: int8 synapse groups a weight is made of, 1 or 2.  calibrate: a text (images for a vision
-    model); None: the model's own.  context: most tokens a sequence; None: all the model allows.
-    target: a name, or "auto" for the smallest that fits.  builtin_only: refuse compartment kinds
-    that no built-in Lava process equals.
+    options, or their names as keywords: compile(model, steps=12, planes=2).
     """
     from compiler.netlist.check import check
     from compiler.pipeline import build
-    from compiler.precision import with_planes
-    from las_neuro.convert import convert, plan_graph
     from las_neuro.reference.tokenizer import tokenizer_json
 
+    wanted = replace(options or Options(), **asked)
     checkpoint = Checkpoint.open(model)
-    calibration = _digest(calibrate) if calibrate else SELF_TAUGHT
-    drawn = plan_graph(checkpoint.config_path, steps, context, system=system, code=code)
-    planned = build(with_planes(drawn, planes), weights=False)
-    if builtin_only:
+    calibration = _digest(wanted.calibrate) if wanted.calibrate else SELF_TAUGHT
+    planned = build(planned_graph(checkpoint.config_path, wanted), weights=False)
+    if wanted.builtin_only:
         refuse_custom_kinds(planned)
-    _foresee(planned, target, checkpoint)
-    checkpoint, graph = convert(
-        model,
-        system=system,
-        steps=steps,
-        code=code,
-        calibrate=calibrate,
-        context=context,
-        progress=progress,
-    )
+    _foresee(planned, wanted.target, checkpoint)
+    graph = _rounded(model, wanted, progress)
     if watch:
         watch("convert", graph.text() + "\n")
-    net = build(with_planes(graph, planes), watch=watch, progress=progress)
+    net = build(graph, watch=watch, progress=progress)
     net.tokenizer = tokenizer_json(checkpoint.folder)
-    options = {"system": system, "steps": steps, "code": code, "planes": planes}
-    options |= {"context": net.context, "target": target}
-    net.provenance = _provenance(checkpoint, calibration, options)
-    net = _settle(net, target, watch, progress)
+    net.provenance = _provenance(
+        checkpoint, calibration, wanted.record() | {"context": net.context}
+    )
+    net = _settle(net, wanted.target, watch, progress)
     check(net)
     return net
+
+
+def planned_graph(config: Path, wanted: Options) -> Graph:
+    """The graph that a config.json implies, without weights."""
+    from las_neuro.convert import plan_graph
+
+    graph = plan_graph(config, wanted.steps, wanted.context, system=wanted.system, code=wanted.code)
+    return with_planes(graph, wanted.planes)
+
+
+def _rounded(model: Path | str, wanted: Options, progress: Progress | None) -> Graph:
+    """The model's spiking graph, calibrated, its weights rounded, its codes chosen."""
+    from compiler.passes.round_weights import round_weights
+    from las_neuro.convert import measured
+    from las_neuro.systems import find
+
+    found = measured(
+        model,
+        system=wanted.system,
+        calibrate=wanted.calibrate,
+        context=wanted.context,
+        progress=progress,
+    )
+    graph = with_planes(found.graph, wanted.planes)
+    if found.lifelike:
+        graph = round_weights(graph, found.batches, progress)
+    return find(wanted.system).threshold(graph, wanted.steps, wanted.code)
 
 
 def _foresee(planned: Netlist, target: str, checkpoint: Checkpoint) -> None:

@@ -51,8 +51,8 @@ OnReading = Callable[[Reading], None]
 class Reader:
     """Makes readings of a netlist's spikes; one sequence, or a batch, after the other."""
 
-    def __init__(self, net: Netlist) -> None:
-        self.net = net
+    def __init__(self, net: Netlist, dtype: torch.dtype = torch.float32) -> None:
+        self.net, self.dtype = net, dtype
         self.holds = {p.name for p in net.populations.values() if _holds(net, p)}
         self.sources = {(group.target, group.port): group.source for group in net.synapses}
         self.softmax = softmax_degrees(net)
@@ -73,7 +73,7 @@ class Reader:
         sizes = [start + sums.shape[1] if axis == "j" else n for axis, n in axes.items()]
         if "j" in axes:
             sums = by_token(sums, 2 + list(axes).index("j"), axes["j"], start, entries)
-        value = (sums - self._offset(name)).to(torch.float32) * self._unit(population)
+        value = (sums - self._offset(name)).to(self.dtype) * self._unit(population)
         value = value.expand(*sums.shape[:2], *sizes)
         comparable, scale = value, None
         if name in self.scores:
@@ -97,14 +97,10 @@ class Reader:
         return int(np.max(scores.params["bias"]))
 
     def _unit(self, population: Population) -> float | Tensor:
-        """An encoder whose channels have thresholds of their own scales each by its multiplier."""
-        p = population.params
-        if population.kind != "encode" or np.size(p["multiplier"]) == 1:
-            return population.unit
-        source = self.net.populations[self.sources[population.name, "x"]]
-        scaled = np.asarray(p["multiplier"], np.float64) / 2.0 ** np.asarray(p["shift"])
-        units = torch.from_numpy(source.unit / scaled).to(torch.float32)
-        return units.reshape(list(population.axes.values()))
+        units = self.net.units(population.name)
+        if units.size == 1:
+            return float(units[0])
+        return torch.from_numpy(units).to(self.dtype).reshape(list(population.axes.values()))
 
 
 def by_token(x: Tensor, place: int, slots: int, start: int, entries: bool) -> Tensor:
@@ -200,10 +196,12 @@ def _along(has: Axes, x: Tensor, wants: Axes) -> Tensor:
 class Fast:
     """The fast engine: readings come as populations are computed, a batch at a time."""
 
-    def __init__(self, net: Netlist, on_reading: OnReading) -> None:
+    def __init__(
+        self, net: Netlist, on_reading: OnReading, dtype: torch.dtype = torch.float32
+    ) -> None:
         from hwsim.engine import Engine
 
-        self.reader, self.on_reading = Reader(net), on_reading
+        self.reader, self.on_reading = Reader(net, dtype), on_reading
         self.engine = Engine(net, count=False, on_train=self._train)
 
     @property

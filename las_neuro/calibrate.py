@@ -18,8 +18,6 @@ DROPPED_BITS = 17
 FIRST_BIN = (127 - 32) << 6  # 2**-32; smaller values count as 2**-32
 BINS = 64 << 6  # up to 2**32
 
-MOMENT_BYTES = 2 << 30
-
 
 @dataclass
 class Measure:
@@ -29,17 +27,6 @@ class Measure:
     least: float = float("inf")
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
     channel_peak: Floats | None = None
-    total: Floats | None = None
-    moment: Floats | None = None
-    tokens: int = 0
-
-    def correlate(self, value: Floats) -> None:
-        """Add x and x x^T of every token; value [B, S, *axes]."""
-        rows = value.reshape(value.shape[0] * value.shape[1], -1)
-        total, gram = rows.sum(axis=0), rows.T @ rows
-        self.total = total if self.total is None else self.total + total
-        self.moment = gram if self.moment is None else self.moment + gram
-        self.tokens += len(rows)
 
     def include(self, value: Floats, by_channel: bool) -> None:
         """value [B, S, *axes]; -inf (scores a token may not see) is left out."""
@@ -66,36 +53,28 @@ class Measure:
         return min(self.peak, float(edge.view(np.float32)[0]))
 
     def range(self) -> Range:
-        mean = None if self.total is None else self.total / self.tokens
-        moment = None if self.moment is None else self.moment / self.tokens
-        return Range(self.peak, self.quantile(0.999), self.least, self.channel_peak, mean, moment)
+        return Range(self.peak, self.quantile(0.999), self.least, self.channel_peak)
 
 
 def calibrate(
     graph: Graph,
     batches: Sequence[Rows],
     progress: Progress | None = None,
-    *,
-    moments: bool = False,
 ) -> Graph:
     """The graph with a `Range` on every node.
 
     Encoders, what they read and squares also get the peak of each channel, the axes flattened;
-    softmax weights do not, since their channels are tokens.  moments: measure second moments too,
-    which second-order rounding of the weights needs; only where all of them fit MOMENT_BYTES.
+    softmax weights do not, since their channels are tokens.
     """
     from las_neuro.reference.interpret import interpret  # torch is slow to import
 
     measures: dict[str, Measure] = {node.name: Measure() for node in graph}
     by_channel = _encoded(graph)
-    correlated = _read_by_linear(graph) if moments else set()
     for done, tokens in enumerate(batches):
         if progress:
             progress("calibrate", done, len(batches))
         for node, value in interpret(graph, tokens):
             measures[node.name].include(value.numpy(), node.name in by_channel)
-            if node.name in correlated:
-                measures[node.name].correlate(value.numpy())
     if progress:
         progress("calibrate", len(batches), len(batches))
     return graph.with_ranges({name: measure.range() for name, measure in measures.items()})
@@ -105,10 +84,3 @@ def _encoded(graph: Graph) -> set[str]:
     encoders: list[Node] = [n for n in graph if n.op == "encode" and "j" not in n.axes]
     squares = {node.name for node in graph if node.op == "square"}
     return squares | {name for node in encoders for name in (node.name, *node.inputs)}
-
-
-def _read_by_linear(graph: Graph) -> set[str]:
-    """Encoders in front of linear maps, if their moments fit in memory together."""
-    found = {node.inputs[0] for node in graph if node.op == "linear"}
-    size = sum(4 * graph[name].size ** 2 for name in found)
-    return found if size <= MOMENT_BYTES else set()

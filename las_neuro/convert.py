@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from las_neuro import systems
 from las_neuro.checkpoint import Checkpoint
@@ -11,7 +13,50 @@ from las_neuro.codes import FORMS
 from las_neuro.errors import ConfigError
 from las_neuro.graph import Graph
 
+if TYPE_CHECKING:
+    from las_neuro.calibrate import Rows
+
 FEWEST_STEPS, MOST_STEPS = 4, 20
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A spiking graph with its ranges, and the tokens (or patches) they were measured on.
+
+    lifelike: whether those are like the text to come, so that weights may be rounded by them; an
+    encoder's own sample is random, which is good enough for ranges alone.
+    """
+
+    checkpoint: Checkpoint
+    graph: Graph
+    batches: list[Rows]
+    lifelike: bool
+
+
+def measured(
+    model_path: Path | str,
+    *,
+    system: str = "las",
+    calibrate: Path | None = None,
+    context: int | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Measured:
+    """Open a model, make it spiking and calibrate it; its encoders have no codes yet."""
+    from las_neuro.architectures import draw
+    from las_neuro.calibrate import calibrate as measure
+    from las_neuro.calibration_images import calibration_images
+    from las_neuro.calibration_text import calibration_tokens
+
+    method = systems.find(system)
+    tell = progress or (lambda stage, done, of: None)
+    tell("draw", 0, 1)
+    checkpoint = Checkpoint.open(model_path)
+    graph = method.spiking(draw(checkpoint, context))
+    tell("draw", 1, 1)
+    source = calibration_images if graph.pixels else calibration_tokens
+    batches: list[Rows] = list(source(checkpoint, calibrate, graph))
+    lifelike = calibrate is not None or graph.causal
+    return Measured(checkpoint, measure(graph, batches, progress), batches, lifelike)
 
 
 def convert(
@@ -30,25 +75,11 @@ def convert(
     calibrate: a text, token or image file; None: the model's own text, or chance.
     context: most tokens a sequence; None: all the model allows.  progress(stage, done, of).
     """
-    from las_neuro.architectures import draw
-    from las_neuro.calibrate import calibrate as measure
-    from las_neuro.calibration_images import calibration_images
-    from las_neuro.calibration_text import calibration_tokens
-    from las_neuro.equalize import equalize
-
-    _check_code(steps, code)
-    method = systems.find(system)
-    tell = progress or (lambda stage, done, of: None)
-    tell("draw", 0, 1)
-    checkpoint = Checkpoint.open(model_path)
-    graph = method.spiking(draw(checkpoint, context))
-    tell("draw", 1, 1)
-    source = calibration_images if graph.pixels else calibration_tokens
-    batches = source(checkpoint, calibrate, graph)
-    # An encoder's own sample is random: good enough for ranges, not to round weights by.
-    moments = calibrate is not None or graph.causal
-    measured = equalize(measure(graph, batches, progress, moments=moments))
-    return checkpoint, method.threshold(measured, steps, code)
+    check_code(steps, code)
+    found = measured(
+        model_path, system=system, calibrate=calibrate, context=context, progress=progress
+    )
+    return found.checkpoint, systems.find(system).threshold(found.graph, steps, code)
 
 
 def plan_graph(
@@ -62,13 +93,13 @@ def plan_graph(
     """The spiking graph a config.json implies, without weights: for costing a model of any size."""
     from las_neuro.architectures import draw
 
-    _check_code(steps, code)
+    check_code(steps, code)
     method = systems.find(system)
     graph = method.spiking(draw(Checkpoint.from_config(config_path), context))
     return method.threshold(graph, steps, code)
 
 
-def _check_code(steps: int, code: str) -> None:
+def check_code(steps: int, code: str) -> None:
     if code not in FORMS:
         raise ConfigError(f"code {code!r} is not known", f"use one of {', '.join(FORMS)}")
     if not FEWEST_STEPS <= steps <= MOST_STEPS:

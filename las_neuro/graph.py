@@ -79,8 +79,6 @@ class Range:
     q999: float
     least: float
     channel_peak: Floats | None = None  # largest |x| by channel [n], kept for encoders
-    mean: Floats | None = None  # of each channel [n], and
-    moment: Floats | None = None  # of x x^T [n, n], kept for encoders that linear maps read
 
 
 @dataclass(frozen=True)

@@ -208,6 +208,19 @@ class Netlist:
         copied = [size for axis, size in target.axes.items() if axis not in source.axes]
         return np.full(source.n, int(np.prod(copied, dtype=np.int64)), np.int64)
 
+    def units(self, name: str) -> NDArray[np.float64]:
+        """What one step of a population's payloads stands for, [n], or [1] where all are equal.
+
+        An encoder whose channels have thresholds of their own scales each by its multiplier.
+        """
+        population = self.populations[name]
+        p = population.params
+        if population.kind != "encode" or np.size(p["multiplier"]) == 1:
+            return np.array([population.unit])
+        source = next(group.source for group in self.into(name) if group.port == "x")
+        scaled = np.asarray(p["multiplier"], np.float64) / 2.0 ** np.asarray(p["shift"])
+        return np.asarray(self.populations[source].unit / scaled)
+
     def update(self, name: str, **changes: Any) -> None:
         """Replace fields of one population."""
         self.populations[name] = replace(self.populations[name], **changes)

@@ -184,12 +184,14 @@ def _linear(low: Lowering, node: Node) -> None:
     bias, scale = np.zeros(1), np.ones(1)
     matrices: list[Matrix] = [Unweighted((weight.shape[0], weight.shape[1]))] * planes
     if low.weights:
-        inputs = low.graph[node.inputs[0]]
-        spread = inputs.attrs["code"].spread
-        rounded = quantize(weight, seen(inputs), spread=spread, planes=planes)
-        matrices, scale, bias = list(rounded.planes), rounded.scale, rounded.lost
-        if "bias" in node.weights:
-            bias = bias + node.weights["bias"].load()
+        rounded = node.attrs.get("rounded") or quantize(
+            weight.load().astype(np.float64), planes=planes
+        )
+        matrices, scale = list(rounded.planes), rounded.scale
+        if rounded.bias is not None:
+            bias = rounded.bias
+        elif "bias" in node.weights:
+            bias = node.weights["bias"].load().astype(np.float64)
     factor, bias = scale * source.unit / unit, bias / unit
     if planes == 1:
         made = low.add(node, "integrate", axes, unit, factor=factor, bias_value=bias, **RESCALE)
@@ -254,9 +256,7 @@ def _function(low: Lowering, node: Node) -> None:
         budget, kind = error_budget(node, OCTAVE_BUDGET), "octave"
         fit = octave_fit(fn == "inverse_sqrt", source.unit, unit, budget)
     else:
-        # A spike code's step follows the 0.999 quantile, not the peak that the unit follows.
-        usual = seen(node).q999 / (seen(node).peak or 1.0)
-        budget, kind = error_budget(node, SEGMENT_BUDGET * max(usual, 1 / 64)), "segment"
+        budget, kind = segment_budget(node), "segment"
         unit = _binary_multiple(low, node, source.unit)
         fit = segment_fit(fn, source.unit, unit, budget)
     made = low.add(node, kind, source.axes, unit, **kept(node, fit))
@@ -266,6 +266,12 @@ def _function(low: Lowering, node: Node) -> None:
 def error_budget(node: Node, default: float) -> float:
     """What the graph asks for: last places of a bounded function, else a share of the value."""
     return float(node.attrs.get("hg_error", default))
+
+
+def segment_budget(node: Node) -> float:
+    """A spike code's step follows the 0.999 quantile, not the peak that the unit follows."""
+    usual = seen(node).q999 / (seen(node).peak or 1.0)
+    return error_budget(node, SEGMENT_BUDGET * max(usual, 1 / 64))
 
 
 def kept(node: Node, fit: Fit) -> Mapping[str, Any]:

@@ -1,10 +1,9 @@
 """quantize: float weights to int8 with one free scale per output channel, a matrix at a time.
 
-Needs: a weight that can be loaded, and what calibration saw of its inputs.  Leaves: one or two
-planes of int8 weights in unnamed temporary files, so that memory holds one layer at a time, their
-scale, and what rounding takes from the mean output, which belongs to the bias.  The scale is the
-channel's largest weight / 127; it is folded into the receiving compartment's own multiplier, never
-into a power of two.
+Needs: weights, and what calibration saw of their inputs.  Leaves: one or two planes of int8 weights
+in unnamed temporary files, so that memory holds one layer at a time, and their scale.  The scale is
+the channel's largest weight / 127; it is folded into the receiving compartment's own multiplier,
+never into a power of two.
 
 One plane is rounded to second order (GPTQ, arXiv 2210.17323, algorithm 1): columns are rounded in
 turn, largest inputs first, and each one's error is made up for by the columns still to come, as far
@@ -15,17 +14,16 @@ weight = scale * (coarse + fine / 128), rounded to nearest.
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from las_neuro.equalize import covariance
-from las_neuro.graph import Range, Tensor
+from las_neuro.graph import Tensor
 
 WEIGHT_LIMIT = 127
 FINE = 128  # steps of the fine plane in one of the coarse
-DAMPING = 0.05  # of the mean diagonal, added to it: calibration text is a small sample
+DAMPING = 0.2  # of the mean diagonal, added to it: calibration text is a small sample
 BLOCK = 64  # columns corrected together
 
 Doubles = NDArray[np.float64]
@@ -49,42 +47,31 @@ class Plane:
 class Quantized:
     """weight = scale[:, None] * sum over planes of plane / 128**place, columns times their spread.
 
-    lost: what the mean output is short of [n_post].
+    bias: what the receivers' bias becomes, where it takes up what rounding does to the mean output.
     """
 
     planes: tuple[Plane, ...]
     scale: Doubles = field(repr=False)
-    lost: Doubles = field(repr=False)
+    bias: Doubles | None = field(default=None, repr=False)
+
+    def value(self) -> Doubles:
+        """The weights these planes stand for [n_post, n_pre], columns still times their spread."""
+        total = sum(plane.load() / FINE**place for place, plane in enumerate(self.planes))
+        return np.asarray(total * self.scale[:, None])
 
 
-def quantize(
-    weight: Tensor, seen: Range, *, spread: Doubles | None = None, planes: int = 1
-) -> Quantized:
-    """Round one weight [n_post, n_pre] whose inputs are x / spread, x as `seen`."""
-    exact = weight.load().astype(np.float64)
-    if spread is not None:
-        exact, seen = exact * spread, _divided(seen, spread)
+def quantize(exact: Doubles, moment: Doubles | None = None, planes: int = 1) -> Quantized:
+    """Round weights [n_post, n_pre]; moment: second moments of the inputs about their means."""
     peak = np.abs(exact).max(axis=1)
     scale = np.where(peak > 0, peak / WEIGHT_LIMIT, 1.0)
     scaled = exact / scale[:, None]
-    if planes == 1 and seen.moment is not None:
-        rounded = _second_order(scaled, covariance(seen))
+    if planes == 1 and moment is not None:
+        rounded = _second_order(scaled, moment)
     else:
         rounded = _nearest(scaled, FINE if planes == 2 else 1)
-    lost = np.zeros(len(exact))
-    if seen.moment is not None and seen.mean is not None:
-        lost = (scaled - rounded) @ seen.mean.astype(np.float64) * scale
     coarse = _nearest(rounded)
     kept = [_store(coarse)] + [_store((rounded - coarse) * FINE)] * (planes - 1)
-    return Quantized(tuple(kept), scale, lost)
-
-
-def _divided(seen: Range, spread: Doubles) -> Range:
-    """What calibration would have seen of x / spread."""
-    if seen.moment is None or seen.mean is None:
-        return seen
-    narrow = spread.astype(np.float32)
-    return replace(seen, mean=seen.mean / narrow, moment=seen.moment / np.outer(narrow, narrow))
+    return Quantized(tuple(kept), scale)
 
 
 def _store(values: Doubles) -> Plane:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,16 +10,20 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 
+from compiler.compile import compile
 from compiler.netlist.arrays import WORD_LIMIT
 from compiler.netlist.model import Netlist, Population
+from compiler.passes.equalize import spread
 from compiler.passes.fold_scales import fold_scales
+from compiler.passes.lower_norm import loud_channels
 from compiler.passes.prove_widths import cuts
 from compiler.passes.quantize import quantize
+from compiler.passes.round_weights import round_weights
 from compiler.passes.split_phases import split_phases
 from compiler.pipeline import build
-from las_neuro.convert import convert, plan_graph
-from las_neuro.graph import Tensor
+from las_neuro.convert import convert, measured, plan_graph
 
 
 def widths(digits: int, width: int) -> tuple[int, ...]:
@@ -98,16 +103,75 @@ def test_integer_multipliers_are_near_the_factors(factors: list[float]) -> None:
     assert found["multiplier"].max() < 2**15
 
 
-def test_second_order_rounding_beats_nearest_on_correlated_inputs() -> None:
+@pytest.fixture
+def correlated() -> tuple[np.ndarray, np.ndarray]:
+    """Weights [16, 24] and inputs [4000, 24] with a few loud directions."""
     draw = np.random.default_rng(3)
     mixing = draw.normal(size=(24, 24)) * np.geomspace(1, 0.05, 24)
-    inputs = (draw.normal(size=(4000, 24)) @ mixing.T).astype(np.float32)
-    weight = Tensor.of("w", draw.normal(size=(16, 24)).astype(np.float32))
-    moment = (inputs.T @ inputs / len(inputs)).astype(np.float32)
+    return draw.normal(size=(16, 24)), draw.normal(size=(4000, 24)) @ mixing.T
 
-    def error(rounded_by: np.ndarray | None) -> float:
-        matrix = quantize(weight, rounded_by)
-        wrong = matrix.load() * matrix.scale[:, None] - weight.load()
-        return float(np.square(inputs @ wrong.T).mean())
 
-    assert error(moment) < 0.7 * error(None)
+def lost(weight: np.ndarray, inputs: np.ndarray, rounded: np.ndarray) -> float:
+    return float(np.square(inputs @ (rounded - weight).T).mean())
+
+
+def test_second_order_rounding_beats_nearest(correlated: tuple[np.ndarray, np.ndarray]) -> None:
+    weight, inputs = correlated
+    moment = inputs.T @ inputs / len(inputs)
+    second = lost(weight, inputs, quantize(weight, moment).value())
+    assert second < 0.7 * lost(weight, inputs, quantize(weight).value())
+
+
+def test_a_second_plane_holds_seven_bits_more(correlated: tuple[np.ndarray, np.ndarray]) -> None:
+    weight, _ = correlated
+    for planes, steps in ((1, 127), (2, 127 * 128)):
+        rounded = quantize(weight, planes=planes)
+        largest = np.abs(rounded.value() - weight).max(axis=1)
+        assert (largest <= np.abs(weight).max(axis=1) / steps / 2 * (1 + 1e-9)).all()
+        assert len(rounded.planes) == planes
+    assert np.abs(rounded.planes[1].load()).max() <= 64
+
+
+def test_spread_lowers_what_rounding_loses(correlated: tuple[np.ndarray, np.ndarray]) -> None:
+    """Loud channels whose weights are small: their columns may be enlarged."""
+    weight, inputs = correlated
+    weight = weight * np.geomspace(0.1, 1, 24)
+    moment = inputs.T @ inputs / len(inputs)
+    wide = spread(weight.astype(np.float32), moment)
+    evened = quantize(weight * wide, moment / np.outer(wide, wide)).value() / wide
+    plain = quantize(weight, moment).value()
+    assert lost(weight, inputs, evened) < 0.8 * lost(weight, inputs, plain)
+
+
+def test_rounding_makes_up_for_earlier_rounding(save_model: Callable[..., Path]) -> None:
+    """Beside the float model, rounded layers do better made for their real inputs."""
+    found = measured(save_model("gpt2"))
+    rounded = round_weights(found.graph, found.batches)
+    maps = [node for node in rounded if node.op == "linear"]
+    assert all(node.attrs["rounded"].bias is not None for node in maps)
+    spreads = [node for node in rounded if "spread" in node.attrs]
+    assert {node.op for node in spreads} == {"encode"}
+    assert len(spreads) == 2 * 4 + 1  # attention's three share one; then out, up, down; the head
+
+
+def test_loud_channels_are_the_few_that_stand_out() -> None:
+    peaks = np.ones(64, np.float32)
+    peaks[[5, 9]] = 1000.0
+    assert loud_channels(peaks).tolist() == [5, 9]
+    assert loud_channels(np.linspace(1, 1000, 64).astype(np.float32)).size == 0
+
+
+def test_a_norm_with_loud_channels_keeps_quiet_tokens_exact(
+    save_model: Callable[..., Path], tokens: np.ndarray
+) -> None:
+    """One embedding channel 200 times the others on one token alone; the others stay quiet."""
+    folder = save_model("bert", hidden_size=64, num_attention_heads=4)
+    weights = load_file(folder / "model.safetensors")
+    weights["embeddings.word_embeddings.weight"][60, 7] = 2000.0
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    path = folder / "ids.json"
+    path.write_text(json.dumps([[60, *range(2, 20)]] * 3))
+    net = compile(folder, calibrate=path, planes=2)
+    norm = "embeddings.LayerNorm"
+    assert net.populations[f"{norm}.square.loud"].n == 1
+    assert net.populations[f"{norm}.square.quiet"].n == 63

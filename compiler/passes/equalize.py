@@ -14,51 +14,26 @@ SmoothQuant (arXiv 2211.10438); this objective and its descent are ours.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
-from las_neuro.graph import Floats, Graph, Node, Range
+from las_neuro.graph import Floats
 
 Doubles = NDArray[np.float64]
 
-DAMPING = 0.05  # of the mean variance, added to each: calibration text is a small sample
+DAMPING = 0.2  # of the mean variance, added to each: calibration text is a small sample
 LARGEST = 16.0  # spread, either way
 ROUNDS = 80  # of descent
 RATE = 0.1  # of the logarithm, a round, falling to 0
 
 
-def equalize(graph: Graph) -> Graph:
-    """The graph with attrs["spread"] [n] on every encoder that only linear maps read.
+def spread(weights: Floats, moment: Doubles) -> Doubles:
+    """Each channel's spread [n] for the weights [rows, n] of all that read it together.
 
-    Needs second moments; encoders without keep one threshold for all channels.
+    moment: second moments of the channels about their means [n, n].
     """
-    readers = graph.readers()
-    out = graph.empty_like()
-    for node in graph:
-        linear = [graph[name] for name in readers[node.name]]
-        attrs = dict(node.attrs)
-        if node.op == "encode" and linear and all(reader.op == "linear" for reader in linear):
-            seen = node.range
-            if seen is not None and seen.moment is not None and seen.mean is not None:
-                attrs["spread"] = _spread(linear, seen)
-        out.nodes[node.name] = replace(node, attrs=attrs)
-    return out
-
-
-def covariance(seen: Range) -> Doubles:
-    """Second moments about the mean [n, n], which a bias makes up for."""
-    assert seen.moment is not None
-    assert seen.mean is not None
-    mean = seen.mean.astype(np.float64)
-    return seen.moment.astype(np.float64) - np.outer(mean, mean)
-
-
-def _spread(readers: list[Node], seen: Range) -> Doubles:
-    weights = np.concatenate([np.abs(node.weights["weight"].load()) for node in readers])
-    left = _left_over(covariance(seen)).astype(np.float32)
-    return _descend(weights[weights.any(axis=1)], left)
+    rows = np.abs(weights)
+    return _descend(rows[rows.any(axis=1)], _left_over(moment).astype(np.float32))
 
 
 def _left_over(moment: Doubles) -> Doubles:

@@ -126,11 +126,11 @@ def _input(b: Bounds, node: Node, _: Sequence[Doubles], exact: Doubles) -> Bound
 
 
 def _encode(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) -> Bound:
-    """To the nearest step of the code: half a step.
+    """To the nearest step of the code: half a step, nothing where a payload is whole steps.
 
-    A channel that skips s digits is rounded to 2**s steps, an outlier to 2**k steps, both after
-    the multiplier's rounding to one step.  Where all channels share one multiplier, its 15 bits
-    are off by a share of the value; a channel's own multiplier is its unit.
+    A channel that skips s digits is then rounded to 2**s steps, an outlier to 2**k steps: half of
+    that more.  Where all channels share one multiplier, its 15 bits are off by a share of the
+    value; a channel's own multiplier is its unit.
     """
     population = b.net.populations[node.name]
     (source,) = b.sources(population, "x")
@@ -143,9 +143,9 @@ def _encode(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) 
     # An outlier is what rounds to more than the digits hold; one step less is on the safe side.
     loud = np.abs(exact) >= (top - coarse) * units
     step = coarse * np.where(loud, 2.0 ** (can * p["outlier_shift"]), 1.0)
-    twice = 0.5 * (step > 1.0)
+    first = 0.5 * _shaped(np.asarray(factor != np.rint(factor), np.float64), node)
     highest = np.floor(top / coarse) * coarse * 2.0 ** (can * p["outlier_shift"]) * units
-    rounding = (0.5 * step + twice) * units * np.ones_like(exact)
+    rounding = (first + 0.5 * step * (step > 1.0)) * units * np.ones_like(exact)
     bound = Bound(exact * share, np.abs(exact * share), rounding)
     return limited(bound, lambda y: np.maximum(np.abs(y) - highest, 0.0), exact)
 

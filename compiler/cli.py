@@ -52,6 +52,14 @@ CodeForm = Annotated[
         "graded, as many digits a spike as fit (needs graded spikes).",
     ),
 ]
+Ranges = Annotated[
+    int,
+    typer.Option(min=1, max=2, help="Thresholds of an encoder; 2: normal and outlier, 1: normal."),
+]
+ChannelSteps = Annotated[
+    bool,
+    typer.Option("--channel-steps", help="Spare channels the digits that matter least."),
+]
 Planes = Annotated[
     int,
     typer.Option("--weight-planes", help="int8 synapse groups a weight is made of: 1 or 2."),
@@ -93,6 +101,8 @@ def compile_command(
     calibrate: Calibrate = None,
     steps: Steps = 16,
     code: CodeForm = "binary",
+    ranges: Ranges = 2,
+    channel_steps: ChannelSteps = False,
     planes: Planes = 1,
     error_budget: ErrorBudget = None,
     target: TargetName = "auto",
@@ -113,6 +123,8 @@ def compile_command(
         system=system,
         steps=steps,
         code=code,
+        ranges=ranges,
+        channel_steps=channel_steps,
         planes=planes,
         error_budget=error_budget,
         calibrate=calibrate,
@@ -127,15 +139,8 @@ def compile_command(
     if output is not None:
         check_writable(output)
     started = time.perf_counter()
-
-    def watch(name: str, text: str) -> None:
-        if name == dump_after:
-            typer.echo(text, nl=False)
-            if output is None:
-                raise Enough
-
     try:
-        net = _compile(model, wanted, output, quiet, watch if dump_after else None)
+        net = _compile(model, wanted, output, quiet, _printer(dump_after, output))
     except Enough:
         return
     assert output is not None
@@ -143,7 +148,21 @@ def compile_command(
     if json:
         print_json(record)
     elif not quiet:
+        if "error_budget" in net.provenance:
+            print_table(_choices(net.provenance["error_budget"]))
         print_facts(_facts(record))
+
+
+def _printer(dump_after: str | None, output: Path | None) -> Watch | None:
+    """Prints what one pass leaves; without a netlist to write there is no need to go on."""
+
+    def watch(name: str, text: str) -> None:
+        if name == dump_after:
+            typer.echo(text, nl=False)
+            if output is None:
+                raise Enough
+
+    return watch if dump_after else None
 
 
 def _compile(
@@ -182,8 +201,24 @@ def summary(net: Netlist, path: Path, seconds: float) -> dict[str, Any]:
         "steps_per_token": net.period,
         "phases": len(net.phases),
         "calibration": net.provenance["calibration"],
+        "error_budget": net.provenance.get("error_budget"),
         "seconds": seconds,
     }
+
+
+def _choices(made: dict[str, Any]) -> Any:
+    """What an error budget chose, node by node, and why."""
+    from rich.table import Table
+
+    table = Table(
+        title=f"error budget {made['budget']:.3g}: {made['measured']:.3g} measured on the "
+        "calibration text"
+    )
+    for column in ("node", "choice", "error alone", "why"):
+        table.add_column(column, justify="right" if column == "error alone" else "left")
+    for choice in made["choices"]:
+        table.add_row(choice["node"], choice["what"], f"{choice['alone']:.1e}", choice["why"])
+    return table
 
 
 def _facts(record: dict[str, Any]) -> dict[str, str]:

@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from compiler.netlist.model import Netlist
 from compiler.options import Options
@@ -21,6 +21,10 @@ from compiler.precision import with_planes
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.errors import CalibrationError, ConfigError, TargetError, UnsupportedError
 from las_neuro.graph import Graph
+
+if TYPE_CHECKING:
+    from compiler.budget import Chosen, Threshold
+    from las_neuro.convert import Measured
 
 Watch = Callable[[str, str], None]  # called with a pass's name and what it left, as text
 Progress = Callable[[str, int, int], None]  # stage, done, of
@@ -62,7 +66,7 @@ def compile(
     if wanted.builtin_only:
         refuse_custom_kinds(planned)
     _foresee(planned, wanted.target, checkpoint)
-    graph = _rounded(model, wanted, progress)
+    graph, chosen = _rounded(model, wanted, progress)
     if watch:
         watch("convert", graph.text() + "\n")
     net = build(graph, watch=watch, progress=progress)
@@ -70,6 +74,8 @@ def compile(
     net.provenance = _provenance(
         checkpoint, calibration, wanted.record() | {"context": net.context}
     )
+    if chosen is not None:
+        net.provenance["error_budget"] = chosen.record()
     net = _settle(net, wanted.target, watch, progress)
     check(net)
     return net
@@ -83,7 +89,9 @@ def planned_graph(config: Path, wanted: Options) -> Graph:
     return with_planes(graph, wanted.planes)
 
 
-def _rounded(model: Path | str, wanted: Options, progress: Progress | None) -> Graph:
+def _rounded(
+    model: Path | str, wanted: Options, progress: Progress | None
+) -> tuple[Graph, Chosen | None]:
     """The model's spiking graph, calibrated, its weights rounded, its codes chosen."""
     from compiler.passes.round_weights import round_weights
     from las_neuro.convert import measured
@@ -96,10 +104,40 @@ def _rounded(model: Path | str, wanted: Options, progress: Progress | None) -> G
         context=wanted.context,
         progress=progress,
     )
+
+    def threshold(graph: Graph, digits: int) -> Graph:
+        return find(wanted.system).threshold(
+            graph, digits, wanted.code, wanted.ranges, wanted.channel_steps
+        )
+
+    if wanted.error_budget is not None:
+        return _within_budget(found, wanted, threshold, progress)
     graph = with_planes(found.graph, wanted.planes)
     if found.lifelike:
         graph = round_weights(graph, found.batches, progress)
-    return find(wanted.system).threshold(graph, wanted.steps, wanted.code)
+    return threshold(graph, wanted.steps), None
+
+
+def _within_budget(
+    found: Measured, wanted: Options, threshold: Threshold, progress: Progress | None
+) -> tuple[Graph, Chosen]:
+    from compiler.budget import keep_budget
+
+    assert wanted.error_budget is not None
+    if not found.lifelike:
+        raise ConfigError(
+            "an error budget for an encoder needs text like the one to come",
+            "name some with --calibrate FILE",
+        )
+    chosen = keep_budget(
+        found.graph,
+        found.batches,
+        wanted.error_budget,
+        wanted.steps,
+        threshold,
+        progress or (lambda stage, done, of: None),
+    )
+    return chosen.graph, chosen
 
 
 def _foresee(planned: Netlist, target: str, checkpoint: Checkpoint) -> None:

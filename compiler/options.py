@@ -10,16 +10,20 @@ from typing import Any
 @dataclass(frozen=True)
 class Options:
     """steps: binary digits a value.  code: the form of its spikes, one of las_neuro.codes.FORMS.
-    planes: int8 synapse groups a weight is made of, 1 or 2.  error_budget: most error of the
-    output, in the units `compiler.budget` states; it chooses steps and planes layer by layer, none
-    finer than `steps`.  calibrate: a text (images for a vision model); None: the model's own.
-    context: most tokens a sequence; None: all the model allows.  target: a name, or "auto" for the
-    smallest that fits.  builtin_only: refuse kinds that no built-in Lava process equals.
+    ranges: thresholds of an encoder, 2: normal and outlier, 1: normal alone.  channel_steps: spare
+    channels the digits that matter least.  planes: int8 synapse groups a weight is made of, 1 or 2.
+    error_budget: most error of the output, in the units `compiler.budget` states; it chooses steps
+    and planes layer by layer, none finer than `steps`.  calibrate: a text (images for a vision
+    model); None: the model's own.  context: most tokens a sequence; None: all the model allows.
+    target: a name, or "auto" for the smallest that fits.  builtin_only: refuse kinds that no
+    built-in Lava process equals.
     """
 
     system: str = "las"
     steps: int = 16
     code: str = "binary"
+    ranges: int = 2
+    channel_steps: bool = False
     planes: int = 1
     error_budget: float | None = None
     calibrate: Path | None = None

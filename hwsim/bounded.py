@@ -35,6 +35,7 @@ class Share:
     kind: str  # a function's name, the axis of a sum, or how a value is coded
     values: int = 0
     error: float = 0.0  # largest |error|
+    bound: float = 0.0  # largest; 0 where nothing is rounded
     used: float = 0.0  # largest |error| / bound
     rounding: float = 0.0  # largest |error - foreseen| / rounding
     lean: float = 0.0  # mean (error - foreseen) / rounding: what never averages out
@@ -51,6 +52,7 @@ class Share:
         self.outside += int((error.abs() > most + slack).sum())
         self.outside += int((rest.abs() > rounding + slack).sum())
         self.error = max(self.error, float(error.abs().max()))
+        self.bound = max(self.bound, float(most.max()))
         self.used = max(self.used, float((error.abs() / (most + slack)).max()))
         self.rounding = max(self.rounding, float((rest.abs() / (rounding + slack)).max()))
         total = self.lean * self.values + float((rest / (rounding + slack)).sum())
@@ -133,7 +135,8 @@ def response(
     graph: Graph, tokens: Rows, errors: Mapping[str, Tensor], share: float = 1.0
 ) -> Tensor:
     """The float model's output [B, S, c] with a share of each node's error added to it."""
-    run, values = Run(graph, tokens, DOUBLE), {}
+    run = Run(graph, tokens, DOUBLE)
+    values: dict[str, Tensor] = {}
     for node in graph:
         value = RULES[node.op](run, node, [values[name] for name in node.inputs])
         if node.name in errors:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import torch
 
@@ -105,9 +104,9 @@ def _at_once(
 ) -> list[Tensor] | None:
     """All segments in one product, where the content shows that no sum can leave its word.
 
-    A cut by c bits is floor((u + 2**(c - 1)) / 2**c), and a floor inside a floor may be left out:
+    Cuts round down, the last one to nearest, and a floor inside a floor may be left out:
     floor((floor(x / a) + n) / b) = floor((x + a n) / (a b)).  So the last sum is that of all digits
-    and the halves added on the way, divided once; the segments before it may as well have been 0.
+    and one half, divided once; the segments before it may as well have been 0.
     """
     low = [digits.low(lo, hi, shift) for lo, hi in segments]
     cut_away = [lowest - counted for lowest, counted in low]
@@ -118,13 +117,13 @@ def _at_once(
     ]
     if (most << max(ends)) + 2 > WORD_LIMIT:
         return None
-    halves = sum(1 << (after - 1) for before, after in pairwise(cut_away) if after > before)
+    half = (1 << cut_away[-1]) >> 1
     whole = most << (low[-1][0] + (segments[-1][1] - segments[-1][0]) * digits.digit_bits)
-    dtype = torch.float32 if whole + halves < EXACT_FLOAT32 else torch.float64
+    dtype = torch.float32 if whole + half < EXACT_FLOAT32 else torch.float64
     unit = 2.0 ** -cut_away[-1]
     plane = digits.magnitude if digits.minus is None else digits.magnitude - digits.minus
     plane = plane if digits.payload is None else plane * digits.payload
-    sums = layout.product(plane, matrix.to(dtype) * unit, halves * unit).floor_().to(torch.int32)
+    sums = layout.product(plane, matrix.to(dtype) * unit, half * unit).floor_().to(torch.int32)
     return [sums.new_zeros(())] * (len(segments) - 1) + [sums]
 
 

@@ -18,6 +18,9 @@ DROPPED_BITS = 17
 FIRST_BIN = (127 - 32) << 6  # 2**-32; smaller values count as 2**-32
 BINS = 64 << 6  # up to 2**32
 
+SAMPLE_TOKENS = 256  # whose values every encoder keeps,
+SAMPLE_BYTES = 1 << 30  # fewer where those of all encoders would take more
+
 
 @dataclass
 class Measure:
@@ -27,6 +30,7 @@ class Measure:
     least: float = float("inf")
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
     channel_peak: Floats | None = None
+    sample: list[Floats] = field(default_factory=list)
 
     def include(self, value: Floats, by_channel: bool) -> None:
         """value [B, S, *axes]; -inf (scores a token may not see) is left out."""
@@ -53,7 +57,8 @@ class Measure:
         return min(self.peak, float(edge.view(np.float32)[0]))
 
     def range(self) -> Range:
-        return Range(self.peak, self.quantile(0.999), self.least, self.channel_peak)
+        sample = np.concatenate(self.sample) if self.sample else None
+        return Range(self.peak, self.quantile(0.999), self.least, self.channel_peak, sample)
 
 
 def calibrate(
@@ -63,24 +68,38 @@ def calibrate(
 ) -> Graph:
     """The graph with a `Range` on every node.
 
-    Encoders, what they read and squares also get the peak of each channel, the axes flattened;
-    softmax weights do not, since their channels are tokens.
+    Encoders, what they read and squares also get the peak of each channel, the axes flattened, and
+    encoders a sample of values; softmax weights do not, since their channels are tokens.
     """
     from las_neuro.reference.interpret import interpret  # torch is slow to import
 
     measures: dict[str, Measure] = {node.name: Measure() for node in graph}
-    by_channel = _encoded(graph)
+    encoders = [node for node in graph if node.op == "encode" and "j" not in node.axes]
+    by_channel = _by_channel(graph, encoders)
+    sampled, chosen = {node.name for node in encoders}, _chosen(encoders, batches)
     for done, tokens in enumerate(batches):
         if progress:
             progress("calibrate", done, len(batches))
         for node, value in interpret(graph, tokens):
             measures[node.name].include(value.numpy(), node.name in by_channel)
+            if node.name in sampled:
+                rows = value.numpy().reshape(tokens.shape[0] * tokens.shape[1], -1)
+                measures[node.name].sample.append(rows[chosen[done]])
     if progress:
         progress("calibrate", len(batches), len(batches))
     return graph.with_ranges({name: measure.range() for name, measure in measures.items()})
 
 
-def _encoded(graph: Graph) -> set[str]:
-    encoders: list[Node] = [n for n in graph if n.op == "encode" and "j" not in n.axes]
+def _by_channel(graph: Graph, encoders: Sequence[Node]) -> set[str]:
     squares = {node.name for node in graph if node.op == "square"}
     return squares | {name for node in encoders for name in (node.name, *node.inputs)}
+
+
+def _chosen(encoders: Sequence[Node], batches: Sequence[Rows]) -> list[NDArray[np.int64]]:
+    """Of each batch, the tokens [B * S] whose values are kept: drawn, not every i-th place."""
+    starts = np.cumsum([0, *(batch.shape[0] * batch.shape[1] for batch in batches)])
+    room = SAMPLE_BYTES // (4 * sum(node.size for node in encoders) or 1)
+    count = max(1, min(SAMPLE_TOKENS, room, int(starts[-1])))
+    drawn = np.sort(np.random.default_rng(0).choice(starts[-1], count, replace=False))
+    cuts = np.searchsorted(drawn, starts)
+    return [drawn[cuts[i] : cuts[i + 1]] - starts[i] for i in range(len(batches))]

@@ -79,6 +79,7 @@ class Range:
     q999: float
     least: float
     channel_peak: Floats | None = None  # largest |x| by channel [n], kept for encoders
+    sample: Floats | None = None  # some tokens' values [tokens, n], kept for encoders
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,19 @@ OWN: dict[str, dict[str, Any]] = {
 SaveModel = Callable[..., Path]
 
 
+def random_model(family: str, **fields: Any) -> Any:
+    """A small transformers model whose weights are large enough for faults to show."""
+    config_class, model_class = CLASSES[family]
+    width = {WIDTH.get(family, "intermediate_size"): 40}
+    torch.manual_seed(7)
+    model = model_class(config_class(**(SMALL | width | OWN.get(family, {}) | fields)))
+    with torch.no_grad():  # transformers' own start is so small that faults would hide
+        for name, weight in model.named_parameters():
+            spread = 1.0 if "norm" not in name.lower() else 0.3
+            weight.mul_(8.0).add_(torch.randn_like(weight) * 0.1 * spread)
+    return model
+
+
 @pytest.fixture
 def save_model(tmp_path: Path) -> SaveModel:
     """save_model(family, dtype=..., shard=..., **config fields) -> folder of a random model."""
@@ -92,15 +105,7 @@ def save_model(tmp_path: Path) -> SaveModel:
     def save(
         family: str, dtype: torch.dtype = torch.float32, shard: str = "5GB", **fields: Any
     ) -> Path:
-        config_class, model_class = CLASSES[family]
-        width = {WIDTH.get(family, "intermediate_size"): 40}
-        torch.manual_seed(7)
-        model = model_class(config_class(**(SMALL | width | OWN.get(family, {}) | fields)))
-        with torch.no_grad():  # transformers' own start is so small that faults would hide
-            for name, weight in model.named_parameters():
-                spread = 1.0 if "norm" not in name.lower() else 0.3
-                weight.mul_(8.0).add_(torch.randn_like(weight) * 0.1 * spread)
-        folder = tmp_path / family
+        model, folder = random_model(family, **fields), tmp_path / family
         model.to(dtype).save_pretrained(folder, safe_serialization=True, max_shard_size=shard)
         return folder
 

@@ -133,5 +133,7 @@ class TableRows:
         return self.tensor.shape
 
     def load(self) -> NDArray[np.int32]:
-        rows: NDArray[np.int32] = np.rint(self.tensor.load() / self.unit).astype(np.int32)
+        # In double: float32 has 4 bits beyond a payload's 20, too few to round to nearest.
+        scaled = np.divide(self.tensor.load(), self.unit, dtype=np.float64)
+        rows: NDArray[np.int32] = np.rint(scaled, out=scaled).astype(np.int32)
         return rows

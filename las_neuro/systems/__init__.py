@@ -1,7 +1,7 @@
 """Published methods that make a model graph spiking; one file each, listed by the name users type.
 
 A system offers `spiking(model) -> Graph` (structure, SPIKING_OPS) and `threshold(graph, steps,
-form)`, which turns calibrated ranges into the spike code of each encoder.
+form, ranges, channel_steps)`, which turns calibrated ranges into the spike code of each encoder.
 """
 
 from __future__ import annotations
@@ -20,7 +20,14 @@ class System(Protocol):
 
     def spiking(self, model: Graph) -> Graph: ...
 
-    def threshold(self, graph: Graph, steps: int, form: str) -> Graph: ...
+    def threshold(
+        self,
+        graph: Graph,
+        steps: int,
+        form: str = "binary",
+        ranges: int = 2,
+        channel_steps: bool = False,
+    ) -> Graph: ...
 
 
 def find(name: str) -> System:

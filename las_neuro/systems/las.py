@@ -2,7 +2,8 @@
 
 `spiking` draws each model operator in spiking operators: activations enter linear maps through OAT
 encoders, attention multiplies spikes with memories, norms and softmax become scalar functions (the
-paper's HG neurons).  `threshold` sets each OAT encoder's two thresholds from calibrated ranges.
+paper's HG neurons).  `threshold` gives each OAT encoder its two thresholds; the paper publishes
+thresholds set by hand (10 and 500 in its BERT), las_neuro.thresholds finds them by search.
 
 Unlike the paper's code, softmax subtracts the exact row maximum and divides by the exact row sum:
 its clamps (row sum at most 60, logits within 20 of the maximum) fail on long rows.
@@ -10,7 +11,6 @@ its clamps (row sum at most 60, logits within 20 of the maximum) fail on long ro
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -19,19 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from las_neuro.codes import Code, largest_magnitude
-from las_neuro.graph import SPIKING_OPS, Axes, Floats, Graph, Node, Range, Tensor, Value
+from las_neuro.errors import ConfigError
+from las_neuro.graph import SPIKING_OPS, Axes, Floats, Graph, Node, Tensor, Value
+from las_neuro.thresholds import Site, search, spared
 
 Indices = NDArray[np.int64]
-Doubles = NDArray[np.float64]
-
-# Thresholds; the paper's are constants set by hand per site (10 and 500 in its BERT).
-HEADROOM = 1.05  # over the 0.999 quantile: unseen text is a little wider than calibration text
-REACH = 64.0  # peak at most this far above theta: beyond, too few bits are left for the rest
-MARGIN = 4.0  # the outlier threshold over the calibrated peak
-LONG = 12  # steps from which rounding is far below an int8 weight's
-FEW_CHANNELS = 0.02  # share of channels that may need an outlier compartment in a long code
-CHANNEL_MARGIN = 2.0  # theta over the peak of every other channel
-SINGLE_MARGIN = 1.5  # the normal threshold over the peak where no channel needs an outlier path
 
 
 def spiking(model: Graph) -> Graph:
@@ -245,58 +237,40 @@ DRAW: Mapping[str, Callable[[Drawing, Node], Value]] = MappingProxyType(
 )
 
 
-def threshold(graph: Graph, steps: int, form: str = "binary") -> Graph:
+def threshold(
+    graph: Graph,
+    steps: int,
+    form: str = "binary",
+    ranges: int = 2,
+    channel_steps: bool = False,
+) -> Graph:
     """The same graph with a `code` of this form in each encoder's attrs.
+
+    An encoder has `steps` digits, or its own attrs["digits"] where an error budget gave it some.
+    ranges: of an encoder, 2: OAT's normal and outlier threshold, 1: the normal one alone.
+    channel_steps: spare channels the digits that matter least.
 
     Softmax numerators lie in (0, 1]: theta 1, unsigned, or the next that makes their unit a power
     of two, so that no rounding takes the largest beyond the digits.  A graph without ranges (a
     plan) gets theta 1 throughout, which costs the same as any other theta.
     """
-    out = graph.empty_like()
+    if ranges not in (1, 2):
+        raise ConfigError(f"{ranges} ranges an encoder", "use 2, or 1 for no outlier threshold")
+    readers, out = graph.readers(), graph.empty_like()
     for node in graph:
         attrs = node.attrs
         if node.op == "encode":
-            attrs = {**attrs, "code": replace(_code(node, steps, form), form=form)}
+            digits = attrs.get("digits", steps)
+            if not attrs["signed"]:
+                levels = largest_magnitude(form, digits) + 1
+                theta = levels / 2 ** (levels.bit_length() - 1)
+                code = Code(digits, theta, signed=False, form=form)
+            elif node.range is None or node.range.peak == 0.0:
+                code = Code(digits, theta=1.0, form=form)
+            else:
+                site = Site.of(node, [graph[name] for name in readers[node.name]])
+                code = search(site, digits, form, ranges)
+                code = spared(site, code) if channel_steps else code
+            attrs = {**attrs, "code": code}
         out.nodes[node.name] = replace(node, attrs=attrs)
     return out
-
-
-def _code(node: Node, steps: int, form: str) -> Code:
-    if not node.attrs["signed"]:
-        levels = largest_magnitude(form, steps) + 1
-        return Code(steps, theta=levels / 2 ** (levels.bit_length() - 1), signed=False)
-    if node.range is None or node.range.peak == 0.0:
-        return Code(steps, theta=1.0)
-    spread = node.attrs.get("spread")
-    code = oat_code(node.range if spread is None else _spread_out(node.range, spread), steps)
-    return replace(code, spread=spread)
-
-
-def _spread_out(seen: Range, spread: Doubles) -> Range:
-    """What calibration saw, each channel divided by its spread; the quantile is a bound."""
-    assert seen.channel_peak is not None
-    peaks = seen.channel_peak / spread.astype(np.float32)
-    quantile = min(float(peaks.max()), seen.q999 / float(spread.min()))
-    return replace(seen, peak=float(peaks.max()), q999=quantile, channel_peak=peaks)
-
-
-def oat_code(seen: Range, steps: int) -> Code:
-    """The two OAT thresholds for what calibration saw.
-
-    The rule is ours: the paper publishes thresholds, not how to find them.  theta covers the 0.999
-    quantile; the outlier threshold 2**k theta leaves MARGIN over the peak, k whole because on chip
-    the outlier path is a shift.  A channel gets an outlier compartment where calibration brought it
-    past theta / 2.  Where theta already covers the peak there is no tail: one range suffices.
-    A long code has bits to spare, and every outlier channel widens the receivers' sums by 2**k: so
-    there theta also covers all but a few channels, CHANNEL_MARGIN over their calibrated peaks.
-    """
-    theta, channels = max(HEADROOM * seen.q999, seen.peak / REACH), seen.channel_peak
-    if steps >= LONG and channels is not None:
-        few = max(1, int(FEW_CHANNELS * channels.size))
-        theta = max(
-            theta, CHANNEL_MARGIN * float(np.sort(channels, axis=None)[::-1][few:].max(initial=0.0))
-        )
-    if theta >= seen.peak:
-        return Code(steps, max(theta, SINGLE_MARGIN * seen.peak))
-    shift = max(1, math.ceil(math.log2(MARGIN * seen.peak / theta)))
-    return Code(steps, theta, shift, None if channels is None else channels > theta / 2)

@@ -19,7 +19,7 @@ from compiler.netlist.model import Netlist
 from compiler.netlist.reach import digit_widths, reach
 from compiler.passes import fit_digits as pass_file
 from compiler.pipeline import build
-from las_neuro.codes import FORMS, Code, largest_magnitude
+from las_neuro.codes import FORMS, Code, decode, encode, largest_magnitude, spike_counts
 from las_neuro.convert import convert, plan_graph
 
 Ints = NDArray[np.int64]
@@ -106,6 +106,37 @@ def test_a_channel_that_skips_digits_is_coded_in_larger_steps(
         assert clamps == (nearest > limit)
         if width == 1:
             assert not payload[:skipped, 1].any()
+
+
+@pytest.mark.parametrize("form", FORMS)
+@settings(max_examples=40, deadline=None)
+@given(st.integers(4, 20), st.integers(0, 7), st.integers(0, 3), st.data())
+def test_the_closed_form_is_the_kind(
+    form: str, digits: int, k: int, skipped: int, data: st.DataObject
+) -> None:
+    """las_neuro.codes in real numbers: channels with spread, outliers and skipped digits."""
+    top = largest_magnitude(form, digits)
+    halvings, outliers = np.array([0, 1, 0, 2]), np.array([False, True, True, False])
+    skips = np.array([0, skipped, skipped, 0])
+    p = encoder(form, 4 if form == "graded" else 1, digits, skipped=skips, outlier_shift=k) | {
+        "multiplier": np.ones(4, np.int64),
+        "shift": halvings,
+        "outliers": outliers.astype(int),
+    }
+    most = min(WORD_LIMIT, (top + 2) << k)
+    edges = [0, 1, 2, 3, top, top + 1, 2 * top + 1, most]
+    drawn = data.draw(st.lists(st.integers(0, most), min_size=2, max_size=6))
+    theta = (top + 1) * 0.375  # one unit is 0.375, exactly
+    code = Code(digits, theta, k, outliers, True, form, 2.0**halvings, skips)
+    for size in (*edges, *drawn):
+        x = np.array([size, -size, -size, size]).clip(-WORD_LIMIT, WORD_LIMIT)
+        payload, _ = sent(x, p)
+        magnitude, sign = encode(code, x * code.unit)
+        np.testing.assert_array_equal(magnitude * sign, decoded(payload, p))
+        right = decoded(payload, p) * code.unit * 2.0**halvings
+        np.testing.assert_array_equal(decode(code, magnitude, sign), right)
+        if form != "graded":
+            np.testing.assert_array_equal(spike_counts(code, magnitude), (payload != 0).sum(axis=0))
 
 
 def fewest_signed_digits(digits: int) -> dict[int, int]:

@@ -100,9 +100,8 @@ def rounded(graph: Graph) -> Graph:
     out = graph.empty_like()
     for node in graph:
         if node.op == "linear":
-            seen = graph[node.inputs[0]].range
-            matrix = quantize(node.weights["weight"], seen.moment if seen else None)
-            weight = Tensor.of("int8", matrix.load() * matrix.scale[:, None])
+            value = quantize(node.weights["weight"].load().astype(np.float64)).value()
+            weight = Tensor.of("int8", value.astype(np.float32))
             node = replace(node, weights={**node.weights, "weight": weight})
         out.nodes[node.name] = node
     return out

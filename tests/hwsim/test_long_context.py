@@ -96,7 +96,8 @@ def test_all_segments_at_once_are_the_chain_of_cuts(
     for totals in (at_once, apart):
         u = torch.zeros((), dtype=torch.int64)
         for total, (lo, _) in zip(totals, segments, strict=True):
-            u = ((u + ((1 << cuts[lo]) >> 1)) >> cuts[lo]) + total.long()
+            half = 0 if any(cuts[lo + 1 :]) else (1 << cuts[lo]) >> 1
+            u = ((u + half) >> cuts[lo]) + total.long()
         results.append(u)
     assert torch.equal(*results)
     assert results[0].abs().max() <= WORD_LIMIT or limit == 40000

@@ -194,7 +194,7 @@ def test_stories_calibrates_on_text(shared_data: Path) -> None:
     text = shared_data / "texts" / "tinystories_train_a.txt"
     batches = calibration_tokens(checkpoint, text, graph)
     starts = np.concatenate([batch[:, 0] for batch in batches])
-    assert sum(batch.size for batch in batches) == 2048
+    assert sum(batch.size for batch in batches) == 4096
     assert 0 < (starts == 1).sum() < len(starts)  # windows with and without <s>
 
 

@@ -14,7 +14,7 @@ import torch
 from las_neuro import Checkpoint
 from las_neuro.architectures import draw
 from las_neuro.calibration_images import calibration_images
-from las_neuro.convert import convert, plan_graph
+from las_neuro.convert import convert, measured, plan_graph
 from las_neuro.errors import (
     CalibrationError,
     ConfigError,
@@ -108,11 +108,12 @@ def test_the_calibration_file_is_what_is_measured(save_model: SaveModel, tmp_pat
     folder = save_model("vit")
     images = pictures(folder, 4) * 3
     np.save(tmp_path / "images.npy", images)
-    _, graph = convert(folder, calibrate=tmp_path / "images.npy")
+    found = measured(folder, calibrate=tmp_path / "images.npy")
+    assert found.lifelike
+    graph = found.graph
     seen = graph["embeddings.patches"].range
     assert seen is not None
     assert seen.peak == np.abs(images).max()
-    assert graph["embeddings.patches.spikes"].range.moment is not None  # type: ignore[union-attr]
 
 
 def test_random_pixels_are_normalised_as_the_processor_does(save_model: SaveModel) -> None:

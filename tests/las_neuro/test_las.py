@@ -10,9 +10,8 @@ import pytest
 
 from las_neuro import Checkpoint, plan_graph
 from las_neuro.architectures import draw
-from las_neuro.codes import Code
-from las_neuro.graph import Graph, Range
-from las_neuro.systems.las import half_turn, oat_code, spiking
+from las_neuro.graph import Graph
+from las_neuro.systems.las import half_turn, spiking
 
 
 @pytest.fixture
@@ -51,29 +50,6 @@ def test_half_turn_leaves_what_is_past_the_rotated_part() -> None:
     x = np.arange(12)
     expected = [-2, -3, 0, 1, 4, 5, -8, -9, 6, 7, 10, 11]
     np.testing.assert_array_equal(x[index] * sign, expected)
-
-
-def channels(*peaks: float) -> np.ndarray:
-    return np.array(peaks, np.float32)
-
-
-def test_tail_gets_an_outlier_path() -> None:
-    code = oat_code(Range(30.0, 6.0, 0.0, channels(30.0, 3.0, 3.2)), 10)
-    assert code.theta == pytest.approx(6.3)
-    assert code.outlier_shift == 5  # 2**5 * 6.3 = 201.6 >= 4 * 30 > 2**4 * 6.3
-    assert code.outliers is not None
-    assert code.outliers.tolist() == [True, False, True]
-
-
-def test_a_far_peak_widens_theta() -> None:
-    code = oat_code(Range(640.0, 1.0, 0.0, channels(640.0, 1.0)), 10)
-    assert code.theta == pytest.approx(10.0)
-    assert code.theta * 2**code.outlier_shift >= 4 * 640
-
-
-def test_no_tail_needs_one_range() -> None:
-    code = oat_code(Range(2.0, 2.0, 0.0, channels(2.0, 1.0)), 12)
-    assert code == Code(12, 3.0)
 
 
 def test_a_plan_has_codes(plan: Callable[..., Path]) -> None:

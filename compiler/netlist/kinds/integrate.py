@@ -2,14 +2,15 @@
 
 Receiver of every positional spike code, and every plain sum.  Step k counts 2**shift[k]; at the few
 steps where cut[k] > 0 the state is first divided by 2**cut[k], which keeps sums of long codes
-inside 24 bits.  Between two cuts the sum is linear: that is where the fast engine collapses time.
+inside 24 bits: rounded down, and at the last cut to nearest.  Floors nest, so all cuts together
+round the exact sum once.  Between two cuts it is linear: there the fast engine collapses time.
 At the last step the state is multiplied by the compartment's own multiplier (weight scale,
 threshold ratio), the bias is added, and the result is limited to [low, high].  Going below low
 counts as a clamp unless low is 0 (a rectifier).  A gated compartment sends only if an enable spike
 came.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,10 @@ def _send(u: Array, enabled: Array | None, p: Params) -> tuple[Array, int]:
     return saturate(y, p["low"], p["high"])
 
 
+def _cut(u: Array, cut: Sequence[int], k: int) -> Array:
+    return u >> cut[k] if any(cut[k + 1 :]) else shift_right(u, cut[k])
+
+
 def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome:
     """Cut, add, wrap; at the last step rescale and send.  `turns` only counts wraps."""
     a = inputs["a"]
@@ -48,7 +53,7 @@ def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome
     wraps = 0
     if p["cut"][k]:
         wraps += amount(turns)
-        u, turns = shift_right(u, p["cut"][k]), turns * 0
+        u, turns = _cut(u, p["cut"], k), turns * 0
     u, turn = wrap(u + (a << p["shift"][k]))
     turns = turns + turn
     if k < len(p["shift"]) - 1:
@@ -61,7 +66,7 @@ def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
     u, wraps = None, 0
     starts = [lo for lo, _ in segments(p)]
     for lo, total in zip(starts, arrivals["a"], strict=True):
-        u = total if u is None else shift_right(u, p["cut"][lo]) + total
+        u = total if u is None else _cut(u, p["cut"], lo) + total
         if not p["safe"]:  # proven sums cannot wrap
             u, turns = wrap(u)
             wraps += amount(turns)

@@ -1,0 +1,126 @@
+"""choose: digits, planes and tables by what a step towards the exact costs and gains."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from compiler.budget.measure import PROBED, TABLE_PROBE, Alone, by_layer, is_bounded, usual
+from compiler.passes.fix_units import VALUE_BITS
+from las_neuro.graph import Graph, Node
+
+FEWEST_DIGITS = 4
+FINER = 128.0**2  # how much less error a second plane of weights leaves
+SPIKING = 0.36  # share of a binary code's digits that are set; measured on trained models
+TABLES = 0.05  # of the budget, to all function tables together
+FINEST_TABLE, COARSEST_TABLE = 2e-5, 5e-3  # shares of the usual value
+
+Levels = dict[str, int]  # encoder -> digits, linear map -> planes
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What one node was given.  alone: the output's error if only this node were rounded so."""
+
+    node: str
+    layer: int
+    what: str  # "9 digits", "2 planes"
+    alone: float
+    why: str
+
+
+def choose(graph: Graph, alone: Alone, target: float, most_digits: int) -> Levels:
+    """Start with the cheapest; take the step of most gain an event until the sum keeps `target`."""
+    levels: Levels = {name: FEWEST_DIGITS for name in alone.encoders} | dict.fromkeys(alone.maps, 1)
+    total = sum(predicted(alone, name, level) for name, level in levels.items())
+    events = {name: _events(graph, graph[name]) for name in levels}
+    most = {name: most_digits if name in alone.encoders else 2 for name in levels}
+
+    def step(name: str) -> tuple[float, str]:
+        level = levels[name]
+        gain = predicted(alone, name, level) - predicted(alone, name, level + 1)
+        return -gain / max(events[name], 1e-9), name
+
+    waiting = [step(name) for name in levels]
+    heapq.heapify(waiting)
+    while waiting and total > target * (1 - TABLES):
+        _, name = heapq.heappop(waiting)
+        total -= predicted(alone, name, levels[name])
+        levels[name] += 1
+        total += predicted(alone, name, levels[name])
+        if levels[name] < most[name]:
+            heapq.heappush(waiting, step(name))
+    return levels
+
+
+def predicted(alone: Alone, name: str, level: int) -> float:
+    """The output's error with this node at `level` digits or planes and all else exact."""
+    if name in alone.maps:
+        return alone.maps[name] / FINER ** (level - 1)
+    return alone.encoders[name] * 4.0 ** (PROBED - level)
+
+
+def _events(graph: Graph, node: Node) -> float:
+    """Synaptic events a token of one more digit, or of a second plane of a map's weights."""
+    if node.op == "linear":
+        return PROBED * SPIKING * graph[node.inputs[0]].size * node.size
+    readers = (reader for reader in graph if node.name in reader.inputs)
+    return SPIKING * sum(_reached(graph, node, reader) for reader in readers)
+
+
+def _reached(graph: Graph, encoder: Node, reader: Node) -> float:
+    if reader.op == "linear":
+        return encoder.size * reader.size
+    if reader.op == "recall":  # half the slots hold something, on average
+        return graph[reader.inputs[0]].size / 2
+    return encoder.size
+
+
+def give(graph: Graph, levels: Levels, alone: Alone, target: float) -> Graph:
+    """The graph with the choice in its nodes' attrs."""
+    tables = {
+        node.name: _table_error(node, share)
+        for layer, share in _table_shares(alone, target)
+        for node in by_layer(graph)[layer]
+    }
+    out = graph.empty_like()
+    for node in graph:
+        attrs = dict(node.attrs)
+        if node.name in levels:
+            attrs["planes" if node.op == "linear" else "digits"] = levels[node.name]
+        if node.name in tables:
+            attrs["hg_error"] = tables[node.name]
+        out.nodes[node.name] = replace(node, attrs=attrs)
+    return out
+
+
+def _table_shares(alone: Alone, target: float) -> Iterator[tuple[int, float]]:
+    """Layer, and the share of the usual value by which its functions may be off."""
+    each = TABLES * target / max(1, len(alone.tables))
+    for layer, error in alone.tables.items():
+        share = TABLE_PROBE * math.sqrt(each / max(error, 1e-30))
+        yield layer, min(max(share, FINEST_TABLE), COARSEST_TABLE)
+
+
+def _table_error(node: Node, share: float) -> float:
+    """In the table's own terms: last places of a bounded function, else a share of the value."""
+    if not is_bounded(node) or node.range is None:
+        return share
+    return max(16.0, share * usual(node) / (node.range.peak or 1.0) * 2.0**VALUE_BITS)
+
+
+def explain(graph: Graph, levels: Levels, alone: Alone) -> list[Choice]:
+    """The choice, node by node along the depth, with its reason."""
+    found = []
+    for name, level in levels.items():
+        node, error = graph[name], predicted(alone, name, level)
+        least = 1 if name in alone.maps else FEWEST_DIGITS
+        what = f"{level} {'planes' if name in alone.maps else 'digits'}"
+        why = "the least there is suffices"
+        if level > least:
+            why = f"{level - least} fewer would give {predicted(alone, name, least):.2g}"
+        found.append(Choice(name, node.layer, what, error, why))
+    order = {name: i for i, name in enumerate(graph.nodes)}
+    return sorted(found, key=lambda choice: order[choice.node])

@@ -1,0 +1,109 @@
+"""A float run of a spiking graph with some of its rounding, to measure what that rounding costs.
+
+Encoders give what their spikes stand for, linear maps use their rounded weights, functions are off
+by the error their tables state, with signs drawn once.  Units and stored keys and values, which are
+finer, are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor as Torch
+
+from las_neuro.codes import Code, decode, encode
+from las_neuro.graph import Graph, Node, Tensor
+from las_neuro.reference.interpret import RULES, Rows, Run
+
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """Node name -> what rounds it.  errors: how far a function is off, absolute or relative."""
+
+    codes: Mapping[str, Code] = field(default_factory=dict)
+    weights: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    absolute: Mapping[str, float] = field(default_factory=dict)
+    relative: Mapping[str, float] = field(default_factory=dict)
+
+
+class Probe:
+    """Measures the error of the graph's output on a few sequences.
+
+    Logits: mean KL divergence from the exact run, nats a token.  Hidden states: mean 1 - cosine of
+    the sequences' mean states.
+    """
+
+    def __init__(self, graph: Graph, batches: Sequence[Rows]) -> None:
+        self.graph, self.batches = graph, batches
+        self.waiting = {name: len(readers) for name, readers in graph.readers().items()}
+        self.kind = next(node.attrs["kind"] for node in graph if node.op == "output")
+        self.exact = [self._output(rows, Rounding()) for rows in batches]
+
+    def error(self, rounding: Rounding) -> float:
+        total, weight = 0.0, 0
+        for rows, exact in zip(self.batches, self.exact, strict=True):
+            found = self._output(rows, rounding)
+            each = _divergence(exact, found) if self.kind != "hidden" else _turned(exact, found)
+            total, weight = total + float(each.sum()), weight + each.numel()
+        return total / weight
+
+    def _output(self, rows: Rows, rounding: Rounding) -> Torch:
+        run, waiting = Run(self.graph, rows, torch.float32), dict(self.waiting)
+        generator = torch.Generator().manual_seed(SEED)
+        values: dict[str, Torch] = {}
+        for node in self.graph:
+            if node.name in rounding.weights:
+                node = replace(node, weights=rounding.weights[node.name])
+            with torch.inference_mode():
+                value = RULES[node.op](run, node, [values[name] for name in node.inputs])
+                values[node.name] = _off(node, value, rounding, generator)
+            for name in node.inputs:
+                waiting[name] -= 1
+                if not waiting[name]:
+                    del values[name]
+        last: Torch = value.double()
+        return last
+
+
+def _off(node: Node, value: Torch, rounding: Rounding, generator: torch.Generator) -> Torch:
+    """The value as its rounding leaves it."""
+    if node.name in rounding.codes:
+        code = rounding.codes[node.name]
+        found = decode(code, *encode(code, value.flatten(2).double().numpy()))
+        return torch.from_numpy(found).to(value.dtype).view_as(value)
+    absolute = rounding.absolute.get(node.name, 0.0)
+    relative = rounding.relative.get(node.name, 0.0)
+    if absolute or relative:
+        signs = torch.randint(0, 2, value.shape, generator=generator) * 2 - 1
+        return value + signs * (absolute + relative * value)
+    return value
+
+
+def _divergence(exact: Torch, found: Torch) -> Torch:
+    """KL of every token [B, S]."""
+    p, q = exact.log_softmax(-1), found.log_softmax(-1)
+    each: Torch = (p.exp() * (p - q)).sum(-1)
+    return each
+
+
+def _turned(exact: Torch, found: Torch) -> Torch:
+    """1 - cosine of each sequence's mean state [B]."""
+    alike: Torch = torch.nn.functional.cosine_similarity(exact.mean(1), found.mean(1), dim=-1)
+    turned: Torch = 1 - alike
+    return turned
+
+
+def rounded_weights(
+    node: Node, value: NDArray[np.float64], bias: NDArray[np.float64] | None = None
+) -> dict[str, Tensor]:
+    """A linear map's weights for `Rounding`: `value` [n_post, n_pre], its own bias where none."""
+    weights = {**node.weights, "weight": Tensor.of(node.name, value.astype(np.float32))}
+    if bias is not None:
+        weights["bias"] = Tensor.of(node.name, bias.astype(np.float32))
+    return weights

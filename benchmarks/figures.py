@@ -1,6 +1,7 @@
 """Every figure of the README and docs/figures.md, measured through the commands a user has.
 
     python benchmarks/figures.py [--data ../shared/data]
+    python benchmarks/figures.py --only stories    # accuracy of these models, printed, not written
 
 Takes a few minutes on 2 cores.  Models that are not on the machine are left out, saying so.  Times
 are ratios against something run beside it in the same call; absolute times depend on the machine.
@@ -15,30 +16,38 @@ import os
 import platform
 import re
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+import accuracy
 import typer
+from commands import BIN, command
 
 ROOT = Path(__file__).parents[1]
-BIN = Path(sys.executable).parent
 TINY = ROOT / "examples" / "tiny_lm"
 PROMPTS = ("Once upon a time", "The little dog", "Lily went to the park")
 PLANS = ("opt-125m", "llama-2-7b", "opt-13b", "opt-66b")
 Row = dict[str, Any]
 
 
-def main(data: Path = ROOT.parent / "shared" / "data") -> None:
+def main(data: Path = ROOT.parent / "shared" / "data", only: str = "") -> None:
     """Measure, then write benchmarks/figures.json, docs/figures.md and the README's tables."""
     with tempfile.TemporaryDirectory() as folder:
-        models = [measure(model, Path(folder)) for model in found_models(data)]
+        found = found_models(data)
+        near = []
+        for model in accuracy.with_unseen_text(found, data, Path(folder)):
+            if only in model["name"]:
+                near += accuracy.measure(model, Path(folder))
+        if only:
+            return print(accuracy.tables(near))
+        models = [measure(model, Path(folder)) for model in found]
         figures = {
             "date": datetime.date.today().isoformat(),
             "machine": machine(),
             "models": models,
+            "accuracy": near,
             "lava": lava(Path(folder)),
             "plans": [plan(name) for name in PLANS],
         }
@@ -94,16 +103,6 @@ def found_models(data: Path) -> list[Row]:
         )
     print(f"models: {', '.join(row['name'] for row in found)}")
     return found
-
-
-def command(name: str, *arguments: Any) -> Row:
-    """One of our commands with --json; its output as values."""
-    run = [BIN / name, *map(str, arguments), "--json"]
-    done = subprocess.run(run, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(map(str, run))} failed:\n{done.stderr}")
-    read: Row = json.loads(done.stdout) if done.stdout.strip().startswith("{") else {}
-    return read
 
 
 def measure(model: Row, folder: Path) -> Row:
@@ -185,7 +184,8 @@ def render(figures: Row) -> dict[str, str]:
     """The tables by name."""
     stamp = f"\n\nMeasured {figures['date']} by `benchmarks/figures.py`: {figures['machine']}."
     return {
-        "agreement": agreement(figures["models"]) + stamp,
+        "agreement": agreement(figures["models"], figures["accuracy"]) + stamp,
+        "accuracy": accuracy.tables(figures["accuracy"]),
         "date": stamp.strip(),
         "cost": cost(figures["models"]),
         "speed": speed(figures),
@@ -193,18 +193,20 @@ def render(figures: Row) -> dict[str, str]:
     }
 
 
-def agreement(models: list[Row]) -> str:
+def agreement(models: list[Row], near: list[Row]) -> str:
     lines = [
-        "| model | calibrated on a text | without `--calibrate`"
+        "| model | calibrated on a text | without `--calibrate` | `--weight-planes 2`, other text"
         " | greedy: first of 64 tokens that differs | cores / chips |",
-        "|---|---|---|---|---|",
+        "|---|---|---|---|---|---|",
     ]
+    doubled = {row["model"]: row["eval"] for row in near if row["netlist"] == accuracy.TWO}
     for row in models:
         differs = ", ".join("none" if n is None else str(n) for n in row["prompts"].values())
-        made = row["compile"]
+        made, two = row["compile"], doubled[row["name"]]
         lines.append(
             f"| {row['name']} | {closeness(row['eval'])} | {closeness(row['eval_uncalibrated'])}"
-            f" | {differs or '-'} | {made['cores']} / {made['chips']} ({made['target']}) |"
+            f" | {closeness(two)} | {differs or '-'}"
+            f" | {made['cores']} / {made['chips']} ({made['target']}) |"
         )
     return "\n".join(lines)
 

@@ -6,7 +6,7 @@ The float model of `--reference` is the only thing here that is not in the netli
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,6 +26,9 @@ from las_neuro.terminal import (
     progress_bars,
 )
 
+if TYPE_CHECKING:
+    from las_neuro.graph import Graph
+
 RUN_EXAMPLES = """
   las-run tiny_lm.h5 --prompt "The statement is used to"
   las-run tiny_lm.h5 --prompt "The" --reference examples/tiny_lm
@@ -34,6 +37,7 @@ RUN_EXAMPLES = """
 EVAL_EXAMPLES = """
   las-eval tiny_lm.h5 --text examples/tiny_lm/heldout.txt --reference examples/tiny_lm
   las-eval tiny_lm.h5 --text examples/tiny_lm/heldout.txt --max-tokens 512 --json
+  las-eval vit.h5 --images normalised.npy --reference path/to/vit
 """
 AUDIT_EXAMPLES = """
   las-audit tiny_lm.h5 --text examples/tiny_lm/heldout.txt -o audit.html
@@ -73,10 +77,14 @@ Tasks = Annotated[
     Path | None,
     typer.Option(help="Questions, one JSON object a line: context, choices, gold."),
 ]
+Images = Annotated[
+    Path | None,
+    typer.Option(help="Floats [images, channels, height, width], as the model's processor gives."),
+]
 Lines = Annotated[
     bool, typer.Option("--lines", help="Each line is a sequence between start tokens.")
 ]
-MaxTokens = Annotated[int, typer.Option(min=2, help="Most tokens of the text to use.")]
+MaxTokens = Annotated[int, typer.Option(min=2, help="Most tokens to use; an image's are patches.")]
 Report = Annotated[Path, typer.Option("--output", "-o", help="Report to write: .html or .json.")]
 Depth = Annotated[
     Path | None,
@@ -152,6 +160,7 @@ def evaluate(
     netlist: NetlistFile,
     text: EvalText = None,
     tasks: Tasks = None,
+    images: Images = None,
     reference: ReferenceModel = None,
     lines: Lines = False,
     depth: Depth = None,
@@ -160,7 +169,7 @@ def evaluate(
     quiet: Quiet = False,
     version: Version = False,
 ) -> None:
-    """Measure a netlist on a text or on questions, and how near it stays to its float model.
+    """Measure a netlist on text, questions or images, and how near it stays to its float model.
 
     A decoder reads a text as one stream, in windows as long as its context; an encoder reads one
     sentence a line.  A question is answered by the likeliest of its choices.
@@ -168,10 +177,11 @@ def evaluate(
     from hwsim import generate
     from hwsim.commands import differing, evaluating
 
-    evaluating.check_sources(text, tasks, lines)
+    evaluating.check_sources(text, tasks, images, lines)
     if depth:
         check_writable(depth)
     net = generate.opened(netlist)
+    evaluating.check_reads(net, tasks, images)
     model = _reference(reference, net)
     with progress_bars(quiet) as tell:
         if depth:
@@ -180,6 +190,8 @@ def evaluate(
             )
         if text:
             figures = evaluating.text_figures(net, text, model, max_tokens, lines, tell)
+        elif images:
+            figures = evaluating.image_figures(net, images, model, max_tokens, tell)
         else:
             assert tasks is not None
             figures = evaluating.task_figures(net, tasks, model, tell)
@@ -289,7 +301,10 @@ inspect_main = command(inspect, INSPECT_EXAMPLES)
 
 
 def _reference(path: Path | None, net: Netlist) -> Any:
-    """The float model as a function of tokens [B, S], proved to be of the netlist's kind."""
+    """The float model as a function of tokens [B, S] or images [B, channels, height, width].
+
+    It is proved to be of the netlist's kind.
+    """
     if path is None:
         return None
     from las_neuro.architectures import draw
@@ -297,16 +312,27 @@ def _reference(path: Path | None, net: Netlist) -> Any:
 
     checkpoint = Checkpoint.open(path)
     graph = draw(checkpoint)
-    if (graph.family, graph.vocabulary) != (net.family, net.vocabulary):
+    made, wanted = (
+        _described(graph, graph["output"].attrs["kind"]),
+        _described(net, net.output_kind),
+    )
+    if made != wanted:
         raise ConfigError(
-            f"{path}: is {graph.family} with {graph.vocabulary} words, the netlist "
-            f"{net.family} with {net.vocabulary}",
+            f"{path}: is {made}, the netlist {wanted}",
             "name the model that the netlist was compiled from",
         )
     from las_neuro.reference.model import FloatModel  # torch is slow to import
 
     model = FloatModel.load(checkpoint)
-    return model.logits if net.output_kind == "logits" else model.hidden
+    return getattr(model, net.output_kind)  # logits, hidden or classes
+
+
+def _described(model: Graph | Netlist, output: str) -> str:
+    """What a netlist has in common with the model it was compiled from."""
+    reads = f"{model.vocabulary} words"
+    if model.pixels:
+        reads = f"{model.context} tokens of {model.pixels} pixels"
+    return f"{model.family} with {reads} that gives {output}"
 
 
 def _ids(tokens: str | None) -> list[int] | None:

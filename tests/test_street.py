@@ -27,6 +27,8 @@ MAY_IMPORT = {
 ENTRANCES = {
     "hwsim/cli.py": ("las_neuro",),
     "hwsim/commands/differing.py": ("las_neuro",),
+    # a vision netlist reads images cut as calibration cuts them
+    "hwsim/commands/evaluating.py": ("las_neuro.patches",),
     "hwsim/commands/harnessing.py": ("las_neuro.terminal",),
     "hwsim/harness.py": ("las_neuro.terminal",),
     "hwsim/depth.py": ("las_neuro.graph", "las_neuro.reference.interpret"),

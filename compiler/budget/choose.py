@@ -26,7 +26,7 @@ class Choice:
 
     node: str
     layer: int
-    what: str  # "9 digits", "2 planes"
+    what: str  # "9 digits", "1 plane"
     alone: float
     why: str
 
@@ -117,7 +117,9 @@ def explain(graph: Graph, levels: Levels, alone: Alone) -> list[Choice]:
     for name, level in levels.items():
         node, error = graph[name], predicted(alone, name, level)
         least = 1 if name in alone.maps else FEWEST_DIGITS
-        what = f"{level} {'planes' if name in alone.maps else 'digits'}"
+        what = f"{level} digits"
+        if name in alone.maps:
+            what = "1 plane" if level == 1 else "2 planes"
         why = "the least there is suffices"
         if level > least:
             why = f"{level - least} fewer would give {predicted(alone, name, least):.2g}"

@@ -1,4 +1,4 @@
-"""evaluating: a text or a task file measured; the figures of both models side by side."""
+"""evaluating: a text, a task file or images measured; the figures of both models side by side."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from compiler.netlist.model import Netlist
 from hwsim.evaluate import Progress, Reference, evaluate, read_passages
+from hwsim.evaluate_images import Reference as ImageReference
+from hwsim.evaluate_images import evaluate_images
 from las_neuro.errors import ConfigError
+from las_neuro.patches import patches, read_images
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -16,15 +19,29 @@ OF_REFERENCE = "reference_"
 STDERR = "_stderr"
 
 
-def check_sources(text: Path | None, tasks: Path | None, lines: bool) -> None:
+def check_sources(text: Path | None, tasks: Path | None, images: Path | None, lines: bool) -> None:
     """Raise unless there is one thing to measure."""
-    if (text is None) == (tasks is None):
+    if sum(source is not None for source in (text, tasks, images)) != 1:
         raise ConfigError(
-            "--text and --tasks: one of the two is needed, and only one",
-            "give --text FILE for perplexity, --tasks FILE.jsonl for multiple choice",
+            "--text, --tasks and --images: one of the three is needed, and only one",
+            "give --text FILE for perplexity, --tasks FILE.jsonl for multiple choice, "
+            "--images FILE.npy for a vision model",
         )
-    if lines and tasks:
-        raise ConfigError("--lines: a task file has its own lines", "leave --lines out")
+    if lines and text is None:
+        raise ConfigError("--lines: only a text has lines to read one by one", "leave --lines out")
+
+
+def check_reads(net: Netlist, tasks: Path | None, images: Path | None) -> None:
+    """Raise where a vision netlist is given words, or another one images."""
+    if net.pixels and images is None:
+        raise ConfigError(
+            f"{'--tasks' if tasks else '--text'}: this {net.family} netlist reads images, not text",
+            "give --images FILE.npy",
+        )
+    if images is not None and not net.pixels:
+        raise ConfigError(
+            f"--images: this {net.family} netlist reads text, not images", "give --text FILE"
+        )
 
 
 def text_figures(
@@ -49,6 +66,15 @@ def task_figures(
 
     spare_threads(net)  # questions are short
     return score(net, read_items(net, tasks), reference, progress)
+
+
+def image_figures(
+    net: Netlist, path: Path, reference: ImageReference | None, limit: int, progress: Progress
+) -> dict[str, Any]:
+    """The first images of a file, at most `limit` tokens but at least one image."""
+    images = read_images(path, max(1, limit // net.context))
+    rows = patches(images, net.pixels, net.context)
+    return evaluate_images(net, rows, images, reference, progress)
 
 
 def table(figures: dict[str, Any]) -> Table:

@@ -47,7 +47,8 @@ def test_the_netlist_says_where_it_comes_from(netlist: Path, decoder: Path) -> N
     assert made["tool"].startswith("las-neuro ")
     assert made["calibration"].startswith("sha256 ")
     assert made["options"] == {
-        **{"system": "las", "steps": 16, "code": "binary", "planes": 1, "error_budget": None},
+        **{"system": "las", "steps": 16, "code": "binary", "ranges": 2, "channel_steps": False},
+        **{"planes": 1, "error_budget": None},
         **{"context": 24, "target": "auto"},
     }
     assert made["end_tokens"] == []

@@ -70,11 +70,13 @@ def test_both_models_stand_side_by_side(las, netlist: Path, decoder: Path, text:
     assert [float(cell) for cell in rows["bits per byte"]] == pytest.approx([4, 4], abs=2)
 
 
-@pytest.mark.parametrize("words", [(), ("--text", "t", "--tasks", "t")])
-def test_text_or_tasks(las, netlist: Path, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "words", [(), ("--text", "t", "--tasks", "t"), ("--text", "t", "--images", "i")]
+)
+def test_one_thing_to_measure(las, netlist: Path, words: tuple[str, ...]) -> None:
     done = las("las-eval", netlist, *words, "--quiet")
     assert (done.code, done.out) == (2, "")
-    assert "one of the two is needed" in done.err
+    assert "one of the three is needed" in done.err
 
 
 def test_lines_are_sequences_between_start_tokens(

@@ -58,7 +58,7 @@ def test_every_encoder_and_map_is_explained(decoder: Path) -> None:
     for choice in choices:
         level, unit = choice["what"].split()
         steps = net.populations[choice["node"]].params.get("digits") if unit == "digits" else None
-        assert unit in ("digits", "planes")
+        assert unit in ("digits", "plane", "planes")
         assert steps is None or steps == int(level)
 
 

@@ -84,7 +84,7 @@ def test_every_node_is_read_and_near_the_float_graph(
         assert row.added is not None
         # int8 weights are the coarsest of all operators: 1/256 of their range, in a random model
         assert row.added < (0.01 if node.op == "linear" else 0.004), row.node
-        assert row.carried < 0.3, row.node  # random weights multiply what was added
+        assert row.carried < 0.5, row.node  # random weights multiply what was added
         assert (row.layer, row.op) == (node.layer, node.op)
 
 
@@ -158,7 +158,7 @@ def test_rings_are_read_by_token(
     net = build(graph)
     whole = against_model(net, graph, [tokens])
     assert max(row.added for row in whole if row.op in ("recall", "exponential")) < 0.01
-    assert max(row.carried for row in whole) < 0.3
+    assert max(row.carried for row in whole) < 0.5
     seen = next(row for row in whole if row.op == "recall")
     assert seen.values == 3 * 4 * sum(min(window, i + 1) for i in range(20))
     plain = against_model(net, graph, [tokens], "step")

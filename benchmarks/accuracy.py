@@ -1,0 +1,179 @@
+"""How near a netlist stays to its float model on text that it was not calibrated on.
+
+In: the models of figures.py.  Out: a row a netlist (one weight plane, two, an error budget; for an
+encoder also other calibration texts), and those rows as tables.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from pydoc_data.topics import topics
+from typing import Any
+
+from commands import command
+
+ENCODER = "all-MiniLM-L6-v2"
+BUDGET = 1e-3
+BUDGETED = ("stories260K", ENCODER)
+ONE, TWO = "one weight plane", "two weight planes"
+WITHIN = f"error budget {BUDGET:g}"
+OTHER, NONE = "one plane, calibrated on Python's manual", "one plane, without `--calibrate`"
+SENTENCES = 256
+AUDITED = 512  # tokens
+Row = dict[str, Any]
+
+
+def with_unseen_text(models: list[Row], data: Path, folder: Path) -> list[Row]:
+    """The models, and one of names; each calibrated on one text and evaluated on another."""
+    texts, found = data / "texts", []
+    for model in models:
+        if model["name"] == ENCODER:
+            found.append(model | {"text": unseen_sentences(texts, folder)})
+        elif model["calibrate"] == model["text"]:
+            _, rest = halves(model["text"], folder)
+            found.append(model | {"calibrate": rest})
+        else:
+            found.append(model)
+    names = data / "makemore_names" / "hf"
+    if names.is_dir():
+        text, rest = halves(texts / "names_test_even.txt", folder)
+        row = {"name": "makemore_names", "model": names, "calibrate": rest, "text": text}
+        found.append(row | {"reading": ("--lines",)})
+    return found
+
+
+def halves(text: Path, folder: Path) -> tuple[Path, Path]:
+    """The first and the second half of a text's lines."""
+    lines = text.read_text().splitlines(keepends=True)
+    middle = len(lines) // 2
+    paths = folder / f"{text.stem}_first.txt", folder / f"{text.stem}_second.txt"
+    for path, half in zip(paths, (lines[:middle], lines[middle:]), strict=True):
+        path.write_text("".join(half))
+    return paths
+
+
+def unseen_sentences(texts: Path, folder: Path) -> Path:
+    """Sentences of the STS benchmark that are not among those for calibration."""
+    seen = set((texts / "sts_sentences.txt").read_text().splitlines())
+    rows = (texts / "stsb_dev.csv").read_text().splitlines()
+    every = dict.fromkeys(sentence for row in rows for sentence in row.split("\t")[5:7])
+    return drawn([sentence for sentence in every if sentence not in seen], folder / "unseen.txt")
+
+
+def manual_sentences(folder: Path) -> Path:
+    """Sentences of the Python manual, which the interpreter brings: a domain of their own."""
+    found = []
+    for _, topic in sorted(topics.items()):
+        for paragraph in re.split(r"\n\s*\n", topic):
+            found += re.split(r"(?<=[.:]) ", " ".join(paragraph.split()))
+    return drawn(
+        [sentence for sentence in found if 30 < len(sentence) < 200], folder / "manual.txt"
+    )
+
+
+def drawn(sentences: list[str], path: Path) -> Path:
+    random.Random(1).shuffle(sentences)
+    path.write_text("\n".join(sentences[:SENTENCES]) + "\n")
+    return path
+
+
+def netlists(model: Row, folder: Path) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """What is measured of a model: a name, and the options of las-compile."""
+    calibrated = ("--calibrate", model["calibrate"])
+    yield ONE, calibrated
+    yield TWO, (*calibrated, "--weight-planes", 2)
+    if model["name"] in BUDGETED:
+        yield WITHIN, (*calibrated, "--error-budget", BUDGET)
+    if model["name"] == ENCODER:
+        yield OTHER, ("--calibrate", manual_sentences(folder))
+        yield NONE, ()
+
+
+def measure(model: Row, folder: Path) -> list[Row]:
+    """One row a netlist; spikes where an error budget is compared with the default."""
+    print(f"accuracy of {model['name']}")
+    net, account, rows = folder / "accuracy.h5", folder / "accuracy.json", []
+    for name, options in netlists(model, folder):
+        made = command("las-compile", model["model"], "-o", net, *options)
+        reading = ("--text", model["text"], *model.get("reading", ()))
+        row = {"model": model["name"], "netlist": name, "steps": made["steps_per_token"]}
+        row["eval"] = command("las-eval", net, *reading, "--reference", model["model"])
+        if made["error_budget"]:
+            row["calibration_error"] = made["error_budget"]["measured"]
+        if model["name"] in BUDGETED and name in (ONE, WITHIN):
+            options = ("--text", model["text"], "--max-tokens", AUDITED, "-o", account)
+            command("las-audit", net, *options)
+            audit = json.loads(account.read_text())
+            row["spikes"] = audit["total"]["spikes"] / audit["tokens"]
+        rows.append(row)
+    return rows
+
+
+def rise(found: Row) -> float:
+    """Of perplexity, over the float model's."""
+    return float(found["perplexity"] / found["reference_perplexity"] - 1)
+
+
+def tables(rows: list[Row]) -> str:
+    """Decoders, encoders, and what an error budget saves."""
+    parts = [decoders([row for row in rows if "perplexity" in row["eval"]])]
+    parts.append(encoders([row for row in rows if "mean_cosine_error" in row["eval"]]))
+    parts.append(budgets([row for row in rows if "spikes" in row]))
+    return "\n\n".join(part for part in parts if part)
+
+
+def decoders(rows: list[Row]) -> str:
+    if not rows:
+        return ""
+    lines = [
+        "| model | netlist | perplexity | fp32 | rise | top-1 agreement | mean KL |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        found = row["eval"]
+        lines.append(
+            f"| {row['model']} | {row['netlist']} | {found['perplexity']:.5f}"
+            f" | {found['reference_perplexity']:.5f} | {rise(found):+.4%}"
+            f" | {found['top1_agreement']:.2%} | {found['mean_kl']:.1e} |"
+        )
+    return "\n".join(lines)
+
+
+def encoders(rows: list[Row]) -> str:
+    if not rows:
+        return ""
+    lines = [
+        "| model | netlist | mean 1 - cosine | largest error of a similarity |",
+        "|---|---|---|---|",
+    ]
+    for row in rows:
+        found = row["eval"]
+        lines.append(
+            f"| {row['model']} | {row['netlist']} | {found['mean_cosine_error']:.1e}"
+            f" | {found['max_similarity_error']:.1e} |"
+        )
+    return "\n".join(lines)
+
+
+def budgets(rows: list[Row]) -> str:
+    if not rows:
+        return ""
+    lines = [
+        "| model | netlist | error on calibration text | error on other text | time steps / token"
+        " | spikes / token |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        found = row["eval"]
+        error = found["mean_kl"] if "mean_kl" in found else found["mean_cosine_error"]
+        before = f"{row['calibration_error']:.1e}" if "calibration_error" in row else "-"
+        netlist = row["netlist"] if row["netlist"] == WITHIN else "16 digits everywhere"
+        lines.append(
+            f"| {row['model']} | {netlist} | {before} | {error:.1e} | {row['steps']:,}"
+            f" | {row['spikes']:,.0f} |"
+        )
+    return "\n".join(lines)

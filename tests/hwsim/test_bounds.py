@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import random_model
+from random_models import random_model
 from switches import CASES
 
 from compiler.bounds import Bounds

@@ -37,7 +37,6 @@ RUN_EXAMPLES = """
 EVAL_EXAMPLES = """
   las-eval tiny_lm.h5 --text examples/tiny_lm/heldout.txt --reference examples/tiny_lm
   las-eval tiny_lm.h5 --text examples/tiny_lm/heldout.txt --max-tokens 512 --json
-  las-eval vit.h5 --images normalised.npy --reference path/to/vit
 """
 AUDIT_EXAMPLES = """
   las-audit tiny_lm.h5 --text examples/tiny_lm/heldout.txt -o audit.html

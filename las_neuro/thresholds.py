@@ -29,7 +29,7 @@ from las_neuro.graph import Node
 
 Doubles = NDArray[np.float64]
 
-MARGIN = 2.0  # over the calibrated peak of each channel, for text that calibration did not see
+MARGIN = 3.0  # over the calibrated peak of each channel, for text that calibration did not see
 PER_OCTAVE = 4  # normal thresholds tried
 MOST_SHIFT = 7  # an outlier payload is a signed byte
 OUTLIERS_COST = 0.25  # of the error, if all channels have an outlier compartment

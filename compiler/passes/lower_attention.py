@@ -31,6 +31,7 @@ SCORE_OFFSET = 1 << (WORD_BITS - 2)
 MAXIMUM_BITS = 12  # the reference is within half an octave above the maximum
 KEY_BITS = 16  # scores are sums over one head's width, and softmax magnifies their errors
 VALUE_BITS = 14  # sums over the whole context: every bit more costs a cut more
+FINER_BITS = 2  # more of each, where the weights have two planes
 HEADROOM = 2.0  # of stored keys and values over the largest calibrated
 
 
@@ -38,9 +39,10 @@ def _memory(low: Lowering, node: Node) -> None:
     """Slots for one value per token, written where the pointer stands."""
     source = low.source(node)
     axes_read = [low.graph[name].attrs.get("axis") for name in low.readers[node.name]]
-    bits = KEY_BITS
-    if "j" in axes_read:  # a sum over all slots must leave room for a digit
-        bits = min(VALUE_BITS, WORD_BITS - math.ceil(math.log2(node.axes["j"])))
+    finer = FINER_BITS if node.attrs.get("planes") == 2 else 0
+    bits, summed = (VALUE_BITS, "j") if "j" in axes_read else (KEY_BITS, "d")
+    # A sum over all slots, or over a head's width, must leave room for a digit.
+    bits = min(bits + finer, WORD_BITS - math.ceil(math.log2(node.axes[summed])))
     limit = 2 ** (bits - 1) - 1
     unit = (seen(node).peak or 1.0) * HEADROOM / limit
     value = low.rescale(source, node, unit, ".value")

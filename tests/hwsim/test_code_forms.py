@@ -48,7 +48,7 @@ def outputs(net: Netlist) -> torch.Tensor:
 
 @pytest.mark.parametrize("family", ["llama", "bert"])
 def test_the_forms_are_one_model(save_model: Callable[..., Path], family: str) -> None:
-    """Their difference is a code's rounding: it fades as the step does, to 0.2 % of the spread."""
+    """Their difference is a code's rounding: it fades as the step does, to 0.4 % of the spread."""
     errors = []
     for digits in (8, 16):
         binary, signed, graded = (
@@ -59,7 +59,7 @@ def test_the_forms_are_one_model(save_model: Callable[..., Path], family: str) -
             [float((x - binary).pow(2).mean().sqrt() / binary.std()) for x in (signed, graded)]
         )
     for coarse, fine in zip(*errors, strict=True):
-        assert fine < 0.002
+        assert fine < 0.004
         assert coarse == 0 or fine < coarse / 16
 
 

@@ -17,11 +17,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from compiler.passes.quantize import damped, error_gain
 from las_neuro.graph import Floats
 
 Doubles = NDArray[np.float64]
 
-DAMPING = 0.2  # of the mean variance, added to each: calibration text is a small sample
 LARGEST = 16.0  # spread, either way
 ROUNDS = 80  # of descent
 RATE = 0.1  # of the logarithm, a round, falling to 0
@@ -38,10 +38,8 @@ def spread(weights: Floats, moment: Doubles) -> Doubles:
 
 def _left_over(moment: Doubles) -> Doubles:
     """Variance of each channel given those rounded after it, the loudest being rounded first."""
-    diagonal = np.diagonal(moment)
-    order = np.argsort(-diagonal, kind="stable")
-    damped = moment + np.diag(np.full(len(moment), DAMPING * diagonal.mean() + 1e-12))
-    factor = np.linalg.cholesky(np.linalg.inv(damped[np.ix_(order, order)])).T
+    order = np.argsort(-np.diagonal(moment), kind="stable")
+    factor = error_gain(damped(moment)[np.ix_(order, order)])
     found = np.empty(len(moment))
     found[order] = np.diagonal(factor) ** -2.0
     return found

@@ -90,7 +90,7 @@ def _second_order(scaled: Doubles, moment: Doubles) -> Doubles:
     """GPTQ on weights in units of their scale, which do not change the best rounding."""
     order = np.argsort(-np.diagonal(moment), kind="stable")
     work, out = scaled[:, order], np.empty_like(scaled)
-    gain = _error_gain(moment[np.ix_(order, order)])
+    gain = error_gain(damped(moment[np.ix_(order, order)]))
     for start in range(0, work.shape[1], BLOCK):
         stop = min(start + BLOCK, work.shape[1])
         errors = np.empty((work.shape[0], stop - start))
@@ -104,11 +104,15 @@ def _second_order(scaled: Doubles, moment: Doubles) -> Doubles:
     return back
 
 
-def _error_gain(moment: Doubles) -> Doubles:
-    """Upper Cholesky factor of the damped moment's inverse: row i spreads column i's error."""
-    diagonal = np.diagonal(moment)
-    damped = moment + np.diag(np.full(len(moment), DAMPING * diagonal.mean() + 1e-12))
-    return np.linalg.cholesky(np.linalg.inv(damped)).T
+def damped(moment: Doubles) -> Doubles:
+    """The moment with DAMPING on its diagonal."""
+    extra = DAMPING * np.diagonal(moment).mean() + 1e-12
+    return np.asarray(moment + np.diag(np.full(len(moment), extra)))
+
+
+def error_gain(moment: Doubles) -> Doubles:
+    """Upper Cholesky factor of a damped moment's inverse: row i spreads column i's error."""
+    return np.linalg.cholesky(np.linalg.inv(moment)).T
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ inputs x' = x + e there; what of W x can be had from x' is W' x' + b', least squ
     W' = (W E[x x'^T] + k W) (E[x' x'^T] + k)^-1      moments about the means, k a damping
 
 and W' is what is rounded: each layer makes up for what the layers before it lost (as GPTAQ,
-arXiv 2504.02692, does).  The means go to the bias, which every receiver has for nothing.
+arXiv 2504.02692, does).  Where the result is only added to a residual stream that has lost r, W x
+stands for W x + r: the map gives back of r what can be had from x' (ours).  The means go to the
+bias, which every receiver has for nothing.
 Two planes lose too little for that; they are rounded to nearest as they are.
 """
 
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 Doubles = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]  # stage, done, of
 
-DAMPING = 0.5  # of the mean variance, added to each: calibration text is a small sample
+DAMPING = 1.0  # of the mean variance, added to each: calibration text is a small sample
 
 
 def round_weights(graph: Graph, batches: Sequence[Rows], progress: Progress | None = None) -> Graph:
@@ -66,15 +68,19 @@ class Rounding:
         self.readers = self.graph.readers()
         self.maps = sum(node.op == "linear" for node in self.graph)
 
-    def replaced(self, node: Node, exact: Floats, real: Floats) -> Mapping[str, Tensor]:
-        """Round one linear map; exact and real inputs [tokens, n]."""
+    def replaced(
+        self, node: Node, exact: Floats, real: Floats, lost: Floats | None
+    ) -> Mapping[str, Tensor]:
+        """Round one linear map; exact and real inputs [tokens, n], loss to make up for."""
         seen = Seen.of(exact, real)
         wide, planes = self._spread(node.inputs[0], seen), node.attrs.get("planes", 1)
         weight = node.weights["weight"].load().astype(np.float64)
-        fitted = weight if planes == 2 else seen.fit(weight)
+        fitted = weight if planes == 2 else seen.fit(weight, lost)
         rounded = quantize(fitted * wide, seen.moment / np.outer(wide, wide), planes)
         value = rounded.value() / wide
         bias = weight @ seen.exact_mean - value @ seen.mean
+        if lost is not None:
+            bias = bias + lost.mean(axis=0, dtype=np.float64)
         if "bias" in node.weights:
             bias = bias + node.weights["bias"].load()
         self.done[node.name] = replace(rounded, bias=bias)
@@ -98,6 +104,7 @@ class Seen:
 
     exact_mean: Doubles  # [n]
     mean: Doubles  # [n], of x'
+    centred: Floats  # [tokens, n], x' about its mean
     moment: Doubles  # [n, n], of x'
     across: Doubles  # [n, n], of x x'^T
 
@@ -109,12 +116,14 @@ class Seen:
         )
         count = len(exact)
         moment, across = (np.asarray(left.T @ y / count, np.float64) for left in (y, x))
-        return Seen(means[0], means[1], moment, across)
+        return Seen(means[0], means[1], y, moment, across)
 
-    def fit(self, weight: Doubles) -> Doubles:
-        """Weights for x' that come nearest to weight @ x."""
+    def fit(self, weight: Doubles, lost: Floats | None) -> Doubles:
+        """Weights for x' that come nearest to weight @ x, and to what was lost beside it."""
         damping = DAMPING * np.diagonal(self.moment).mean() + 1e-12
         wanted = weight @ self.across + damping * weight
+        if lost is not None:
+            wanted = wanted + lost.T @ self.centred / len(lost)
         found = np.linalg.solve(self.moment + damping * np.eye(len(self.moment)), wanted.T)
         return np.ascontiguousarray(found.T)
 

@@ -15,8 +15,9 @@ from torch import Tensor as Torch
 from las_neuro.graph import Floats, Graph, Node, Tensor
 from las_neuro.reference.interpret import RULES, Rows, Run
 
-# (linear node, its exact inputs, its real inputs), both [tokens, n] -> its new weights
-Replace = Callable[[Node, Floats, Floats], Mapping[str, Tensor]]
+# (linear node, its exact inputs, its real inputs, both [tokens, n], what the value it is added to
+# has lost so far [tokens, n_post] or None) -> its new weights
+Replace = Callable[[Node, Floats, Floats, Floats | None], Mapping[str, Tensor]]
 
 
 def run_beside(graph: Graph, batches: Sequence[Rows], replaced: Replace) -> None:
@@ -25,14 +26,18 @@ def run_beside(graph: Graph, batches: Sequence[Rows], replaced: Replace) -> None
     Memory: both runs of all batches, of the nodes still to be read.
     """
     runs = [Run(graph, rows, torch.float32) for rows in batches]
-    waiting = {name: len(readers) for name, readers in graph.readers().items()}
+    readers = graph.readers()
+    waiting = {name: len(names) for name, names in readers.items()}
     exact: dict[str, list[Torch]] = {}
     real: dict[str, list[Torch]] = {}
     for node in graph:
         changed = node
         if node.op == "linear":
-            source = node.inputs[0]
-            weights = replaced(node, _rows(exact[source]), _rows(real[source]))
+            source, beside = node.inputs[0], _added_to(graph, readers, node.name)
+            lost = None
+            if beside in real and real[beside] is not exact[beside]:
+                lost = _rows(exact[beside]) - _rows(real[beside])
+            weights = replaced(node, _rows(exact[source]), _rows(real[source]), lost)
             changed = replace(node, weights=weights)
         for kept, rule_of in ((exact, node), (real, changed)):
             if kept is real and all(real[name] is exact[name] for name in node.inputs):
@@ -49,6 +54,18 @@ def run_beside(graph: Graph, batches: Sequence[Rows], replaced: Replace) -> None
             if not waiting[name]:
                 exact.pop(name, None)
                 real.pop(name, None)
+
+
+def _added_to(graph: Graph, readers: Mapping[str, list[str]], name: str) -> str:
+    """The residual stream that a value is only added to; "" where it is used otherwise."""
+    if len(readers[name]) != 1:
+        return ""
+    reader = graph[readers[name][0]]
+    if reader.op == "view":
+        return _added_to(graph, readers, reader.name)
+    if reader.op == "sum" and reader.attrs["signs"] == (1, 1):
+        return next((other for other in reader.inputs if other != name), "")
+    return ""
 
 
 def _rows(batches: list[Torch]) -> Floats:

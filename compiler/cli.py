@@ -9,8 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from compiler.compile import PASSES, Watch, compile, planned_graph, refuse_custom_kinds
+from compiler.listing import systems
 from compiler.netlist.model import Netlist
 from compiler.options import Options
+from compiler.settings import chosen, own_options
 from las_neuro.errors import ConfigError, TargetError
 from las_neuro.terminal import (
     Json,
@@ -29,21 +31,35 @@ EXAMPLES = """
   las-compile examples/tiny_lm -o tiny_lm.h5 --calibrate examples/tiny_lm/calibration.txt
   las-compile examples/tiny_lm --dump-after schedule
   las-compile examples/tiny_lm --plan --target kapoho-point
+  las-compile examples/tiny_lm -o tiny_lm.h5 --system sdllm --option k=4
 """
 
 Model = Annotated[
-    Path,
+    Path | None,
     typer.Argument(
         metavar="MODEL", help="Folder of a Hugging Face model, its .safetensors file, or the index."
     ),
 ]
 Out = Annotated[Path | None, typer.Option("--output", "-o", help="Netlist to write (.h5).")]
 System = Annotated[str, typer.Option(help="Published method that makes the model spike.")]
+Own = Annotated[
+    list[str] | None,
+    typer.Option("--option", help="An option of the system's own, key=value; may be repeated."),
+]
+Config = Annotated[
+    Path | None, typer.Option(help="TOML file with these options by name; [options]: the system's.")
+]
+ListSystems = Annotated[
+    bool, typer.Option("--list-systems", help="Explain the systems and their options.")
+]
 Calibrate = Annotated[
     Path | None,
     typer.Option(help="Text to measure ranges on (default: text the model draws itself)."),
 ]
-Steps = Annotated[int, typer.Option(help="Binary digits of a value.")]
+Steps = Annotated[
+    int | None,
+    typer.Option(help="Time steps of a value; its binary digits in LAS. [default: the system's]"),
+]
 CodeForm = Annotated[
     str,
     typer.Option(
@@ -95,11 +111,15 @@ class Enough(Exception):
 
 
 def compile_command(
-    model: Model,
+    ctx: typer.Context,
+    model: Model = None,
     output: Out = None,
     system: System = "las",
+    option: Own = None,
+    config: Config = None,
+    list_systems: ListSystems = False,
     calibrate: Calibrate = None,
-    steps: Steps = 16,
+    steps: Steps = None,
     code: CodeForm = "binary",
     ranges: Ranges = 2,
     channel_steps: ChannelSteps = False,
@@ -118,9 +138,14 @@ def compile_command(
 
     The netlist is written whole or not at all; the same input gives the same bytes.
     """
+    if list_systems:
+        return typer.echo(systems())
+    if model is None:
+        raise ConfigError("no model is named", "give a model folder: las-compile MODEL -o FILE.h5")
     _check_names(target, dump_after)
     wanted = Options(
         system=system,
+        system_options=own_options(option or ()),
         steps=steps,
         code=code,
         ranges=ranges,
@@ -132,6 +157,7 @@ def compile_command(
         target=target,
         builtin_only=builtin_only,
     )
+    wanted = chosen(wanted, config, _given(ctx, wanted))
     if plan:
         return _plan(model, wanted, json)
     if output is None and dump_after is None:
@@ -151,6 +177,17 @@ def compile_command(
         if "error_budget" in net.provenance:
             print_table(_choices(net.provenance["error_budget"]))
         print_facts(_facts(record))
+
+
+def _given(ctx: typer.Context, wanted: Options) -> dict[str, Any]:
+    """The options that stand on the command line, by the names of `Options`."""
+    named = {"option": "system_options"}
+    typed = [
+        named.get(name, name)
+        for name in ctx.params
+        if (source := ctx.get_parameter_source(name)) and source.name == "COMMANDLINE"
+    ]
+    return {name: getattr(wanted, name) for name in typed if hasattr(wanted, name)}
 
 
 def _printer(dump_after: str | None, output: Path | None) -> Watch | None:

@@ -85,7 +85,9 @@ def planned_graph(config: Path, wanted: Options) -> Graph:
     """The graph that a config.json implies, without weights."""
     from las_neuro.convert import plan_graph
 
-    graph = plan_graph(config, wanted.steps, wanted.context, system=wanted.system, code=wanted.code)
+    graph = plan_graph(
+        config, wanted.digits, wanted.context, system=wanted.method, code=wanted.code
+    )
     return with_planes(graph, wanted.planes)
 
 
@@ -95,18 +97,17 @@ def _rounded(
     """The model's spiking graph, calibrated, its weights rounded, its codes chosen."""
     from compiler.passes.round_weights import round_weights
     from las_neuro.convert import measured
-    from las_neuro.systems import find
 
     found = measured(
         model,
-        system=wanted.system,
+        system=wanted.method,
         calibrate=wanted.calibrate,
         context=wanted.context,
         progress=progress,
     )
 
     def threshold(graph: Graph, digits: int) -> Graph:
-        return find(wanted.system).threshold(
+        return wanted.method.threshold(
             graph, digits, wanted.code, wanted.ranges, wanted.channel_steps
         )
 
@@ -115,7 +116,7 @@ def _rounded(
     graph = with_planes(found.graph, wanted.planes)
     if found.lifelike:
         graph = round_weights(graph, found.batches, progress)
-    return threshold(graph, wanted.steps), None
+    return threshold(graph, wanted.digits), None
 
 
 def _within_budget(
@@ -124,6 +125,11 @@ def _within_budget(
     from compiler.budget import keep_budget
 
     assert wanted.error_budget is not None
+    if wanted.system != "las":
+        raise ConfigError(
+            f"an error budget chooses LAS's codes, not those of {wanted.system}",
+            "leave --error-budget out, or use --system las",
+        )
     if not found.lifelike:
         raise ConfigError(
             "an error budget for an encoder needs text like the one to come",
@@ -133,7 +139,7 @@ def _within_budget(
         found.graph,
         found.batches,
         wanted.error_budget,
-        wanted.steps,
+        wanted.digits,
         threshold,
         progress or (lambda stage, done, of: None),
     )

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from las_neuro.systems import System, find
 
 
 @dataclass(frozen=True)
 class Options:
-    """steps: binary digits a value.  code: the form of its spikes, one of las_neuro.codes.FORMS.
+    """system: a published method; system_options: its own.  steps: time steps a value, or its
+    binary digits in LAS; None: the system's usual number.  code: the form of LAS's spikes, one of
+    las_neuro.codes.FORMS.
     ranges: thresholds of an encoder, 2: normal and outlier, 1: normal alone.  channel_steps: spare
     channels the digits that matter least.  planes: int8 synapse groups a weight is made of, 1 or 2.
     error_budget: most error of the output, in the units `compiler.budget` states; it chooses steps
@@ -20,7 +25,8 @@ class Options:
     """
 
     system: str = "las"
-    steps: int = 16
+    system_options: Mapping[str, Any] = field(default_factory=dict)
+    steps: int | None = None
     code: str = "binary"
     ranges: int = 2
     channel_steps: bool = False
@@ -31,7 +37,17 @@ class Options:
     target: str = "auto"
     builtin_only: bool = False
 
+    @property
+    def method(self) -> System:
+        return find(self.system, self.system_options)
+
+    @property
+    def digits(self) -> int:
+        """Steps a value: asked for, or the system's."""
+        return self.method.steps if self.steps is None else self.steps
+
     def record(self) -> dict[str, Any]:
         """Plain values for the netlist's provenance; the calibration text goes by its digest."""
         left_out = ("calibrate", "builtin_only")
-        return {key: value for key, value in asdict(self).items() if key not in left_out}
+        kept = {key: value for key, value in asdict(self).items() if key not in left_out}
+        return kept | {"steps": self.digits}

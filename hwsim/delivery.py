@@ -21,8 +21,8 @@ from compiler.netlist.model import (
     Population,
     Synapses,
 )
-from compiler.netlist.reach import dense_reach, digit_widths, largest_spikes
-from compiler.netlist.trains import Digits, Graded, Recalled, Train, view
+from compiler.netlist.reach import dense_reach, digit_widths, largest_spikes, volley_reach
+from compiler.netlist.trains import Digits, Graded, Recalled, Train, Volley, view
 from hwsim import recall
 from hwsim.byte_product import ByteWeights
 from las_neuro.errors import NetlistError
@@ -116,6 +116,8 @@ def train_shape(train: Train) -> tuple[int, ...]:
     """Sizes of the feature axes of a train that can be copied on."""
     if isinstance(train, Recalled):
         raise TypeError("a recalled train is summed, never copied on")
+    if isinstance(train, Volley):
+        return tuple(train.sent[0].shape[2:])
     x = train.value if isinstance(train, Graded) else train.magnitude
     return tuple(x.shape[2:])
 
@@ -144,14 +146,21 @@ def channel(net: Netlist, group: Synapses, device: torch.device) -> Channel:
 def _pack(net: Netlist, group: Synapses, matrix: Tensor) -> ByteWeights | None:
     """Bytes for an encoder's group, after proving once more that its sums are safe."""
     source, target = net.populations[group.source], net.populations[group.target]
+    if source.kind == "fire":
+        _prove(group, volley_reach(net, group))
+        return None
     largest, widths = dense_reach(matrix.cpu().numpy(), source), digit_widths(net, source.name)
     ends = [a + b for a, b in zip(widths, target.params["shift"], strict=False)]
-    if largest << max(ends, default=WORD_BITS) > WORD_LIMIT:
+    _prove(group, largest << max(ends, default=WORD_BITS))
+    return ByteWeights.of(matrix, torch.from_numpy(largest_spikes(source) > 1), largest)
+
+
+def _prove(group: Synapses, largest: int) -> None:
+    if largest > WORD_LIMIT:
         raise NetlistError(
             f"{group.name}: sums marked safe can reach beyond {WORD_LIMIT}",
             "compile the model again",
         )
-    return ByteWeights.of(matrix, torch.from_numpy(largest_spikes(source) > 1), largest)
 
 
 def spikes_by_compartment(train: Train, population: Population, start: int) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from compiler.netlist.arrays import WORD_LIMIT
 from compiler.netlist.kinds import State
 from compiler.netlist.model import Netlist, Population
-from compiler.netlist.trains import Graded, Recalled, Train, narrow, view
+from compiler.netlist.trains import Graded, Recalled, Train, Volley, narrow, view
 from hwsim.counters import Counters
 from hwsim.delivery import Channel, channel, spikes_by_compartment
 from hwsim.heap import keep_freed_arrays
@@ -177,6 +177,8 @@ class Engine:
         """Integers always; their width where the run is counted, since that reads every value."""
         if isinstance(train, Recalled):
             sent = train.content
+        elif isinstance(train, Volley):
+            sent = max(train.sent, key=lambda payload: int(payload.abs().max()))
         else:
             sent = train.value if isinstance(train, Graded) else train.magnitude
         wide = self.count and int(sent.abs().max()) > WORD_LIMIT

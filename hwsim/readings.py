@@ -21,7 +21,7 @@ import torch
 
 from compiler.netlist.arrays import Ints
 from compiler.netlist.model import Dense, Netlist, Population
-from compiler.netlist.trains import Digits, Graded, Train
+from compiler.netlist.trains import Digits, Graded, Train, Volley
 from hwsim.counters import Counters
 from hwsim.generate import LAVA_SECONDS, check_backend
 from hwsim.host import Rows
@@ -220,6 +220,8 @@ class Fast:
             return
         if isinstance(train, Digits):
             sums = train.plane(0, len(train.positions), train.positions)
+        elif isinstance(train, Volley):
+            sums = train.plane(0, len(train.sent), (0,) * len(train.sent))
         else:
             assert isinstance(train, Graded)
             sums = train.value

@@ -12,11 +12,13 @@ from las_neuro.checkpoint import Checkpoint
 from las_neuro.codes import FORMS
 from las_neuro.errors import ConfigError
 from las_neuro.graph import Graph
+from las_neuro.systems import System
 
 if TYPE_CHECKING:
     from las_neuro.calibrate import Rows
 
 FEWEST_STEPS, MOST_STEPS = 4, 20
+MOST_FIRINGS = 63
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Measured:
 def measured(
     model_path: Path | str,
     *,
-    system: str = "las",
+    system: System | None = None,
     calibrate: Path | None = None,
     context: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
@@ -47,11 +49,11 @@ def measured(
     from las_neuro.calibration_images import calibration_images
     from las_neuro.calibration_text import calibration_tokens
 
-    method = systems.find(system)
+    method = system or systems.find("las")
     tell = progress or (lambda stage, done, of: None)
     tell("draw", 0, 1)
     checkpoint = Checkpoint.open(model_path)
-    graph = method.spiking(draw(checkpoint, context))
+    graph = method.spiking(draw(checkpoint, context), checkpoint.folder)
     tell("draw", 1, 1)
     source = calibration_images if graph.pixels else calibration_tokens
     batches: list[Rows] = list(source(checkpoint, calibrate, graph))
@@ -62,7 +64,7 @@ def measured(
 def convert(
     model_path: Path | str,
     *,
-    system: str = "las",
+    system: System | None = None,
     steps: int = 16,
     code: str = "binary",
     calibrate: Path | None = None,
@@ -75,11 +77,11 @@ def convert(
     calibrate: a text, token or image file; None: the model's own text, or chance.
     context: most tokens a sequence; None: all the model allows.  progress(stage, done, of).
     """
-    check_code(steps, code)
+    check_code(steps, code, system)
     found = measured(
         model_path, system=system, calibrate=calibrate, context=context, progress=progress
     )
-    return found.checkpoint, systems.find(system).threshold(found.graph, steps, code)
+    return found.checkpoint, (system or systems.find("las")).threshold(found.graph, steps, code)
 
 
 def plan_graph(
@@ -87,22 +89,26 @@ def plan_graph(
     steps: int = 16,
     context: int | None = None,
     *,
-    system: str = "las",
+    system: System | None = None,
     code: str = "binary",
 ) -> Graph:
     """The spiking graph a config.json implies, without weights: for costing a model of any size."""
     from las_neuro.architectures import draw
 
-    check_code(steps, code)
-    method = systems.find(system)
-    graph = method.spiking(draw(Checkpoint.from_config(config_path), context))
+    check_code(steps, code, system)
+    method, checkpoint = system or systems.find("las"), Checkpoint.from_config(config_path)
+    graph = method.spiking(draw(checkpoint, context), checkpoint.folder)
     return method.threshold(graph, steps, code)
 
 
-def check_code(steps: int, code: str) -> None:
+def check_code(steps: int, code: str, system: System | None) -> None:
+    """Steps of a firing neuron are its system's to judge, but there are not endless ones."""
     if code not in FORMS:
         raise ConfigError(f"code {code!r} is not known", f"use one of {', '.join(FORMS)}")
-    if not FEWEST_STEPS <= steps <= MOST_STEPS:
+    fewest, most = FEWEST_STEPS, MOST_STEPS
+    if system is not None and not isinstance(system, systems.kind("las")):
+        fewest, most = 1, MOST_FIRINGS
+    if not fewest <= steps <= most:
         raise ConfigError(
-            f"{steps} steps is outside {FEWEST_STEPS} to {MOST_STEPS}", "use 16, the paper's choice"
+            f"{steps} steps is outside {fewest} to {most}", "leave --steps out: the paper's choice"
         )

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from las_neuro.codes import Code, decode, encode, spike_counts
+from las_neuro.firing import Firing, decoded
 from las_neuro.graph import Node
 
 Doubles = NDArray[np.float64]
@@ -48,6 +49,7 @@ class Site:
     spread: Doubles | None
     weight: Doubles  # [n], of a channel's squared error
     floor: float  # weighted squared error that the values have before they are coded
+    readers: tuple[Node, ...] = ()
 
     @staticmethod
     def of(node: Node, readers: Sequence[Node]) -> Site:
@@ -62,12 +64,21 @@ class Site:
         planes = max((reader.attrs.get("planes", 1) for reader in readers), default=1)
         relative = INT8_ERROR / FINE_PLANE ** (planes - 1)
         floor = relative**2 * float((sample**2 @ weight).mean())
-        return Site(sample, peaks, spread, weight, floor)
+        return Site(sample, peaks, spread, weight, floor, tuple(readers))
 
-    def errors(self, code: Code) -> Doubles:
+    def errors(self, code: Code | Firing) -> Doubles:
         """Weighted mean squared error of each channel [n]."""
-        lost = self.sample - decode(code, *encode(code, self.sample))
+        if isinstance(code, Firing):
+            lost = self.sample - decoded(code, self.sample)
+        else:
+            lost = self.sample - decode(code, *encode(code, self.sample))
         return np.asarray(self.weight * (lost**2).mean(axis=0))
+
+    @property
+    def gram(self) -> Doubles:
+        """W^T W [n, n] of all the linear maps that read the encoder."""
+        weights = [reader.weights["weight"].load().astype(np.float64) for reader in self.readers]
+        return np.asarray(sum(weight.T @ weight for weight in weights))
 
 
 def _column_norms(readers: Sequence[Node], n: int) -> Doubles:

@@ -69,6 +69,8 @@ class Wiring:
         """Which binary digit each of a population's spikes stands for; () for a graded value."""
         if source.kind == "encode":
             return tuple(range(0, source.params["digits"], source.params["digit_bits"]))
+        if source.kind == "fire":
+            return (0,) * len(source.sends)
         if source.kind in ("any", "compete"):
             return tuple(range(len(source.sends) - 1, -1, -1))
         if source.kind == "memory" and (readers := self.port(source.name, "read")):
@@ -113,6 +115,7 @@ def _steps(net: Netlist, population: Population) -> None:
         return need(set(sends) <= set(steps), at, "sends while it sleeps")
     expected = {
         "encode": steps[len(steps) - len(sends) :],
+        "fire": steps[len(steps) - len(sends) :],
         "any": steps,
         "compete": steps[:-1],
     }.get(kind, last)
@@ -172,7 +175,8 @@ def _arrival(wiring: Wiring, group: Synapses) -> None:
         return None
     need(len(arrivals) == 1, at, f"port {group.port} takes one graded value, not a code")
     need(_copies(group.form, source, target), at, f"port {group.port} takes no sums")
-    heard = {"encode": target.params.get("early", 0), "compete": 0}
+    early = target.params.get("early", 0)
+    heard = {"encode": early, "fire": early, "compete": 0}
     last = heard.get(target.kind, len(target.steps) - 1)
     need(not arrivals or target.steps.index(arrivals[0]) <= last, at, "comes after the start")
 

@@ -8,13 +8,25 @@ import numpy as np
 
 from compiler.netlist.arrays import WORD_BITS, WORD_LIMIT, shift_right
 from compiler.netlist.kinds import KINDS, Params
+from compiler.netlist.kinds.fire import largest_sent
 from compiler.netlist.model import Population, Synapses
 from las_neuro.errors import NetlistError
 
 REMEDY = "compile the model again (las-compile); if the fault stays, report it"
 MOST_COMPARTMENTS = 1 << 40  # of one population
 MOST_DIGIT_BITS = 8  # of one graded spike
-SIGNED = {"multiplier", "bias", "low", "high", "base", "slope", "origin", "exponent"}
+SIGNED = {
+    "multiplier",
+    "bias",
+    "low",
+    "high",
+    "base",
+    "slope",
+    "origin",
+    "exponent",
+    "offset",
+    "send",
+}
 BY_STEP = {("integrate", "shift"), ("integrate", "cut")}  # tuples, one value a step
 BY_COMPARTMENT = {  # [1] or [n]
     ("integrate", "multiplier"),
@@ -24,6 +36,12 @@ BY_COMPARTMENT = {  # [1] or [n]
     ("encode", "shift"),
     ("encode", "outliers"),
     ("encode", "skipped"),
+    ("fire", "multiplier"),
+    ("fire", "shift"),
+    ("fire", "offset"),
+    ("fire", "low"),
+    ("fire", "high"),
+    ("fire", "lift"),
 }
 
 
@@ -72,7 +90,7 @@ def _parameter(population: Population, key: str) -> None:
 def _fit(population: Population) -> None:
     """What binds parameters of one population to each other and to its steps."""
     at, p, steps = called(population), population.params, len(population.steps)
-    if population.does.tables:
+    if "base" in p:
         _lines(at, population.kind, p)
     if "arrivals" in p:
         need(p["arrivals"] == steps, at, f"{p['arrivals']} arrivals in {steps} steps")
@@ -84,6 +102,10 @@ def _fit(population: Population) -> None:
             fits = p["steps"] == len(population.sends) == steps - p["early"]
             need(fits, at, f"{p['early']} + {p['steps']} digits in {steps} steps")
             _code(at, p)
+        case "fire":
+            fits = p["steps"] == len(population.sends) == steps - p["early"]
+            need(fits, at, f"{p['early']} + {p['steps']} firings in {steps} steps")
+            _neuron(at, p)
         case "pointer":
             need(p["slots"] == population.n, at, f"{p['slots']} slots")
         case "memory":
@@ -101,6 +123,23 @@ def _code(at: str, p: Params) -> None:
     need(width == 1 or not p["signed_digit"], at, "signed digits are sent one by one")
     need(p["steps"] == -(-digits // width), at, f"{p['steps']} spikes for {digits} digits")
     need(p["skipped"].max() < digits, at, f"skips {p['skipped'].max()} of {digits} digits")
+
+
+def _neuron(at: str, p: Params) -> None:
+    """A table entry a step, thresholds that can be divided by, and a potential inside its word."""
+    tables = [len(p[key]) for key in ("theta", "reset", "send")]
+    need(tables == [p["steps"]] * 3, at, f"tables of {tables} steps, not {p['steps']}")
+    need(p["theta"].min() >= 1, at, f"a threshold is {p['theta'].min()}")
+    need(p["reset"].min() >= 0, at, f"a reset is {p['reset'].min()}")
+    need(1 <= p["most"] <= p["level"], at, f"sends {p['most']} quanta of {p['level']}")
+    need((p["low"] <= p["high"]).all(), at, "a range is empty")
+    value = int(max(np.abs(p["low"]).max(), np.abs(p["high"]).max()))
+    times = p["steps"] if p["drive"] else 1
+    taken = p["most"] * int(p["reset"].sum())
+    peak = value * times + int(np.abs(p["offset"]).max()) + taken
+    need(peak <= WORD_LIMIT, at, f"its potential reaches {peak}")
+    largest = max(largest_sent(p)) << int(p["lift"].max())
+    need(largest <= WORD_LIMIT, at, f"a spike of {largest}")
 
 
 def _lines(at: str, kind: str, p: Params) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.netlist.kinds import KINDS, Kind
+from compiler.netlist.kinds.fire import largest_sent
 from las_neuro.graph import Axes
 
 
@@ -97,7 +98,10 @@ class Population:
     @property
     def graded(self) -> bool:
         """Whether its spikes carry values, or are binary."""
-        return self.does.graded or self.params.get("digit_bits", 1) > 1
+        p = self.params
+        if self.kind == "fire":
+            return bool(max(largest_sent(p)) << int(np.max(p["lift"])) > 1)
+        return self.does.graded or p.get("digit_bits", 1) > 1
 
 
 @dataclass(frozen=True)
@@ -215,11 +219,19 @@ class Netlist:
         """
         population = self.populations[name]
         p = population.params
-        if population.kind != "encode" or np.size(p["multiplier"]) == 1:
+        if population.kind not in ("encode", "fire") or np.size(p["multiplier"]) == 1:
             return np.array([population.unit])
         source = next(group.source for group in self.into(name) if group.port == "x")
         scaled = np.asarray(p["multiplier"], np.float64) / 2.0 ** np.asarray(p["shift"])
-        return np.asarray(self.populations[source].unit / scaled)
+        return np.asarray(self.populations[source].unit / scaled * self._grain(p))
+
+    @staticmethod
+    def _grain(p: Mapping[str, Any]) -> Any:
+        """What the multiplier's result has to one payload: potential of the last spike's value."""
+        if "theta" not in p:
+            return 1
+        driven = p["steps"] if p["drive"] else 1
+        return p["theta"][-1] / p["send"][-1] / driven / 2.0 ** p["lift"]
 
     def update(self, name: str, **changes: Any) -> None:
         """Replace fields of one population."""

@@ -10,12 +10,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from compiler.netlist.kinds.fire import largest_sent
 from compiler.netlist.model import Dense, Netlist, Pattern, Population, Synapses
 
 
 def largest_spikes(encoder: Population) -> NDArray[np.int64]:
     """Largest |payload| of digit 1 by compartment, [n]: 2**k where an outlier may be coded."""
     ones = np.ones(encoder.n, np.int64)
+    if encoder.kind == "fire":
+        return np.asarray(ones << encoder.params["lift"])
     if not encoder.params.get("outlier_shift"):
         return ones
     return np.where(encoder.params["outliers"] != 0, 1 << encoder.params["outlier_shift"], ones)
@@ -47,12 +50,20 @@ def _largest_sent(net: Netlist, source: Population) -> int:
     )
 
 
+def volley_reach(net: Netlist, group: Synapses) -> int:
+    """Largest |sum| that all spikes of a firing source together can give, at any step."""
+    source = net.populations[group.source]
+    return reach(net, group) * sum(largest_sent(source.params))
+
+
 def digit_widths(net: Netlist, name: str) -> tuple[int, ...]:
     """Binary digits that each spike of a population's train stands for; () for graded values."""
     source = net.populations[name]
     if source.kind == "memory":
         reader = read_by(net, name)
         return () if reader is None else digit_widths(net, reader.name)
+    if source.kind == "fire":
+        return ()
     if source.kind == "encode":
         digits, width = source.params["digits"], source.params["digit_bits"]
         return tuple(min(width, digits - low) for low in range(0, digits, width))

@@ -97,6 +97,33 @@ class Digits:
 
 
 @dataclass(frozen=True)
+class Volley:
+    """Spikes listed step by step, all of them counting alike."""
+
+    sent: tuple[Array, ...]  # a step each: payloads [batch, tokens, *axes]
+
+    @property
+    def tokens(self) -> int:
+        return int(self.sent[0].shape[1])
+
+    def at(self, k: int, steps: int) -> Array:
+        return self.sent[k]
+
+    def plane(self, lo: int, hi: int, shift: tuple[int, ...]) -> Array:
+        """sum over steps k in lo..hi of payload[k] << shift[k]."""
+        total = self.sent[lo] << shift[lo]
+        for k in range(lo + 1, hi):
+            total = total + (self.sent[k] << shift[k])
+        return total
+
+    def spikes(self) -> Array:
+        count = (self.sent[0] != 0) * 1
+        for payload in self.sent[1:]:
+            count = count + (payload != 0)
+        return count
+
+
+@dataclass(frozen=True)
 class Recalled:
     """What memory compartments send: each arriving digit times the stored content.
 
@@ -123,7 +150,7 @@ class Recalled:
         return sent if self.visible is None else sent * self.visible
 
 
-Train = Graded | Digits | Recalled
+Train = Graded | Digits | Volley | Recalled
 
 
 def view(train: Train, shape: tuple[int, ...]) -> Train:
@@ -141,6 +168,8 @@ def view(train: Train, shape: tuple[int, ...]) -> Train:
             payload=reshape(train.payload),
             minus=reshape(train.minus),
         )
+    if isinstance(train, Volley):
+        return Volley(tuple(reshape(sent) for sent in train.sent))
     raise TypeError("a recalled train is summed, never copied on")
 
 
@@ -155,4 +184,6 @@ def narrow(train: Train, word: Any) -> Train:
             payload=train.payload if train.payload is None else train.payload.to(word),
             minus=train.minus if train.minus is None else train.minus.to(word),
         )
+    if isinstance(train, Volley):
+        return Volley(tuple(sent.to(word) for sent in train.sent))
     return train

@@ -29,7 +29,7 @@ def fold_scales(net: Netlist) -> Netlist:
         factor = np.atleast_1d(np.asarray(params.pop("factor"), np.float64))
         factor = factor * 2.0 ** sum(params.get("cut", ()))
         multiplier, shift = _integers(factor, name)
-        if population.kind == "encode":
+        if population.kind in ("encode", "fire"):
             params |= {"multiplier": multiplier, "shift": shift}
         else:
             bias = np.rint(np.atleast_1d(params.pop("bias_value", 0.0))).astype(np.int64)

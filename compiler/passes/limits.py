@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from compiler.netlist.kinds.fire import largest_sent
 from compiler.netlist.model import Gather, Netlist, Pattern, Population, Synapses
 from compiler.targets.footprint import Room, Use, block_use, partial_use, tile_costs
 from compiler.targets.size import Size
@@ -158,6 +159,9 @@ def payload_width(population: Population) -> int:
         return 1
     if population.kind == "encode":
         return int(1 + population.params["digit_bits"] + population.params["outlier_shift"])
+    if population.kind == "fire":
+        lifted = max(largest_sent(population.params)) << int(np.max(population.params["lift"]))
+        return _signed_width(lifted)
     bounds = [population.params[key] for key in ("low", "high") if key in population.params]
     if len(bounds) == 2:
         return _signed_width(max(int(np.abs(np.asarray(bound)).max()) for bound in bounds))

@@ -39,6 +39,7 @@ from compiler.passes.fix_units import fix_units, seen
 from compiler.passes.quantize import FINE, TableRows, Unweighted, quantize
 from las_neuro.codes import Code
 from las_neuro.errors import ConfigError
+from las_neuro.firing import Firing
 from las_neuro.graph import Axes, Graph, Node
 
 Progress = Callable[[str, int, int], None]  # stage, done, of
@@ -156,7 +157,9 @@ def _input(low: Lowering, node: Node) -> None:
 
 def _encode(low: Lowering, node: Node) -> None:
     source = low.source(node)
-    code: Code = node.attrs["code"]
+    code: Code | Firing = node.attrs["code"]
+    if isinstance(code, Firing):
+        return _fire(low, node, source, code)
     shift = code.outlier_shift if code.outliers is not None and code.outliers.any() else 0
     outliers = np.asarray(code.outliers if shift else [False])
     skipped = np.asarray([0] if code.skipped is None else code.skipped)
@@ -177,6 +180,32 @@ def _encode(low: Lowering, node: Node) -> None:
     low.join(source, made, "x")
 
 
+def _fire(low: Lowering, node: Node, source: Population, code: Firing) -> None:
+    """Neurons by tables; the factor of each compartment takes its lift out again."""
+    lift = np.zeros(1, np.int64) if code.lift is None else code.lift
+    made = low.add(
+        node,
+        "fire",
+        source.axes,
+        code.unit,
+        factor=source.unit * code.factor,
+        offset=code.offset,
+        low=code.low,
+        high=code.high,
+        theta=np.array(code.theta, np.int64),
+        reset=np.array(code.reset, np.int64),
+        send=np.array(code.send, np.int64),
+        level=code.level,
+        most=code.most,
+        lift=lift,
+        steps=code.steps,
+        drive=int(code.drive),
+        signed=int(code.signed),
+        strict=int(code.strict),
+    )
+    low.join(source, made, "x")
+
+
 def _linear(low: Lowering, node: Node) -> None:
     """One population, or two that each sum a plane of the weights and a third that adds them."""
     source, unit, axes = low.source(node), low.units[node.name], low.viewed(node)
@@ -185,7 +214,9 @@ def _linear(low: Lowering, node: Node) -> None:
     matrices: list[Matrix] = [Unweighted((weight.shape[0], weight.shape[1]))] * planes
     if low.weights:
         rounded = node.attrs.get("rounded") or quantize(
-            weight.load().astype(np.float64), planes=planes
+            weight.load().astype(np.float64) * _spread_of(low, node),
+            planes=planes,
+            bits=node.attrs.get("weight_bits", 8),
         )
         matrices, scale = list(rounded.planes), rounded.scale
         if rounded.bias is not None:
@@ -206,6 +237,13 @@ def _linear(low: Lowering, node: Node) -> None:
         low.join(part, made, "a")
 
 
+def _spread_of(low: Lowering, node: Node) -> Any:
+    """Units of the channels of the encoder that a node reads, over the encoder's."""
+    source = low.graph[node.inputs[0]]
+    code = source.attrs["code"] if source.op == "encode" else None
+    return np.ones(1) if code is None or code.spread is None else code.spread
+
+
 def _affine(low: Lowering, node: Node) -> None:
     source, unit = low.source(node), low.units[node.name]
     gain: Any = np.ones(1)
@@ -214,7 +252,7 @@ def _affine(low: Lowering, node: Node) -> None:
         gain = node.weights["gain"].load().astype(np.float64)
         if "bias" in node.weights:
             bias = node.weights["bias"].load().astype(np.float64) / unit
-    factor = gain * source.unit / unit
+    factor = gain * _spread_of(low, node).reshape(-1) * source.unit / unit
     made = low.add(node, "integrate", source.axes, unit, factor=factor, bias_value=bias, **RESCALE)
     low.join(source, made, "a")
 

@@ -42,7 +42,9 @@ def _memory(low: Lowering, node: Node) -> None:
     finer = FINER_BITS if node.attrs.get("planes") == 2 else 0
     bits, summed = (VALUE_BITS, "j") if "j" in axes_read else (KEY_BITS, "d")
     # A sum over all slots, or over a head's width, must leave room for a digit.
-    bits = min(bits + finer, WORD_BITS - math.ceil(math.log2(node.axes[summed])))
+    bits = min(
+        node.attrs.get("bits", bits + finer), WORD_BITS - math.ceil(math.log2(node.axes[summed]))
+    )
     limit = 2 ** (bits - 1) - 1
     unit = (seen(node).peak or 1.0) * HEADROOM / limit
     value = low.rescale(source, node, unit, ".value")

@@ -14,7 +14,7 @@ from itertools import accumulate
 
 from compiler.netlist.arrays import WORD_LIMIT
 from compiler.netlist.model import Netlist
-from compiler.netlist.reach import digit_widths, reach
+from compiler.netlist.reach import digit_widths, reach, volley_reach
 
 
 def prove_widths(net: Netlist) -> Netlist:
@@ -33,7 +33,10 @@ def prove_widths(net: Netlist) -> Netlist:
         elif widths := max(digit_widths(net, group.source) for group in net.into(name)):
             params |= cuts(widths, reaches[name])
         else:
-            params |= {"shift": (0,) * steps, "cut": (0,) * steps, "safe": 0}
+            volleys = [g for g in net.into(name) if net.populations[g.source].kind == "fire"]
+            proven = len(volleys) == len(net.into(name))
+            proven = proven and sum(volley_reach(net, g) for g in volleys) <= WORD_LIMIT
+            params |= {"shift": (0,) * steps, "cut": (0,) * steps, "safe": int(proven)}
         net.update(name, params=params)
     return net
 

@@ -8,8 +8,8 @@ never into a power of two.
 One plane is rounded to second order (GPTQ, arXiv 2210.17323, algorithm 1): columns are rounded in
 turn, largest inputs first, and each one's error is made up for by the columns still to come, as far
 as the inputs' correlations allow; then single weights are moved by whole steps while that lowers
-the expected squared error of their row.  Without moments it is to nearest.  Two planes hold 15 bits,
-weight = scale * (coarse + fine / 128), rounded to nearest.
+the expected squared error of their row.  Without moments it is to nearest.  Two planes hold 15
+bits, weight = scale * (coarse + fine / 128), rounded to nearest.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ WEIGHT_LIMIT = 127
 FINE = 128  # steps of the fine plane in one of the coarse
 DAMPING = 0.2  # of the mean diagonal, added to it: calibration text is a small sample
 BLOCK = 64  # columns corrected together
+CLIPPED_BITS = 6  # below so many bits a row's clip is searched
+CLIPS = tuple(1 - 0.05 * i for i in range(11))
 SWEEPS = 6  # over all columns; after three hardly a weight still moves
 
 Doubles = NDArray[np.float64]
@@ -62,13 +64,24 @@ class Quantized:
         return np.asarray(total * self.scale[:, None])
 
 
-def quantize(exact: Doubles, moment: Doubles | None = None, planes: int = 1) -> Quantized:
-    """Round weights [n_post, n_pre]; moment: second moments of the inputs about their means."""
+def quantize(
+    exact: Doubles, moment: Doubles | None = None, planes: int = 1, bits: int = 8
+) -> Quantized:
+    """Round weights [n_post, n_pre]; moment: second moments of the inputs about their means.
+
+    bits: of a weight.  Few of them do not reach to each row's largest weight: its clip is chosen
+    for the least expected error (what OmniQuant, arXiv 2308.13137, learns by gradient).
+    """
+    limit = 2 ** (bits - 1) - 1
     peak = np.abs(exact).max(axis=1)
-    scale = np.where(peak > 0, peak / WEIGHT_LIMIT, 1.0)
+    scale = np.where(peak > 0, peak / limit, 1.0)
+    if bits < CLIPPED_BITS:
+        scale = scale * _clip(exact / scale[:, None], moment, limit)
     scaled = exact / scale[:, None]
     if planes == 1 and moment is not None:
-        rounded = _second_order(scaled, moment)
+        rounded = _second_order(scaled, moment, limit)
+    elif bits < 8:
+        rounded = _nearest(scaled, 1, limit)
     else:
         rounded = _nearest(scaled, FINE if planes == 2 else 1)
     coarse = _nearest(rounded)
@@ -83,12 +96,22 @@ def _store(values: Doubles) -> Plane:
     return Plane(stored)
 
 
-def _nearest(scaled: Doubles, parts: int = 1) -> Doubles:
-    """The nearest multiple of 1 / parts that int8 holds."""
-    return np.asarray((np.rint(scaled * parts) / parts).clip(-WEIGHT_LIMIT, WEIGHT_LIMIT))
+def _clip(scaled: Doubles, moment: Doubles | None, limit: int) -> Doubles:
+    """The share of each row's largest weight that its largest step stands for, [n_post]."""
+    power = np.ones(scaled.shape[1]) if moment is None else np.diagonal(moment)
+    shares = np.array(CLIPS)
+    lost = [
+        np.square(share * _nearest(scaled / share, 1, limit) - scaled) @ power for share in shares
+    ]
+    return np.asarray(shares[np.argmin(lost, axis=0)])
 
 
-def _second_order(scaled: Doubles, moment: Doubles) -> Doubles:
+def _nearest(scaled: Doubles, parts: int = 1, limit: int = WEIGHT_LIMIT) -> Doubles:
+    """The nearest multiple of 1 / parts up to the limit."""
+    return np.asarray((np.rint(scaled * parts) / parts).clip(-limit, limit))
+
+
+def _second_order(scaled: Doubles, moment: Doubles, limit: int = WEIGHT_LIMIT) -> Doubles:
     """GPTQ on weights in units of their scale, which do not change the best rounding."""
     order = np.argsort(-np.diagonal(moment), kind="stable")
     exact = scaled[:, order]
@@ -99,23 +122,24 @@ def _second_order(scaled: Doubles, moment: Doubles) -> Doubles:
         stop = min(start + BLOCK, work.shape[1])
         errors = np.empty((work.shape[0], stop - start))
         for i in range(start, stop):
-            out[:, i] = _nearest(work[:, i])
+            out[:, i] = _nearest(work[:, i], 1, limit)
             errors[:, i - start] = (work[:, i] - out[:, i]) / gain[i, i]
             work[:, i:stop] -= np.outer(errors[:, i - start], gain[i, i:stop])
         work[:, stop:] -= errors @ gain[start:stop, stop:]
-    _settle(out, exact, ordered)
+    _settle(out, exact, ordered, limit)
     back = np.empty_like(out)
     back[:, order] = out
     return back
 
 
-def _settle(rounded: Doubles, exact: Doubles, moment: Doubles) -> None:
+def _settle(rounded: Doubles, exact: Doubles, moment: Doubles, limit: int) -> None:
     """Coordinate descent, in place, on each row's (rounded - exact) moment (rounded - exact)."""
     slope = (rounded - exact) @ moment
     for _ in range(SWEEPS):
         moved = 0
         for j, curvature in enumerate(np.diagonal(moment)):
-            better = _nearest(rounded[:, j] - np.rint(slope[:, j] / curvature))
+            moved_to = rounded[:, j] - np.rint(slope[:, j] / curvature)
+            better = _nearest(moved_to, 1, limit)
             rows = np.flatnonzero(better != rounded[:, j])
             slope[rows] += np.outer(better[rows] - rounded[rows, j], moment[j])
             rounded[rows, j] = better[rows]

@@ -75,8 +75,9 @@ class Rounding:
         seen = Seen.of(exact, real)
         wide, planes = self._spread(node.inputs[0], seen), node.attrs.get("planes", 1)
         weight = node.weights["weight"].load().astype(np.float64)
+        bits = node.attrs.get("weight_bits", 8)
         fitted = weight if planes == 2 else seen.fit(weight, lost)
-        rounded = quantize(fitted * wide, seen.moment / np.outer(wide, wide), planes)
+        rounded = quantize(fitted * wide, seen.moment / np.outer(wide, wide), planes, bits)
         value = rounded.value() / wide
         bias = weight @ seen.exact_mean - value @ seen.mean
         if lost is not None:
@@ -91,6 +92,9 @@ class Rounding:
         """Found at the first linear map that reads the encoder, for all of them."""
         readers = [self.graph[name] for name in self.readers[encoder]]
         if encoder not in self.spreads:
+            if self.graph[encoder].attrs.get("trained"):
+                given = self.graph[encoder].attrs["spread"]
+                return np.asarray(np.broadcast_to(given, len(seen.mean)))
             if any(reader.op != "linear" for reader in readers):
                 return np.ones(len(seen.mean))
             weights = [reader.weights["weight"].load() for reader in readers]

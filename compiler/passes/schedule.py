@@ -148,6 +148,7 @@ def _any(table: Timetable, population: Population) -> None:
 RULES: dict[str, Callable[[Timetable, Population], None]] = {
     "input": _input,
     "encode": _encode,
+    "fire": _encode,
     "integrate": _integrate,
     "pointer": _pointer,
     "memory": _memory,

@@ -50,8 +50,9 @@ class Side:
 
         assert self.checkpoint is not None
         options = {} if net is None else net.provenance.get("options", {})
-        method = systems.find(options.get("system", "las"))
-        return method.spiking(draw(self.checkpoint, None if net is None else net.context))
+        method = systems.find(options.get("system", "las"), options.get("system_options"))
+        drawn = draw(self.checkpoint, None if net is None else net.context)
+        return method.spiking(drawn, self.checkpoint.folder)
 
     def __str__(self) -> str:
         name = self.path.resolve().name

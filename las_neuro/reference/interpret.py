@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor as Torch
 
 from las_neuro.errors import PromptError
+from las_neuro.firing import decoded
 from las_neuro.graph import Axes, Floats, Graph, Node, Tensor
 
 Tokens = NDArray[np.int64]  # [B, S]
@@ -119,8 +120,12 @@ def _input(run: Run, node: Node, _: Sequence[Torch]) -> Torch:
     return torch.from_numpy(picked).to(run.dtype)
 
 
-def _encode(_: Run, __: Node, operands: Sequence[Torch]) -> Torch:
-    return operands[0]
+def _encode(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
+    """Exact, but for neurons that the model was trained with: those are its activations."""
+    if not node.attrs.get("trained"):
+        return operands[0]
+    found = decoded(node.attrs["code"], operands[0].flatten(2).double().numpy())
+    return torch.from_numpy(found).to(run.dtype).view_as(operands[0])
 
 
 def _linear(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:

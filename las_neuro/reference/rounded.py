@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor as Torch
 
 from las_neuro.codes import Code, decode, encode
+from las_neuro.firing import Firing, decoded
 from las_neuro.graph import Graph, Node, Tensor
 from las_neuro.reference.interpret import RULES, Rows, Run
 
@@ -26,7 +27,7 @@ SEED = 0
 class Rounding:
     """Node name -> what rounds it.  errors: how far a function is off, absolute or relative."""
 
-    codes: Mapping[str, Code] = field(default_factory=dict)
+    codes: Mapping[str, Code | Firing] = field(default_factory=dict)
     weights: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
     absolute: Mapping[str, float] = field(default_factory=dict)
     relative: Mapping[str, float] = field(default_factory=dict)
@@ -74,8 +75,11 @@ class Probe:
 def _off(node: Node, value: Torch, rounding: Rounding, generator: torch.Generator) -> Torch:
     """The value as its rounding leaves it."""
     if node.name in rounding.codes:
-        code = rounding.codes[node.name]
-        found = decode(code, *encode(code, value.flatten(2).double().numpy()))
+        code, exact = rounding.codes[node.name], value.flatten(2).double().numpy()
+        if isinstance(code, Firing):
+            found = decoded(code, exact)
+        else:
+            found = decode(code, *encode(code, exact))
         return torch.from_numpy(found).to(value.dtype).view_as(value)
     absolute = rounding.absolute.get(node.name, 0.0)
     relative = rounding.relative.get(node.name, 0.0)

@@ -12,11 +12,16 @@ its clamps (row sum at most 60, logits within 20 of the maximum) fail on long ro
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass as plain
+from dataclasses import field, replace
+from pathlib import Path
 from types import MappingProxyType
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
 
 from las_neuro.codes import Code, largest_magnitude
 from las_neuro.errors import ConfigError
@@ -24,6 +29,29 @@ from las_neuro.graph import SPIKING_OPS, Axes, Floats, Graph, Node, Tensor, Valu
 from las_neuro.thresholds import Site, search, spared
 
 Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Las:
+    """LAS (arXiv 2505.09659): loss-less conversion without training.
+
+    OAT neurons send binary digits, outliers by a second neuron; HG neurons compute functions.
+    """
+
+    steps: ClassVar[int] = 16
+
+    def spiking(self, model: Graph, folder: Path | None = None) -> Graph:
+        return spiking(model)
+
+    def threshold(
+        self,
+        graph: Graph,
+        steps: int,
+        form: str = "binary",
+        ranges: int = 2,
+        channel_steps: bool = False,
+    ) -> Graph:
+        return threshold(graph, steps, form, ranges, channel_steps)
 
 
 def spiking(model: Graph) -> Graph:
@@ -36,7 +64,7 @@ def spiking(model: Graph) -> Graph:
     return drawing.out
 
 
-@dataclass
+@plain
 class Drawing:
     """The spiking graph being drawn, and which of its values stands for which model node."""
 

@@ -29,7 +29,7 @@ from compiler.netlist.arrays import (
 )
 from compiler.netlist.kinds import KINDS, fold
 from compiler.netlist.kinds.integrate import segments
-from compiler.netlist.trains import Digits, Train
+from compiler.netlist.trains import Digits, Train, Volley
 from compiler.passes.fit_functions import antilog_fit, octave_fit, segment_fit
 
 Ints = NDArray[np.int64]
@@ -110,6 +110,39 @@ def encode_runs(draw: Draw) -> Run:
     silence = x * 0
     inputs = [{"x": came[k] if k <= early else silence} for k in range(early + steps)]
     return Run("encode", params, inputs, {"x": x})
+
+
+@st.composite
+def fire_runs(draw: Draw) -> Run:
+    shape = shapes(draw)
+    n, steps, early = shape[2], draw(st.integers(1, 16)), draw(st.integers(0, 1))
+    level = draw(st.sampled_from([1, 1, 4, 16]))
+
+    def table(low: int, high: int) -> Ints:
+        return words(draw, (steps,), low, high)
+
+    params = {
+        "multiplier": spread(draw, n, -(2**15), 2**15),
+        "shift": spread(draw, n, 0, 48),
+        "offset": spread(draw, n, -(2**12), 2**12),
+        "low": spread(draw, n, -(2**16), 0) * draw(st.booleans()),
+        "high": spread(draw, n, 0, 2**16),
+        "theta": table(1, 2**12),
+        "reset": table(0, 2**12),
+        "send": table(-(2**8), 2**8),
+        "level": level,
+        "most": draw(st.integers(1, level)),
+        "lift": spread(draw, n, 0, 5),
+        "steps": steps,
+        "early": early,
+        "drive": draw(st.integers(0, 1)),
+        "signed": draw(st.integers(0, 1)),
+        "strict": draw(st.integers(0, 1)),
+    }
+    x = words(draw, shape)
+    came = split(draw, x, early + 1)
+    inputs = [{"x": came[k] if k <= early else x * 0} for k in range(early + steps)]
+    return Run("fire", params, inputs, {"x": x})
 
 
 @st.composite
@@ -198,6 +231,7 @@ def antilog_runs(draw: Draw) -> Run:
 ALONE: dict[str, Callable[[], st.SearchStrategy[Run]]] = {
     "input": input_runs,
     "encode": encode_runs,
+    "fire": fire_runs,
     "integrate": integrate_runs,
     "product": product_runs,
     "segment": segment_runs,
@@ -235,6 +269,7 @@ def window(kind: str, state: Any, arrivals: dict[str, Any], params: dict[str, An
 def unrolled(train: Train, steps: int) -> Ints:
     """The train's payloads at each of its own steps, after silence: [steps, ...]."""
     own = len(train.positions) if isinstance(train, Digits) else 1
+    own = len(train.sent) if isinstance(train, Volley) else own
     silence = train.at(0, own) * 0
     return np.stack([silence] * (steps - own) + [train.at(k, own) for k in range(own)])
 

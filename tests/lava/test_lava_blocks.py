@@ -12,12 +12,14 @@ import pytest
 from compiler.netlist.kinds import KINDS
 from compiler.netlist.model import Netlist
 from compiler.pipeline import build
+from las_neuro.systems import find
 
 pytestmark = pytest.mark.lava
 ROOT = Path(__file__).parents[2]
 STORIES = ROOT.parent / "shared" / "data" / "stories260K" / "hf"
 TINY_LM = ROOT / "examples" / "tiny_lm"
 
+LAS_KINDS = set(KINDS) - {"fire"}
 Block = Callable[..., Netlist]
 Same = Callable[..., Any]
 
@@ -27,12 +29,12 @@ Same = Callable[..., Any]
 def test_a_decoder_block_fine(block: Block, same: Same) -> None:
     """With it every kind, every form of synapses and a feedback loop pass through Lava's Dense."""
     net = block("llama")
-    assert {population.kind for population in net.populations.values()} == set(KINDS)
+    assert {population.kind for population in net.populations.values()} == LAS_KINDS
     assert {type(group.form).__name__ for group in net.synapses} == {"Dense", "Pattern", "Gather"}
     assert any(group.feedback for group in net.synapses)
     done, trace = same(net, [5, 9], "fine", timeout=280)
     assert done.processes == len(net.populations) + len(net.synapses) > 100
-    assert {net.populations[name].kind for name in trace.payloads} == set(KINDS)
+    assert {net.populations[name].kind for name in trace.payloads} == LAS_KINDS
     assert {token for spikes in trace.payloads.values() for token, _ in spikes} == {0, 1}
 
 
@@ -59,6 +61,16 @@ def test_other_codes_fused(block: Block, same: Same, code: str) -> None:
     net = block("llama", layers=2, code=code, steps=12)
     widths = {p.params["digit_bits"] for p in net.populations.values() if p.kind == "encode"}
     assert (max(widths) > 1) == (code == "graded")
+    done, _ = same(net, [5, 9, 2], "auto")
+    assert done.mode == "fused"
+
+
+@pytest.mark.timeout(60)  # 2 s
+@pytest.mark.parametrize("system", ["sdllm", "spikellm", "phase"])
+def test_other_systems_fused(block: Block, same: Same, system: str) -> None:
+    method = find(system)
+    net = block("llama", layers=2, system=method, steps=method.steps)
+    assert "fire" in {population.kind for population in net.populations.values()}
     done, _ = same(net, [5, 9, 2], "auto")
     assert done.mode == "fused"
 

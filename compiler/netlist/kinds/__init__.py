@@ -5,6 +5,7 @@ from compiler.netlist.kinds import (
     any,
     compete,
     encode,
+    fire,
     input,
     integrate,
     memory,
@@ -20,6 +21,7 @@ KINDS: dict[str, Kind] = {
     for module in (
         input,
         encode,
+        fire,
         integrate,
         product,
         segment,

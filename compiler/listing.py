@@ -1,0 +1,30 @@
+"""listing: the systems a user can name, three lines each, with their options and papers."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import fields
+from typing import Any
+
+from las_neuro.systems import SYSTEMS, UNBUILT, kind
+
+
+def systems() -> str:
+    """Name, what it is, and its own options with their usual values."""
+    parts = []
+    for name in SYSTEMS:
+        made = kind(name)
+        lines = [
+            " ".join(part.split()) for part in inspect.cleandoc(made.__doc__ or "").split("\n\n")
+        ]
+        own = ", ".join(f"{field.name}={_plain(field.default)}" for field in fields(made))
+        parts.append(
+            f"{name}\n  {lines[0]}\n  {lines[1]}\n  --steps {made.steps}; options: {own or 'none'}"
+        )
+    missing = "\n".join(f"{name}\n  not built: {why}" for name, why in UNBUILT.items())
+    return "\n".join([*parts, missing])
+
+
+def _plain(default: Any) -> Any:
+    """pydantic keeps a field's limits beside its value."""
+    return getattr(default, "default", default)

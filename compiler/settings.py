@@ -1,0 +1,84 @@
+"""settings: options of a compilation from a TOML file, from `--option key=value`, and by name.
+
+    system = "sdllm"
+    calibrate = "text.txt"
+
+    [options]       # the system's own
+    k = 4.0
+
+The file's words are those of `compiler.options.Options`; what stands on the command line wins.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from compiler.options import Options
+from las_neuro.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+OWN = "options"  # a system's table in the file
+LARGEST = 1 << 16  # bytes of a settings file
+
+
+def from_file(path: Path, given: Mapping[str, Any]) -> Options:
+    """The file's options, and over them those of the command line.
+
+    Relative paths in the file are relative to it.  Raises `ConfigError` naming the file and key.
+    """
+    try:
+        if path.stat().st_size > LARGEST:
+            raise ConfigError(f"{path}: larger than {LARGEST} bytes", "name a settings file")
+        read = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})", "check the path") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: is no TOML ({error})", "correct the line") from error
+    own = read.pop(OWN, {})
+    if not isinstance(own, dict):
+        raise ConfigError(f"{path}, {OWN}: is no table", f"write [{OWN}] and the options below it")
+    known = {field.name for field in fields(Options)} - {"system_options"}
+    for key in read:
+        if key not in known:
+            raise ConfigError(
+                f"{path}: there is no option {key!r}", f"use {', '.join(sorted(known))}"
+            )
+    if isinstance(read.get("calibrate"), str):
+        read["calibrate"] = str(path.parent / read["calibrate"])
+    merged = {**read, **{key: value for key, value in given.items() if key != "system_options"}}
+    merged["system_options"] = {**own, **given.get("system_options", {})}
+    try:
+        return TypeAdapter(Options).validate_python(merged)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join(str(part) for part in fault["loc"])
+        raise ConfigError(f"{path}, {key}: {fault['msg']}", "correct the value") from error
+
+
+def own_options(pairs: Sequence[str]) -> dict[str, str]:
+    """`--option key=value`, as often as there are options."""
+    found = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--option {pair}: is not key=value", "write --option k=4")
+        found[key.strip()] = value.strip()
+    return found
+
+
+def chosen(wanted: Options, config: Path | None, given: Mapping[str, Any]) -> Options:
+    """What the command line asks for, over a file where one is named; the system's checked."""
+    made = wanted if config is None else from_file(config, given)
+    made = replace(made)
+    _ = made.method  # raises on options that the system does not have
+    return made

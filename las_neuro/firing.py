@@ -1,0 +1,182 @@
+"""Firing neurons: spike codes by dynamics, of the published systems that are not LAS.
+
+A neuron is a table of thresholds theta[t], resets reset[t] and spike values send[t]; compartments
+of kind `fire` run it.  All spikes of a value add up: value = unit * sum_t payload[t].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Doubles = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+FINE = 1 << 12  # potential units of an IF neuron's threshold
+
+
+@dataclass(frozen=True)
+class Firing:
+    """One encoder's neurons.
+
+    unit: what payload 1 stands for, in a channel of spread 1.  grain: potential units a unit.
+    low, high: the range in potential units, [1] or [n].  theta, reset, send: of each step.
+    offset: potential at the start, [1] or [n], beside the value.  level: most quanta in one spike;
+    most: what a neuron sends that has them.  drive: the value is added at every step, else once.
+    lift: spikes of a channel count 2**lift, [n].  spread: each channel's unit over `unit`, [n].
+    """
+
+    name: str
+    unit: float
+    grain: float
+    low: Ints
+    high: Ints
+    theta: tuple[int, ...]
+    reset: tuple[int, ...]
+    send: tuple[int, ...]
+    offset: Ints
+    level: int = 1
+    most: int = 1
+    drive: bool = False
+    signed: bool = True
+    strict: bool = False
+    lift: Ints | None = None
+    spread: Doubles | None = None
+
+    @property
+    def steps(self) -> int:
+        return len(self.theta)
+
+    @property
+    def digits(self) -> int:
+        """Spikes a value may take; the length of its train."""
+        return self.steps
+
+    @property
+    def step(self) -> float | Doubles:
+        """What payload 1 stands for, by channel, its lift left out."""
+        wide = 1.0 if self.spread is None else self.spread
+        return self.unit * wide
+
+    @property
+    def factor(self) -> float | Doubles:
+        """Potential units a unit of the value, by channel."""
+        lift = 0 if self.lift is None else self.lift
+        return self.grain / (self.step * np.exp2(lift))
+
+    def __str__(self) -> str:
+        lifted = "" if self.lift is None else f" lifts {int((self.lift > 0).sum())}"
+        return f"{self.name} T={self.steps} unit={self.unit:.6g} level={self.level}{lifted}"
+
+
+def fire(code: Firing, x: Doubles) -> Ints:
+    """Payloads [T, .., n] for values [.., n]: what the compartment kind `fire` sends."""
+    q = np.floor(x * code.factor + 0.5).astype(np.int64)
+    sign = np.sign(q) if code.signed else np.ones_like(q)
+    held = np.clip(q, code.low, code.high)
+    value = np.abs(held) if code.signed else held
+    v, lift = value + code.offset, 0 if code.lift is None else code.lift
+    sent = []
+    for t in range(code.steps):
+        v = v + value * (code.drive and t > 0)
+        quanta = (v - code.strict) // code.theta[t]
+        quanta = np.where(quanta >= code.level, code.most, np.clip(quanta, 0, None))
+        sent.append((quanta * code.send[t] * sign) << lift)
+        v = v - quanta * code.reset[t]
+    return np.stack(sent)
+
+
+def decoded(code: Firing, x: Doubles) -> Doubles:
+    """What the receivers are given for values [.., n], in the values' units."""
+    return np.asarray(fire(code, x).sum(axis=0) * code.step)
+
+
+def rate(threshold: Doubles, initial: Doubles, steps: int) -> Firing:
+    """IF neurons of FAS (arXiv 2502.04405): mem = m0 thr; mem += x; fires at thr, minus thr.
+
+    threshold, initial (m0, a share of it): [n] or [1].  Spikes stand for threshold / steps, so that
+    a window's sum is the mean that the paper's code takes over its steps.
+    """
+    unit = float(threshold.max()) / steps
+    offset = np.rint(initial * FINE).astype(np.int64)
+    return Firing(
+        "if",
+        unit,
+        FINE / steps,
+        np.zeros(1, np.int64),
+        np.array([FINE]),
+        (FINE,) * steps,
+        (FINE,) * steps,
+        (1,) * steps,
+        offset,
+        drive=True,
+        signed=False,
+        spread=threshold / threshold.max(),
+    )
+
+
+def graded(
+    unit: float,
+    high: Ints,
+    steps: int,
+    level: int,
+    *,
+    low: Ints | None = None,
+    lift: Ints | None = None,
+    spread: Doubles | None = None,
+    published: bool = False,
+) -> Firing:
+    """GIF neurons of SpikeLLM (arXiv 2407.04752): up to `level` quanta in each of `steps` spikes.
+
+    high, low: the range in quanta; low is -high where it is left out.  level 1: the ternary count
+    of SDLLM (arXiv 2604.16475), a spike of 1 or -1 a unit.  published: a neuron with `level` quanta
+    sends level - 1, as the code of the paper does: top codes come out short.
+    """
+    return Firing(
+        "gif" if level > 1 else "count",
+        unit,
+        1.0,
+        -high if low is None else low,
+        high,
+        (1,) * steps,
+        (1,) * steps,
+        (1,) * steps,
+        np.zeros(1, np.int64),
+        level,
+        level - 1 if published and level > 1 else level,
+        lift=lift,
+        spread=spread,
+    )
+
+
+def phase(
+    theta: float, values: tuple[int, ...], *, spread: Doubles | None = None, published: bool = False
+) -> Firing:
+    """Few-spikes neurons (arXiv 2002.00860) whose theta = reset = d = values, largest first.
+
+    values 2**(T-1) .. 1 are LAS's (arXiv 2505.09659) up to the offset: half a last place, so that
+    values are rounded; published: none, and a value fires strictly above its threshold.
+    theta: the largest magnitude that has a code, all steps firing.
+    """
+    fine = 1 << 4  # potential units of payload 1: rounding takes place in the offset
+    top = sum(values)
+    return Firing(
+        "phase",
+        theta / top,
+        float(fine),
+        np.array([-top * fine - published]),
+        np.array([top * fine + published]),
+        tuple(fine * value for value in values),
+        tuple(fine * value for value in values),
+        values,
+        np.array([0 if published else fine // 2]),
+        strict=published,
+        spread=spread,
+    )
+
+
+def count_spikes(code: Firing, x: Doubles) -> Ints:
+    """Spikes of each value [.., n]."""
+    return np.asarray(np.count_nonzero(fire(code, x), axis=0))

@@ -1,0 +1,76 @@
+"""phase: multi-base phase coding (Distribution-aware multi-granularity phase coding, ICLR 2026).
+
+Generalises LAS: the spike of step t stands for d[t], of any base and not of 2 alone, the threshold
+and reset being equal to it, and the potential starts at half a last place, so that values are
+rounded.  Base and range of each site are found by search (ours; the paper learns by gradient).
+Graded payloads carry d, since no shift gives a base other than 2.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+import numpy as np
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from las_neuro.firing import Firing, phase
+from las_neuro.graph import Graph
+from las_neuro.systems import las
+from las_neuro.systems.sites import linear_inputs, refuse_form, relative, with_weight_bits
+from las_neuro.thresholds import Site
+
+BASES = (2.0, 1.9, 1.8, 1.7, 1.6, 1.5)
+RANGES = 16  # of the peak, down by a quarter of an octave each
+LARGEST = 2**11  # payload
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Phase:
+    """Multi-base phase coding (ICLR 2026): LAS with bases learned and a half-LSB offset.
+
+    Inputs of linear maps; `published` is LAS's own neuron: base 2, no offset, strict threshold.
+    """
+
+    steps: ClassVar[int] = 8
+    published: bool = False
+    weight_bits: Annotated[int, Field(ge=2, le=8)] = 8
+
+    def spiking(self, model: Graph, folder: Path | None = None) -> Graph:
+        return with_weight_bits(las.spiking(model), self.weight_bits)
+
+    def threshold(
+        self,
+        graph: Graph,
+        steps: int,
+        form: str = "binary",
+        ranges: int = 2,
+        channel_steps: bool = False,
+    ) -> Graph:
+        refuse_form(form, ranges, channel_steps, "phase")
+        return linear_inputs(graph, lambda node, site: self.code(site, steps))
+
+    def code(self, site: Site | None, steps: int) -> Firing:
+        if site is None:
+            return phase(1.0, powers(2.0, steps), published=self.published)
+        peak = float(np.abs(relative(site)).max()) or 1.0
+        bases = (2.0,) if self.published else BASES
+        trials = [
+            phase(
+                peak / 2 ** (i / 4),
+                powers(base, steps),
+                spread=site.spread,
+                published=self.published,
+            )
+            for base in bases
+            for i in range(1 if self.published else RANGES)
+        ]
+        return min(trials, key=lambda trial: float(site.errors(trial).sum()))
+
+
+def powers(base: float, steps: int) -> tuple[int, ...]:
+    """Spike values, largest first, as integers: base**t over the smallest, in fine enough units."""
+    exact = base ** np.arange(steps - 1, -1, -1, dtype=np.float64)
+    room = 1.0 if base == 2.0 else max(1.0, LARGEST / exact[0])
+    return tuple(int(value) for value in np.maximum(np.rint(exact * min(room, 16.0)), 1))

@@ -100,6 +100,18 @@ DumpAfter = Annotated[
 BuiltinOnly = Annotated[
     bool, typer.Option("--builtin-only", help="Refuse what no built-in Lava process equals.")
 ]
+TablesFile = Annotated[
+    Path | None,
+    typer.Option("--tables", help="Few-spikes tables of functions (theta, h, d), a JSON file."),
+]
+SubtractFirst = Annotated[
+    bool,
+    typer.Option(
+        "--subtract-first",
+        help="The tables subtract before they test (h[0] is dead), as published ones do; "
+        "default: SpikingJelly's order.",
+    ),
+]
 Plan = Annotated[
     bool,
     typer.Option("--plan", help="Only say what the model would need; reads config.json alone."),
@@ -129,6 +141,8 @@ def compile_command(
     context: Context = None,
     dump_after: DumpAfter = None,
     builtin_only: BuiltinOnly = False,
+    tables: TablesFile = None,
+    subtract_first: SubtractFirst = False,
     plan: Plan = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -156,6 +170,8 @@ def compile_command(
         context=context,
         target=target,
         builtin_only=builtin_only,
+        tables=tables,
+        subtract_first=subtract_first,
     )
     wanted = chosen(wanted, config, _given(ctx, wanted))
     if plan:

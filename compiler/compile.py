@@ -20,6 +20,7 @@ from compiler.options import Options
 from compiler.precision import with_planes
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.errors import CalibrationError, ConfigError, TargetError, UnsupportedError
+from las_neuro.few_spikes import Tables, read_tables, with_tables
 from las_neuro.graph import Graph
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ def compile(
     net.provenance = _provenance(
         checkpoint, calibration, wanted.record() | {"context": net.context}
     )
+    if wanted.tables:
+        net.provenance["inputs"]["tables"] = hashlib.sha256(wanted.tables.read_bytes()).hexdigest()
     if chosen is not None:
         net.provenance["error_budget"] = chosen.record()
     net = _settle(net, wanted.target, watch, progress)
@@ -85,10 +88,15 @@ def planned_graph(config: Path, wanted: Options) -> Graph:
     """The graph that a config.json implies, without weights."""
     from las_neuro.convert import plan_graph
 
+    tables = _tables(wanted)
     graph = plan_graph(
         config, wanted.digits, wanted.context, system=wanted.method, code=wanted.code
     )
-    return with_planes(graph, wanted.planes)
+    return with_planes(with_tables(graph, tables) if tables else graph, wanted.planes)
+
+
+def _tables(wanted: Options) -> Tables | None:
+    return read_tables(wanted.tables, wanted.subtract_first) if wanted.tables else None
 
 
 def _rounded(
@@ -113,7 +121,9 @@ def _rounded(
 
     if wanted.error_budget is not None:
         return _within_budget(found, wanted, threshold, progress)
-    graph = with_planes(found.graph, wanted.planes)
+    tables = _tables(wanted)
+    graph = with_tables(found.graph, tables) if tables else found.graph
+    graph = with_planes(graph, wanted.planes)
     if found.lifelike:
         graph = round_weights(graph, found.batches, progress)
     return threshold(graph, wanted.digits), None

@@ -21,7 +21,8 @@ class Options:
     and planes layer by layer, none finer than `steps`.  calibrate: a text (images for a vision
     model); None: the model's own.  context: most tokens a sequence; None: all the model allows.
     target: a name, or "auto" for the smallest that fits.  builtin_only: refuse kinds that no
-    built-in Lava process equals.
+    built-in Lava process equals.  tables: few-spikes tables of functions, see las_neuro.few_spikes;
+    subtract_first: theirs is the published order and not SpikingJelly's.
     """
 
     system: str = "las"
@@ -36,6 +37,8 @@ class Options:
     context: int | None = None
     target: str = "auto"
     builtin_only: bool = False
+    tables: Path | None = None
+    subtract_first: bool = False
 
     @property
     def method(self) -> System:
@@ -48,6 +51,6 @@ class Options:
 
     def record(self) -> dict[str, Any]:
         """Plain values for the netlist's provenance; the calibration text goes by its digest."""
-        left_out = ("calibrate", "builtin_only")
+        left_out = ("calibrate", "builtin_only", "tables")
         kept = {key: value for key, value in asdict(self).items() if key not in left_out}
         return kept | {"steps": self.digits}

@@ -176,7 +176,7 @@ def _arrival(wiring: Wiring, group: Synapses) -> None:
     need(len(arrivals) == 1, at, f"port {group.port} takes one graded value, not a code")
     need(_copies(group.form, source, target), at, f"port {group.port} takes no sums")
     early = target.params.get("early", 0)
-    heard = {"encode": early, "fire": early, "compete": 0}
+    heard = {"encode": early, "fire": early, "compete": 0, "few_spikes": 0}
     last = heard.get(target.kind, len(target.steps) - 1)
     need(not arrivals or target.steps.index(arrivals[0]) <= last, at, "comes after the start")
 

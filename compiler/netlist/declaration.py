@@ -26,6 +26,10 @@ SIGNED = {
     "exponent",
     "offset",
     "send",
+    "theta",
+    "reset",
+    "d",
+    "edges",
 }
 BY_STEP = {("integrate", "shift"), ("integrate", "cut")}  # tuples, one value a step
 BY_COMPARTMENT = {  # [1] or [n]
@@ -106,6 +110,11 @@ def _fit(population: Population) -> None:
             fits = p["steps"] == len(population.sends) == steps - p["early"]
             need(fits, at, f"{p['early']} + {p['steps']} firings in {steps} steps")
             _neuron(at, p)
+        case "few_spikes":
+            sizes = [len(p[key]) for key in ("theta", "reset", "d")]
+            wanted = len(p["edges"]) * p["count"]
+            need(sizes == [wanted] * 3, at, f"tables of {sizes}, not {wanted}")
+            need(p["count"] == steps, at, f"{p['count']} firings in {steps} steps")
         case "pointer":
             need(p["slots"] == population.n, at, f"{p['slots']} slots")
         case "memory":

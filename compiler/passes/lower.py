@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from compiler.netlist.arrays import WORD_LIMIT
 from compiler.netlist.declaration import MOST_DIGIT_BITS
@@ -286,6 +287,8 @@ def multiply(low: Lowering, node: Node, a: Population, b: Population) -> None:
 
 def _function(low: Lowering, node: Node) -> None:
     source, fn, unit = low.source(node), node.attrs["fn"], low.units[node.name]
+    if "few_spikes" in node.attrs:
+        return _few_spikes(low, node, source)
     if fn == "relu":
         rectify = {**RESCALE, "low": 0}
         made = low.add(node, "integrate", source.axes, unit, factor=source.unit / unit, **rectify)
@@ -299,6 +302,26 @@ def _function(low: Lowering, node: Node) -> None:
         fit = segment_fit(fn, source.unit, unit, budget)
     made = low.add(node, kind, source.axes, unit, **kept(node, fit))
     low.join(source, made, "x")
+
+
+def _few_spikes(low: Lowering, node: Node, source: Population) -> None:
+    """Imported tables: thresholds and resets in the source's unit, spike values in the result's."""
+    domains, unit = node.attrs["few_spikes"], low.units[node.name]
+    tables = {
+        "edges": _payloads(node, [one.low for one in domains], source.unit),
+        "theta": _payloads(node, [x for one in domains for x in one.theta], source.unit),
+        "reset": _payloads(node, [x for one in domains for x in one.h], source.unit),
+        "d": _payloads(node, [x for one in domains for x in one.d], unit),
+    }
+    count = len(domains[0].theta)
+    made = low.add(node, "few_spikes", source.axes, unit, count=count, **tables)
+    low.join(source, made, "x")
+
+
+def _payloads(node: Node, values: list[float], unit: float) -> NDArray[np.int64]:
+    """Real numbers in units of a payload; an infinite threshold is beyond every word."""
+    scaled = np.rint(np.clip(np.asarray(values, np.float64) / unit, -WORD_LIMIT, WORD_LIMIT))
+    return np.asarray(scaled, np.int64)
 
 
 def error_budget(node: Node, default: float) -> float:

@@ -140,6 +140,13 @@ def _compete(table: Timetable, population: Population) -> None:
     table.book(population.name, steps, steps[:-1])
 
 
+def _few_spikes(table: Timetable, population: Population) -> None:
+    """K firings from the value's arrival on; the sum is sent with the last."""
+    start = table.arrivals(population.name)[-1]
+    steps = tuple(range(start, start + population.params["count"]))
+    table.book(population.name, steps, steps[-1:])
+
+
 def _any(table: Timetable, population: Population) -> None:
     steps = table.arrivals(population.name)
     table.book(population.name, steps, steps)
@@ -153,5 +160,6 @@ RULES: dict[str, Callable[[Timetable, Population], None]] = {
     "pointer": _pointer,
     "memory": _memory,
     "compete": _compete,
+    "few_spikes": _few_spikes,
     "any": _any,
 }

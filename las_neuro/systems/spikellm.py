@@ -81,7 +81,7 @@ class SpikeLlm:
         return out
 
     def query(self, code: Code, size: int) -> Code:
-        """Queries at the base width, without an outlier range; in payloads that scores can scale."""
+        """Queries at the base width, no outlier range; in payloads that scores can scale."""
         peak = code.theta * 2**code.outlier_shift / MARGIN
         digits = self.bits - 1 + SPARE
         skipped = np.full(size, SPARE, np.int64)

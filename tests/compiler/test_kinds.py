@@ -113,6 +113,19 @@ def encode_runs(draw: Draw) -> Run:
 
 
 @st.composite
+def few_spikes_runs(draw: Draw) -> Run:
+    count, domains = draw(st.integers(1, 16)), draw(st.integers(1, 4))
+
+    def table(size: int) -> Ints:
+        return words(draw, (size,), -(2**17), 2**17)
+
+    params = {"count": count, "edges": np.sort(table(domains))}
+    params |= {key: table(domains * count) for key in ("theta", "reset", "d")}
+    x = words(draw, shapes(draw))
+    return Run("few_spikes", params, [{"x": x}, *[{"x": x * 0}] * (count - 1)], {"x": x})
+
+
+@st.composite
 def fire_runs(draw: Draw) -> Run:
     shape = shapes(draw)
     n, steps, early = shape[2], draw(st.integers(1, 16)), draw(st.integers(0, 1))
@@ -232,6 +245,7 @@ ALONE: dict[str, Callable[[], st.SearchStrategy[Run]]] = {
     "input": input_runs,
     "encode": encode_runs,
     "fire": fire_runs,
+    "few_spikes": few_spikes_runs,
     "integrate": integrate_runs,
     "product": product_runs,
     "segment": segment_runs,

@@ -98,7 +98,7 @@ def rounded(graph: Graph) -> Graph:
 def test_outputs_follow_the_float_neurons(
     save_model: Callable[..., Path], name: str, options: dict[str, Any], steps: int
 ) -> None:
-    """Beyond spikes that a last bit decides, 5 % of the output's spread; random weights are hard."""
+    """Beyond spikes that a last bit decides: 5 % of the spread; random weights are hard."""
     _, graph = convert(save_model("opt"), system=find(name, options), steps=steps)
     net, tokens = build(graph), TOKENS[None]
     found = Engine(net).run(tokens).double() * net.populations[net.output].unit

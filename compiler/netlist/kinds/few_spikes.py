@@ -1,0 +1,67 @@
+"""few_spikes: a scalar function by a few-spikes neuron's tables, one table a sub-domain.
+
+Few-spikes neurons (arXiv 2002.00860) and the HG neurons of LAS (arXiv 2505.09659): the value's
+sub-domain picks the tables, then for K steps: fire where the potential is above theta[t], add d[t]
+to the result, subtract reset[t] from the potential.  The sum of what was fired is sent at the last
+step as one graded value.  These are imported tables; the compiler's own functions are `segment`s,
+smaller and closer.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from compiler.netlist.arrays import WORD_LIMIT, Array, Ints, lookup, saturate
+from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Params, State, Swept
+from compiler.netlist.trains import Graded
+
+
+def _domain(x: Array, p: Params) -> Array:
+    """The last sub-domain whose edge is at or below the value; the first below them all."""
+    place = x * 0
+    for edge in p["edges"][1:]:
+        place = place + (x >= int(edge))
+    return place
+
+
+def _fire(v: Array, y: Array, domain: Array, p: Params, t: int) -> tuple[Array, Array, int]:
+    """Potential and result after step t, and how many of both left their word."""
+    at = domain * p["count"] + t
+    fired = (v > lookup(p["theta"], at)) * 1
+    v, lost = saturate(v - fired * lookup(p["reset"], at), -WORD_LIMIT, WORD_LIMIT)
+    y, more = saturate(y + fired * lookup(p["d"], at), -WORD_LIMIT, WORD_LIMIT)
+    return v, y, lost + more
+
+
+def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome:
+    x = inputs["x"]
+    if k == 0:
+        v, y, domain = x, x * 0, _domain(x, p)
+    else:
+        v, y, domain = state["v"], state["y"], state["domain"]
+    v, y, clamps = _fire(v, y, domain, p, k)
+    if k < p["count"] - 1:
+        return Outcome({"v": v, "y": y, "domain": domain}, x * 0, clamps)
+    return Outcome({}, y, clamps)
+
+
+def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
+    v = arrivals["x"]
+    y, domain = v * 0, _domain(v, p)
+    clamps = 0
+    for t in range(p["count"]):
+        v, y, lost = _fire(v, y, domain, p, t)
+        clamps += lost
+    return Swept(Graded(y), {}, clamps)
+
+
+KIND = Kind(
+    "few_spikes",
+    "scalar function by imported few-spikes tables",
+    ports={"x": "latch"},
+    state={"v": 24, "y": 24, "domain": 5},
+    params={"count": 6, "edges": 24, "theta": 24, "reset": 24, "d": 24},
+    step=step,
+    window=window,
+    cost=Cost(state_reads=3, state_writes=2, adds=2, compares=1, lookups=3),
+    tables=("edges", "theta", "reset", "d"),
+)

@@ -1,0 +1,101 @@
+"""few_spikes: tables of few-spikes and HG neurons, read from a user's file.
+
+A JSON file, a function of las_neuro.graph.FUNCTIONS each, as a list of sub-domains in order:
+
+    {"gelu": [{"from": -6.0, "to": 30.0, "theta": [..], "h": [..], "d": [..]}]}
+
+SpikingJelly's convention (`FewSpikeNode`): step t tests v > theta[t], then subtracts h[t].  The
+published tables of few-spikes neurons and of LAS subtract first: step t tests after v -= h[t] where
+step t - 1 fired, so that h[0] is dead.  `subtract_first` turns those: h[t] = theirs[t + 1].
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from las_neuro.errors import ConfigError
+from las_neuro.graph import FUNCTIONS, Graph
+
+LARGEST = 1 << 22  # bytes of a table file
+MOST_STEPS = 63
+MOST_DOMAINS = 16
+NAMES = ("theta", "h", "d")
+
+
+@dataclass(frozen=True)
+class SubDomain:
+    """One sub-neuron's tables [K], for values from `low` on."""
+
+    low: float
+    theta: tuple[float, ...]
+    h: tuple[float, ...]
+    d: tuple[float, ...]
+
+
+Tables = Mapping[str, tuple[SubDomain, ...]]
+
+
+def read_tables(path: Path, subtract_first: bool = False) -> Tables:
+    """The tables of each function; `ConfigError` naming file, function and fault."""
+    try:
+        if path.stat().st_size > LARGEST:
+            raise ConfigError(f"{path}: larger than {LARGEST} bytes", "name a file of tables")
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})", "check the path") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: is no JSON ({error})", "correct the file") from error
+    if not isinstance(read, dict) or not read:
+        raise ConfigError(f"{path}: names no function", 'write {"gelu": [..]}')
+    for fn in read:
+        if fn not in FUNCTIONS - {"reciprocal", "inverse_sqrt", "relu"}:
+            raise ConfigError(f"{path}: {fn!r} takes no tables", "use gelu, silu, tanh ..")
+    return {fn: _domains(f"{path}, {fn}", found, subtract_first) for fn, found in read.items()}
+
+
+def _domains(at: str, found: Any, subtract_first: bool) -> tuple[SubDomain, ...]:
+    if not isinstance(found, list) or not 1 <= len(found) <= MOST_DOMAINS:
+        raise ConfigError(f"{at}: is no list of 1 to {MOST_DOMAINS} sub-domains", "see the format")
+    made = [_domain(f"{at}, sub-domain {i}", one, subtract_first) for i, one in enumerate(found)]
+    if any(a.low >= b.low for a, b in pairwise(made)):
+        raise ConfigError(f"{at}: sub-domains out of order", "sort them by `from`")
+    if len({len(one.theta) for one in made}) != 1:
+        raise ConfigError(f"{at}: sub-domains of different length", "pad the shorter tables")
+    return tuple(made)
+
+
+def _domain(at: str, one: Any, subtract_first: bool) -> SubDomain:
+    try:
+        low = float(one["from"])
+        theta, h, d = (tuple(float(x) for x in one[name]) for name in NAMES)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"{at}: not from, theta, h and d ({error})", "see the format") from error
+    if not 1 <= len(theta) == len(h) == len(d) <= MOST_STEPS:
+        raise ConfigError(
+            f"{at}: tables of {len(theta)}, {len(h)} and {len(d)} steps",
+            f"give each 1 to {MOST_STEPS}, the same number",
+        )
+    if not all(math.isfinite(x) for x in (low, *h, *d)) or any(math.isnan(x) for x in theta):
+        raise ConfigError(f"{at}: holds no finite number", "an infinite theta alone is allowed")
+    return SubDomain(low, theta, (*h[1:], 0.0) if subtract_first else h, d)
+
+
+def with_tables(graph: Graph, tables: Tables) -> Graph:
+    """The same graph, functions that have tables to be computed by them."""
+    if not any(node.attrs.get("fn") in tables for node in graph):
+        raise ConfigError(
+            f"no table is of a function of this model ({', '.join(sorted(tables))})",
+            "leave the tables out",
+        )
+    out = graph.empty_like()
+    for node in graph:
+        if node.op == "function" and node.attrs["fn"] in tables:
+            node = replace(node, attrs={**node.attrs, "few_spikes": tables[node.attrs["fn"]]})
+        out.nodes[node.name] = node
+    return out

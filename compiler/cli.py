@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -118,6 +119,9 @@ Plan = Annotated[
 ]
 
 
+OPTIONS = {field.name for field in fields(Options)}  # as the command's own are called
+
+
 class Enough(Exception):
     """The pass to be printed has been; the rest of the compilation is not wanted."""
 
@@ -157,22 +161,8 @@ def compile_command(
     if model is None:
         raise ConfigError("no model is named", "give a model folder: las-compile MODEL -o FILE.h5")
     _check_names(target, dump_after)
-    wanted = Options(
-        system=system,
-        system_options=own_options(option or ()),
-        steps=steps,
-        code=code,
-        ranges=ranges,
-        channel_steps=channel_steps,
-        planes=planes,
-        error_budget=error_budget,
-        calibrate=calibrate,
-        context=context,
-        target=target,
-        builtin_only=builtin_only,
-        tables=tables,
-        subtract_first=subtract_first,
-    )
+    asked = {name: value for name, value in locals().items() if name in OPTIONS}
+    wanted = Options(**asked, system_options=own_options(option or ()))
     wanted = chosen(wanted, config, _given(ctx, wanted))
     if plan:
         return _plan(model, wanted, json)

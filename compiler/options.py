@@ -53,4 +53,5 @@ class Options:
         """Plain values for the netlist's provenance; the calibration text goes by its digest."""
         left_out = ("calibrate", "builtin_only", "tables")
         kept = {key: value for key, value in asdict(self).items() if key not in left_out}
-        return kept | {"steps": self.digits}
+        own = {key: getattr(self.method, key) for key in self.system_options}
+        return kept | {"steps": self.digits, "system_options": own}

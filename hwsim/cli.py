@@ -37,6 +37,7 @@ RUN_EXAMPLES = """
 EVAL_EXAMPLES = """
   las-eval tiny_lm.h5 --text examples/tiny_lm/heldout.txt --reference examples/tiny_lm
   las-eval tiny_lm.h5 --text examples/tiny_lm/heldout.txt --max-tokens 512 --json
+  las-eval a.h5 --compare b.h5 --text heldout.txt --reference MODEL -o compare.html
 """
 AUDIT_EXAMPLES = """
   las-audit tiny_lm.h5 --text examples/tiny_lm/heldout.txt -o audit.html
@@ -88,6 +89,13 @@ Report = Annotated[Path, typer.Option("--output", "-o", help="Report to write: .
 Depth = Annotated[
     Path | None,
     typer.Option(help="Write each node's error beside --reference: .html or .json."),
+]
+Others = Annotated[
+    list[Path] | None,
+    typer.Option("--compare", help="Another netlist of the model to set beside it; repeatable."),
+]
+ComparePage = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Comparison to write: .html or .json.")
 ]
 Compared = Annotated[
     Path, typer.Argument(help="Model folder, .safetensors file, or netlist.", show_default=False)
@@ -163,6 +171,8 @@ def evaluate(
     reference: ReferenceModel = None,
     lines: Lines = False,
     depth: Depth = None,
+    compare: Others = None,
+    output: ComparePage = None,
     max_tokens: MaxTokens = 4096,
     json: Json = False,
     quiet: Quiet = False,
@@ -176,6 +186,18 @@ def evaluate(
     from hwsim import generate
     from hwsim.commands import differing, evaluating
 
+    if compare or output:
+        from hwsim.commands import comparing
+
+        alone = {"--tasks": tasks, "--images": images, "--depth": depth}
+        source = comparing.check_request(compare or (), text, reference, alone, output)
+        nets = comparing.open_alike(paths := [netlist, *(compare or ())])
+        beside = _reference(reference, nets[0])
+        with progress_bars(quiet) as tell:
+            made = comparing.compare(
+                paths, nets, source, beside, limit=max_tokens, lines=lines, progress=tell
+            )
+        return comparing.show(made, output, json, quiet)
     evaluating.check_sources(text, tasks, images, lines)
     if depth:
         check_writable(depth)

@@ -29,6 +29,7 @@ ENTRANCES = {
     "hwsim/commands/differing.py": ("las_neuro",),
     # a vision netlist reads images cut as calibration cuts them
     "hwsim/commands/evaluating.py": ("las_neuro.patches",),
+    "hwsim/commands/comparing.py": ("las_neuro.terminal",),
     "hwsim/commands/harnessing.py": ("las_neuro.terminal",),
     "hwsim/harness.py": ("las_neuro.terminal",),
     "hwsim/depth.py": ("las_neuro.graph", "las_neuro.reference.interpret"),

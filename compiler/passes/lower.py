@@ -307,7 +307,7 @@ def _function(low: Lowering, node: Node) -> None:
 def _few_spikes(low: Lowering, node: Node, source: Population) -> None:
     """Imported tables: thresholds and resets in the source's unit, spike values in the result's."""
     domains, unit = node.attrs["few_spikes"], low.units[node.name]
-    tables = {
+    tables: dict[str, Any] = {
         "edges": _payloads(node, [one.low for one in domains], source.unit),
         "theta": _payloads(node, [x for one in domains for x in one.theta], source.unit),
         "reset": _payloads(node, [x for one in domains for x in one.h], source.unit),

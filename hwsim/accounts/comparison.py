@@ -100,7 +100,7 @@ def compare(
 def dense_macs(net: Netlist) -> int:
     """MACs of the linear maps for one token; weight planes between two populations are one map."""
     maps = {
-        (group.source, group.target): group.form.weights.shape
+        (group.source, net.populations[group.target].node or group.target): group.form.weights.shape
         for group in net.synapses
         if isinstance(group.form, Dense)
     }

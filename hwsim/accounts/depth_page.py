@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import plotly.graph_objects as go
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from hwsim.accounts import wording
-from hwsim.accounts.figures import BLUE, GREY, ORANGE, PURPLE, RED, script
+from hwsim.accounts.figures import BLUE, GREY, ORANGE, PURPLE, RED
+from hwsim.accounts.pages import embedded, fill, tame
 from hwsim.depth_error import Comparison, Row, layer_name
 
 TEMPLATE = "depth.html.jinja"
@@ -19,21 +18,10 @@ LEAST = 1e-8  # float32's own rounding; smaller errors are drawn here
 
 def render_depth(made: Comparison) -> str:
     """The whole page.  Names that came from files are escaped; the figure and plotly are ours."""
-    pages = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    pages.filters.update(count=wording.count, error=wording.error)
-    return pages.get_template(TEMPLATE).render(
-        made=made, plotly=Markup(script()), figure=Markup(along_depth(made))
-    )
+    return fill(TEMPLATE, made=made, figure=along_depth(made))
 
 
-def along_depth(made: Comparison) -> str:
+def along_depth(made: Comparison) -> Markup:
     """Carried and added error of every node in depth order, the layers told apart."""
     rows = made.rows
     figure = go.Figure()
@@ -71,7 +59,7 @@ def along_depth(made: Comparison) -> str:
     figure.update_xaxes(tickvals=centres, ticktext=names, tickangle=0, title_text="layer")
     figure.update_xaxes(range=[-0.5, len(rows) - 0.5], showgrid=False)
     figure.update_yaxes(type="log", dtick=1, exponentformat="power", title_text="relative error")
-    return _page(figure)
+    return embedded(figure, "along-depth", 460, hovermode="closest")
 
 
 def _line(figure: go.Figure, rows: list[Row], errors: list[float], name: str, colour: str) -> None:
@@ -109,34 +97,11 @@ HOVER = "%{customdata[0]}<br>%{customdata[1]}: %{customdata[2]} %{fullData.name}
 
 
 def _said(rows: list[Row], errors: list[float]) -> list[list[str]]:
-    """Names come from files: plotly shows some tags, so none is let through."""
     return [
-        [row.node.replace("<", "&lt;"), row.op, wording.error(error)]
+        [tame(row.node), row.op, wording.error(error)]
         for row, error in zip(rows, errors, strict=True)
     ]
 
 
 def _drawn(error: float) -> float | None:
     return max(error, LEAST) if math.isfinite(error) else None
-
-
-def _page(figure: go.Figure) -> str:
-    figure.update_layout(
-        template="none",
-        height=460,
-        margin={"l": 8, "r": 8, "t": 48, "b": 36},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"family": "system-ui, sans-serif", "size": 13},
-        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
-        hovermode="closest",
-    )
-    figure.update_xaxes(automargin=True, zeroline=False)
-    figure.update_yaxes(automargin=True, zeroline=False)
-    page: str = figure.to_html(
-        full_html=False,
-        include_plotlyjs=False,
-        div_id="along-depth",
-        config={"displayModeBar": False, "responsive": True},
-    )
-    return page

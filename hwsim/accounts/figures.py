@@ -1,4 +1,4 @@
-"""The report's figures; the only door to plotting.
+"""The report's figures.
 
 Text and lines get their colours in the page, from its light or dark theme; the bars' colours are
 Okabe and Ito's, told apart by colour-blind readers and legible on both.
@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
+from markupsafe import Markup
 from plotly.subplots import make_subplots
 
 from hwsim.accounts.audit import Audit
+from hwsim.accounts.pages import FONT, embedded
 from hwsim.accounts.wording import quantity
 
 BLUE, ORANGE, GREEN, RED, SKY, PURPLE, YELLOW, GREY = (
@@ -48,12 +49,7 @@ PARTS: dict[str, tuple[str, str]] = {
 ROW = 34  # pixels of a horizontal bar
 
 
-def script() -> str:
-    """plotly.js, whole: the page opens without a network."""
-    return str(get_plotlyjs())
-
-
-def by_layer(audit: Audit) -> str:
+def by_layer(audit: Audit) -> Markup:
     """Synaptic events by sort, and spikes, of each layer; per token."""
     names = [row.name.removeprefix("layer ").replace(" the layers", "") for row in audit.layers]
     figure = make_subplots(
@@ -76,10 +72,10 @@ def by_layer(audit: Audit) -> str:
         hovertemplate="layer %{x}<br>%{y:,.4s} %{fullData.name} per token<extra></extra>"
     )
     figure.update_yaxes(tickformat="~s")
-    return _page(figure, "by-layer", 440)
+    return _bars(figure, "by-layer", 440)
 
 
-def energy(audit: Audit) -> str:
+def energy(audit: Audit) -> Markup:
     """Share of each part in each profile's total."""
     figure = go.Figure()
     labels = [
@@ -109,10 +105,10 @@ def energy(audit: Audit) -> str:
         )
     figure.update_xaxes(range=[0, 100], ticksuffix=" %")
     figure.update_yaxes(autorange="reversed")
-    return _page(figure, "energy-parts", 130 + (ROW + 16) * len(labels), flat=True)
+    return _bars(figure, "energy-parts", 130 + (ROW + 16) * len(labels), flat=True)
 
 
-def updates(audit: Audit) -> str:
+def updates(audit: Audit) -> Markup:
     """Compartment updates of each kind, active and idle; per token."""
     rows = sorted(audit.kinds, key=lambda row: row.update_active + row.update_idle)
     figure = go.Figure()
@@ -129,31 +125,21 @@ def updates(audit: Audit) -> str:
             )
         )
     figure.update_xaxes(tickformat="~s")
-    return _page(figure, "updates", 120 + ROW * len(rows), flat=True)
+    return _bars(figure, "updates", 120 + ROW * len(rows), flat=True)
 
 
-def _page(figure: Any, name: str, height: int, *, flat: bool = False) -> str:
-    """The figure as a piece of a page that has already loaded plotly."""
-    figure.update_layout(
-        template="none",
+def _bars(figure: Any, name: str, height: int, *, flat: bool = False) -> Markup:
+    """Stacked bars; `flat`: they lie."""
+    figure.update_xaxes(showgrid=flat)
+    figure.update_yaxes(showgrid=not flat)
+    return embedded(
+        figure,
+        name,
+        height,
         barmode="stack",
         bargap=0.35,
-        height=height,
-        margin={"l": 8, "r": 8, "t": 40, "b": 36},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"family": "system-ui, sans-serif", "size": 13},
-        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
-        hoverlabel={"font": {"family": "system-ui, sans-serif"}},
+        margin_t=40 if flat else 64,
+        legend_traceorder="normal",
+        legend_y=1.0 if flat else 1.1,
+        hoverlabel_font_family=FONT,
     )
-    if not flat:
-        figure.update_layout(margin_t=64, legend_y=1.1)
-    figure.update_xaxes(automargin=True, zeroline=False, showgrid=flat)
-    figure.update_yaxes(automargin=True, zeroline=False, showgrid=not flat)
-    page: str = figure.to_html(
-        full_html=False,
-        include_plotlyjs=False,
-        div_id=name,
-        config={"displayModeBar": False, "responsive": True},
-    )
-    return page

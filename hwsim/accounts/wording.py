@@ -59,6 +59,16 @@ def error(number: float | None) -> str:
     return "0" if number == 0 else f"{number:.1e}"
 
 
+def change(ratio: float) -> str:
+    """A relative change in per cent, with its sign: +0.012 %."""
+    return f"{100 * ratio:+.3f} %"
+
+
+def precise(number: float) -> str:
+    """A figure that is compared with others near it: six significant digits."""
+    return f"{number:#.6g}"
+
+
 def _three(number: float) -> str:
     """Three significant digits without an exponent."""
     if number == 0:

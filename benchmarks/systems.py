@@ -1,0 +1,108 @@
+"""Every system on the same models and texts, by the commands a user has; docs/systems.md.
+
+    python benchmarks/systems.py [--data ../shared/data] [--only tiny]
+
+Compiles each model with each system, then has `las-eval --compare` measure all of them.  With
+--only the tables are printed and nothing is written.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import typer
+from accuracy import ENCODER, unseen_sentences
+from commands import command
+from figures import ROOT, fill, found_models, machine
+
+Row = dict[str, Any]
+DOCS = ROOT / "docs" / "systems.md"
+SYSTEMS: dict[str, tuple[Any, ...]] = {
+    "LAS, T = 16": ("--system", "las"),
+    "LAS, T = 8": ("--system", "las", "--steps", 8),
+    "LAS, signed digits": ("--system", "las", "--code", "signed-digit"),
+    "LAS, graded": ("--system", "las", "--code", "graded"),
+    "phase, T = 8": ("--system", "phase"),
+    "phase as LAS published, T = 8": ("--system", "phase", "--option", "published=true"),
+    "SDLLM, bitwise, clip 63": ("--system", "sdllm"),
+    "SDLLM, ternary, k = 3, clip 15": (
+        *("--system", "sdllm", "--option", "train=ternary", "--option", "k=3"),
+        *("--steps", 15),
+    ),
+    "plain W4A4": ("--system", "spikellm", "--steps", 1),
+    "SpikeLLM W4, T = 2": ("--system", "spikellm", "--steps", 2),
+    "SpikeLLM W4, T = 4": ("--system", "spikellm", "--steps", 4),
+    "SpikeLLM W4, T = 4, published GIF": (
+        *("--system", "spikellm", "--steps", 4, "--option", "published=true"),
+    ),
+}
+
+
+def main(data: Path = ROOT.parent / "shared" / "data", only: str = "") -> None:
+    """Measure, then write benchmarks/systems.json and the tables of docs/systems.md and README."""
+    found: dict[str, list[Row]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for model in found_models(data):
+            if only in model["name"] and "shakespeare" not in model["name"]:
+                found[model["name"]] = measure(model, data, Path(folder))
+                print(table(found[model["name"]]))
+    if only:
+        return
+    figures = {"date": datetime.date.today().isoformat(), "machine": machine(), "models": found}
+    (ROOT / "benchmarks" / "systems.json").write_text(json.dumps(figures, indent=1) + "\n")
+    stamp = f"Measured {figures['date']} by `benchmarks/systems.py`: {figures['machine']}."
+    tables = {f"systems-{name.split()[0]}": table(rows) for name, rows in found.items()}
+    tables["systems-date"] = stamp
+    for path in (DOCS, ROOT / "README.md"):
+        fill(path, tables)
+
+
+def measure(model: Row, data: Path, folder: Path) -> list[Row]:
+    """One row a system, all measured in one call on the same tokens."""
+    print(f"systems on {model['name']}")
+    nets = []
+    for name, options in SYSTEMS.items():
+        nets.append(folder / f"{name}.h5".replace(" ", "_"))
+        made = ("-o", nets[-1], "--calibrate", model["calibrate"], *options)
+        command("las-compile", model["model"], *made)
+    encoder = model["name"] == ENCODER
+    text = unseen_sentences(data / "texts", folder) if encoder else model["text"]
+    others = [word for net in nets[1:] for word in ("--compare", net)]
+    read = ("--text", text, "--reference", model["model"])
+    made = command("las-eval", nets[0], *others, *read)
+    return [row | {"name": name} for name, row in zip(SYSTEMS, made["netlists"], strict=True)]
+
+
+def table(rows: list[Row]) -> str:
+    scored = "perplexity" in rows[0]
+    error = "perplexity (rise) | top-1 | mean KL" if scored else "1 - cosine | similarity error"
+    lines = [
+        f"| system | {error} | spikes / input | SynOps / token | energy ratio as papers count"
+        " / everything | time steps / token | cores | clamps |",
+        f"|{'---|' * (10 if scored else 9)}",
+    ]
+    for row in rows:
+        if scored:
+            near = (
+                f"{row['perplexity']:.3f} ({row['perplexity_rise']:+.2%})"
+                f" | {row['top1_agreement']:.1%} | {row['mean_kl']:.1e}"
+            )
+        else:
+            near = f"{row['mean_cosine_error']:.1e} | {row['max_similarity_error']:.1e}"
+        paper = row["energy_ratios"]["las_paper_style"]
+        best = "**" if row["pareto"] else ""
+        lines.append(
+            f"| {best}{row['name']}{best} | {near} | {row['spikes_per_input']:.2f}"
+            f" | {row['synaptic_events_per_token']:,.0f}"
+            f" | {paper['paper']:.2f} / {paper['full']:.1f}"
+            f" | {row['steps_per_token']:,} | {row['cores']:,} | {row['clamps']:,} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    typer.run(main)

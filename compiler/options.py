@@ -10,6 +10,9 @@ from typing import Any
 from las_neuro.systems import System, find
 
 
+FINER_STEPS = 2  # of LAS, with two planes
+
+
 @dataclass(frozen=True)
 class Options:
     """system: a published method; system_options: its own.  steps: time steps a value, or its
@@ -46,8 +49,10 @@ class Options:
 
     @property
     def digits(self) -> int:
-        """Steps a value: asked for, or the system's."""
-        return self.method.steps if self.steps is None else self.steps
+        """Steps a value: asked for, or the system's; two planes of weights deserve finer ones."""
+        if self.steps is not None:
+            return self.steps
+        return self.method.steps + FINER_STEPS * (self.planes == 2 and self.system == "las")
 
     def record(self) -> dict[str, Any]:
         """Plain values for the netlist's provenance; the calibration text goes by its digest."""

@@ -46,6 +46,7 @@ from las_neuro.graph import Axes, Graph, Node
 Progress = Callable[[str, int, int], None]  # stage, done, of
 
 WEIGHTIEST = 2**15 - 1  # factor that a compartment's multiplier can hold
+RELAYED = 2**12  # payload units that one spike of a relayed neuron counts, at most
 RESCALE: Mapping[str, Any] = {"low": -WORD_LIMIT, "high": WORD_LIMIT, "gated": 0}
 
 
@@ -247,6 +248,10 @@ def _spread_of(low: Lowering, node: Node) -> Any:
 
 def _affine(low: Lowering, node: Node) -> None:
     source, unit = low.source(node), low.units[node.name]
+    if (
+        source.kind == "fire"
+    ):  # a few spikes: fine units say no more, and no multiplier reaches them
+        unit = max(unit, source.unit / RELAYED)
     gain: Any = np.ones(1)
     bias: Any = 0.0
     if low.weights:

@@ -20,7 +20,9 @@ from transformers.utils import logging
 from las_neuro.architectures import draw
 from las_neuro.checkpoint import INDEX, Checkpoint
 from las_neuro.errors import CheckpointError, UnsupportedError
+from las_neuro.fas_tables import FasTables
 from las_neuro.graph import Floats
+from las_neuro.reference.qcfs import Neuron, places, put
 
 Tokens = NDArray[np.int64]  # [B, S]
 AUTO = {
@@ -65,6 +67,7 @@ class FloatModel:
                 f"{checkpoint.folder}: transformers cannot load it ({error!s:.200})",
                 "check that config.json belongs to these weights",
             ) from error
+        _put_neurons(module, checkpoint)
         return FloatModel(kind, module.eval())
 
     @property
@@ -115,6 +118,18 @@ class FloatModel:
         wanted = np.float32 if given.dtype.kind == "f" else np.int64
         with torch.inference_mode():
             return self.module(torch.from_numpy(np.asarray(given, wanted)), **options)
+
+
+def _put_neurons(module: Any, checkpoint: Checkpoint) -> None:
+    """A model that las-finetune made has neurons in the place of its activations."""
+    tables = FasTables.read(checkpoint.folder)
+    if tables is None:
+        return
+    for layer, name in enumerate(places(module, str(checkpoint.config["model_type"]))):
+        threshold, initial = (
+            torch.from_numpy(np.array(of[layer])) for of in (tables.thresholds, tables.initial)
+        )
+        put(module, name, Neuron(threshold, initial, tables.steps))
 
 
 def _link(checkpoint: Checkpoint, folder: Path) -> None:

@@ -18,6 +18,7 @@ from compiler.pipeline import build
 from compiler.targets import target as targets
 from las_neuro.convert import convert
 from las_neuro.errors import NetlistError
+from las_neuro.systems import find
 
 SaveModel = Callable[..., Path]
 BUILT: dict[str, Netlist] = {}
@@ -55,7 +56,31 @@ def test_what_the_compiler_makes_is_right(save_model: SaveModel, family: str) ->
 
 
 def test_every_kind_is_in_the_netlist(net: Netlist) -> None:
-    assert {p.kind for p in net.populations.values()} == set(KINDS)
+    assert {p.kind for p in net.populations.values()} == set(KINDS) - {"fire", "few_spikes"}
+
+
+NEURON: dict[str, tuple[dict[str, Any], str]] = {
+    "short table": ({"theta": np.array([1])}, "tables of"),
+    "no threshold": ({"theta": np.zeros(8, np.int64)}, "a threshold is 0"),
+    "negative reset": ({"reset": np.full(8, -1)}, "a reset is -1"),
+    "no quanta": ({"most": 0}, "sends 0 quanta"),
+    "too many quanta": ({"most": 2}, "sends 2 quanta of 1"),
+    "empty range": ({"low": np.array([9]), "high": np.array([8])}, "a range is empty"),
+    "wide potential": ({"high": np.array([2**23 - 1])}, "its potential reaches"),
+    "wide spike": ({"send": np.full(8, 2**15 - 1), "lift": np.array([15])}, "a spike of"),
+    "other steps": ({"steps": 9}, "firings in"),
+    "wide lift": ({"lift": np.array([16])}, "lift"),
+}
+
+
+@pytest.mark.parametrize("case", NEURON)
+def test_a_neuron_that_cannot_be(save_model: SaveModel, case: str) -> None:
+    made = build(convert(save_model("llama"), context=16, system=find("phase"), steps=8)[1])
+    check(made)
+    values, fault = NEURON[case]
+    param(made, of(made, "fire").name, **values)
+    with pytest.raises(NetlistError, match=fault):
+        check(made)
 
 
 def of(net: Netlist, kind: str) -> Population:

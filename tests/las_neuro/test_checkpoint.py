@@ -201,6 +201,18 @@ def test_scalar_and_empty_tensors(tmp_path: Path) -> None:
     assert checkpoint.tensor("e", (0, 3)).load().shape == (0, 3)
 
 
+@pytest.mark.parametrize("length", [0x0A80, 0x4B50])
+def test_a_header_whose_length_looks_like_a_pickle(tmp_path: Path, length: int) -> None:
+    """0x80 begins a pickle and PK a zip: a header of 2,688 or 19,280 bytes does too."""
+    checkpoint = write_weights(tmp_path, w=np.ones(3, np.float32))
+    (path,) = checkpoint.files
+    raw = path.read_bytes()
+    (short,) = struct.unpack("<Q", raw[:8])
+    header = raw[8 : 8 + short].ljust(length)
+    path.write_bytes(struct.pack("<Q", length) + header + raw[8 + short :])
+    assert Checkpoint.open(tmp_path).tensor("w", (3,)).load().tolist() == [1, 1, 1]
+
+
 def test_a_pipe_does_not_block(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     os.mkfifo(tmp_path / "model.safetensors")

@@ -36,11 +36,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def block(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Netlist]:
     """block(family, layers=1, ...) -> netlist of a random model with a context of 8 tokens."""
     from las_neuro import convert
+    from las_neuro.systems import find
 
-    def make(family: str, layers: int = 1, code: str = "binary", steps: int = 4) -> Netlist:
+    def make(
+        family: str,
+        layers: int = 1,
+        code: str = "binary",
+        steps: int = 4,
+        system: str = "las",
+        options: dict[str, Any] | None = None,
+    ) -> Netlist:
         folder = tmp_path_factory.mktemp(f"{family}{layers}")
         save_model(family, layers, folder)
-        _, graph = convert(folder, steps=steps, code=code, context=8)
+        method = find(system, options)
+        _, graph = convert(folder, system=method, steps=steps, code=code, context=8)
         return build(graph)
 
     return make

@@ -12,7 +12,6 @@ import pytest
 from compiler.netlist.kinds import KINDS
 from compiler.netlist.model import Netlist
 from compiler.pipeline import build
-from las_neuro.systems import find
 
 pytestmark = pytest.mark.lava
 ROOT = Path(__file__).parents[2]
@@ -66,11 +65,21 @@ def test_other_codes_fused(block: Block, same: Same, code: str) -> None:
 
 
 @pytest.mark.timeout(60)  # 2 s
-@pytest.mark.parametrize("system", ["sdllm", "spikellm", "phase"])
-def test_other_systems_fused(block: Block, same: Same, system: str) -> None:
-    method = find(system)
-    net = block("llama", layers=2, system=method, steps=method.steps)
-    assert "fire" in {population.kind for population in net.populations.values()}
+@pytest.mark.parametrize(
+    ("system", "options", "steps"),
+    [
+        ("sdllm", {"train": "ternary"}, 7),
+        ("sdllm", {"train": "bitwise"}, 15),
+        ("spikellm", {}, 2),
+        ("phase", {}, 8),
+    ],
+)
+def test_other_systems_fused(
+    block: Block, same: Same, system: str, options: dict[str, Any], steps: int
+) -> None:
+    net = block("llama", layers=2, system=system, options=options, steps=steps)
+    fires = "fire" in {population.kind for population in net.populations.values()}
+    assert fires == (options.get("train") != "bitwise")
     done, _ = same(net, [5, 9, 2], "auto")
     assert done.mode == "fused"
 

@@ -2,8 +2,8 @@
 
     python benchmarks/systems.py [--data ../shared/data] [--only tiny]
 
-Compiles each model with each system, then has `las-eval --compare` measure all of them.  With
---only the tables are printed and nothing is written.
+Compiles each model with each system, then has `las-eval --compare` measure all of them.  --only
+measures some of the models; what was measured of the others stays.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from commands import command
 from figures import ROOT, fill, found_models, machine
 
 Row = dict[str, Any]
+RECORD = ROOT / "benchmarks" / "systems.json"
 DOCS = ROOT / "docs" / "systems.md"
 SYSTEMS: dict[str, tuple[Any, ...]] = {
     "LAS, T = 16": ("--system", "las"),
@@ -43,20 +44,21 @@ SYSTEMS: dict[str, tuple[Any, ...]] = {
 
 
 def main(data: Path = ROOT.parent / "shared" / "data", only: str = "") -> None:
-    """Measure, then write benchmarks/systems.json and the tables of docs/systems.md and README."""
-    found: dict[str, list[Row]] = {}
+    """Measure, and write benchmarks/systems.json, the tables of docs/systems.md and README."""
     with tempfile.TemporaryDirectory() as folder:
         for model in found_models(data):
             if only in model["name"] and "shakespeare" not in model["name"]:
-                found[model["name"]] = measure(model, data, Path(folder))
-                print(table(found[model["name"]]))
-    if only:
-        return
-    figures = {"date": datetime.date.today().isoformat(), "machine": machine(), "models": found}
-    (ROOT / "benchmarks" / "systems.json").write_text(json.dumps(figures, indent=1) + "\n")
-    stamp = f"Measured {figures['date']} by `benchmarks/systems.py`: {figures['machine']}."
-    tables = {f"systems-{name.split()[0]}": table(rows) for name, rows in found.items()}
-    tables["systems-date"] = stamp
+                keep(model["name"], measure(model, data, Path(folder)))
+
+
+def keep(name: str, rows: list[Row]) -> None:
+    """Into the record and the pages, in the place of what was measured before."""
+    figures = json.loads(RECORD.read_text()) if RECORD.is_file() else {}
+    stamp = f"measured {datetime.date.today().isoformat()} by `benchmarks/systems.py`: {machine()}."
+    figures[name] = {"stamp": stamp, "rows": rows}
+    RECORD.write_text(json.dumps(figures, indent=1) + "\n")
+    print(table(rows))
+    tables = {f"systems-{name.split()[0]}": f"{table(rows)}\n\n{name}, {stamp}"}
     for path in (DOCS, ROOT / "README.md"):
         fill(path, tables)
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from las_neuro.systems import System, find
 
-
 FINER_STEPS = 2  # of LAS, with two planes
 
 

@@ -101,7 +101,8 @@ class WeightFile:
 
 
 def _prove_start(path: Path, start: bytes, length: int, size: int) -> None:
-    if start[:2] == b"PK" or start[:1] == b"\x80":
+    # a header's length may begin with these bytes too, but is never as large as a pickle's are
+    if start.startswith((b"PK", b"\x80")) and (size < 8 or length > HEADER_LIMIT):
         raise CheckpointError(
             f"{path}: is a pickle (PyTorch) file under another name",
             "convert it to safetensors; a pickle can run code, so it is never opened",

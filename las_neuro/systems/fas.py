@@ -44,7 +44,11 @@ class Fas:
                 "fine-tune the model first: las-finetune MODEL --text FILE -o FOLDER",
             )
         drawing = las.Drawing(model, model.empty_like())
-        rules = {**las.DRAW, "function": lambda d, node: _neurons(d, node, tables)}
+
+        def neurons(d: las.Drawing, node: Node) -> Value:
+            return _neurons(d, node, tables)
+
+        rules = {**las.DRAW, "function": neurons}
         for node in model:
             with drawing.out.scope("", layer=node.layer):
                 drawing.values[node.name] = rules[node.op](drawing, node)

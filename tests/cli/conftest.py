@@ -31,6 +31,7 @@ ENTRIES = {
     "las-diff": "hwsim.cli:diff_main",
     "las-harness": "hwsim.commands.harnessing:main",
     "las-inspect": "hwsim.cli:inspect_main",
+    "las-finetune": "las_neuro.finetune_cli:main",
 }
 
 

@@ -20,6 +20,7 @@ from las_neuro.errors import CalibrationError, CheckpointError, ConfigError, Pro
 from las_neuro.graph import Graph
 from las_neuro.reference.interpret import final, interpret
 from las_neuro.reference.tokenizer import tokenizer_json
+from las_neuro.systems import find
 from las_neuro.systems.las import spiking
 
 SaveModel = Callable[..., Path]  # the fixture save_model
@@ -76,7 +77,7 @@ def test_steps_are_bounded(plan: Callable[..., Path], steps: int) -> None:
 
 def test_unknown_system(plan: Callable[..., Path]) -> None:
     with pytest.raises(ConfigError, match="use one of las"):
-        convert(plan("llama").parent, system="sal")
+        convert(plan("llama").parent, system=find("sal"))
 
 
 def test_context_is_bounded(save_model: SaveModel) -> None:

@@ -1,0 +1,90 @@
+"""fas_output: an ordinary Hugging Face folder with the tables of FAS, written whole or not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from las_neuro.checkpoint import Checkpoint
+from las_neuro.errors import OutputError
+from las_neuro.fas_tables import FasTables
+from las_neuro.reference.qcfs import BEFORE_FULL, Neuron
+
+# beside the weights, what else makes a folder usable
+COPIED = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "generation_config.json",
+    "LICENSE",
+)
+
+
+def tables_of(neurons: Sequence[Neuron], steps: int) -> FasTables:
+    """The neurons' numbers, by layer."""
+    threshold = {i: n.threshold.detach().cpu().numpy() for i, n in enumerate(neurons)}
+    initial = {i: n.initial.detach().cpu().numpy() for i, n in enumerate(neurons)}
+    held = {i: np.clip(m, 0, BEFORE_FULL).astype(np.float32) for i, m in initial.items()}
+    return FasTables(steps, threshold, held)
+
+
+def check_free(out: Path) -> None:
+    """Raise `OutputError` before the work where its folder could not be written after it."""
+    if out.exists() or out.is_symlink():
+        raise OutputError(f"{out}: exists already", "name a new folder, or remove that one first")
+    try:
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"{out}: cannot be written ({error.strerror})",
+            "name a folder inside one that exists and that you may write to",
+        ) from error
+
+
+def write_folder(
+    out: Path, model: Any, checkpoint: Checkpoint, tables: FasTables, record: Mapping[str, Any]
+) -> None:
+    """model: with its own activations in place, so that only its own tensors are saved."""
+    check_free(out)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        model.save_pretrained(fresh, safe_serialization=True)
+        for name in COPIED:
+            if (checkpoint.folder / name).is_file():
+                shutil.copyfile(checkpoint.folder / name, fresh / name)
+        tables.write(fresh, record)
+        for path in fresh.iterdir():
+            path.chmod(0o644)
+            _sync(path)
+        fresh.chmod(0o755)
+        _sync(fresh)
+        fresh.rename(out)
+        _sync(out.parent)
+    except OSError as error:
+        raise OutputError(
+            f"{out}: could not be written ({error.strerror})", "free some space, and run it again"
+        ) from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -32,8 +32,8 @@ EXAMPLES = """
   las-compile examples/tiny_lm -o tiny_lm.h5 --calibrate examples/tiny_lm/calibration.txt
   las-compile examples/tiny_lm --dump-after schedule
   las-compile examples/tiny_lm --plan --target kapoho-point
-  las-compile examples/tiny_lm -o tiny_lm.h5 --system sdllm --option k=4
-"""
+  las-compile examples/tiny_lm -o sdllm.h5 --system sdllm --calibrate examples/tiny_lm/calibration.txt
+"""  # noqa: E501
 
 Model = Annotated[
     Path | None,

@@ -37,8 +37,8 @@ RUN_EXAMPLES = """
 EVAL_EXAMPLES = """
   las-eval tiny_lm.h5 --text examples/tiny_lm/heldout.txt --reference examples/tiny_lm
   las-eval tiny_lm.h5 --text examples/tiny_lm/heldout.txt --max-tokens 512 --json
-  las-eval a.h5 --compare b.h5 --text heldout.txt --reference MODEL -o compare.html
-"""
+  las-eval tiny_lm.h5 --compare sdllm.h5 --text examples/tiny_lm/heldout.txt --reference examples/tiny_lm
+"""  # noqa: E501
 AUDIT_EXAMPLES = """
   las-audit tiny_lm.h5 --text examples/tiny_lm/heldout.txt -o audit.html
   las-audit tiny_lm.h5 --text examples/tiny_lm/heldout.txt -o audit.json

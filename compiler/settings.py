@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,5 @@ def own_options(pairs: Sequence[str]) -> dict[str, str]:
 def chosen(wanted: Options, config: Path | None, given: Mapping[str, Any]) -> Options:
     """What the command line asks for, over a file where one is named; the system's checked."""
     made = wanted if config is None else from_file(config, given)
-    made = replace(made)
     _ = made.method  # raises on options that the system does not have
     return made

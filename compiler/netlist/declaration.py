@@ -8,7 +8,7 @@ import numpy as np
 
 from compiler.netlist.arrays import WORD_BITS, WORD_LIMIT, shift_right
 from compiler.netlist.kinds import KINDS, Params
-from compiler.netlist.kinds.fire import largest_sent
+from compiler.netlist.kinds.fire import largest_payload
 from compiler.netlist.model import Population, Synapses
 from las_neuro.errors import NetlistError
 
@@ -147,7 +147,7 @@ def _neuron(at: str, p: Params) -> None:
     taken = p["most"] * int(p["reset"].sum())
     peak = value * times + int(np.abs(p["offset"]).max()) + taken
     need(peak <= WORD_LIMIT, at, f"its potential reaches {peak}")
-    largest = max(largest_sent(p)) << int(p["lift"].max())
+    largest = largest_payload(p)
     need(largest <= WORD_LIMIT, at, f"a spike of {largest}")
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.netlist.kinds import KINDS, Kind
-from compiler.netlist.kinds.fire import largest_sent
+from compiler.netlist.kinds.fire import largest_payload
 from las_neuro.graph import Axes
 
 
@@ -100,7 +100,7 @@ class Population:
         """Whether its spikes carry values, or are binary."""
         p = self.params
         if self.kind == "fire":
-            return bool(max(largest_sent(p)) << int(np.max(p["lift"])) > 1)
+            return largest_payload(p) > 1
         return self.does.graded or p.get("digit_bits", 1) > 1
 
 

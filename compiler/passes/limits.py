@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from compiler.netlist.kinds.fire import largest_sent
+from compiler.netlist.kinds.fire import largest_payload
 from compiler.netlist.model import Gather, Netlist, Pattern, Population, Synapses
 from compiler.targets.footprint import Room, Use, block_use, partial_use, tile_costs
 from compiler.targets.size import Size
@@ -160,8 +160,7 @@ def payload_width(population: Population) -> int:
     if population.kind == "encode":
         return int(1 + population.params["digit_bits"] + population.params["outlier_shift"])
     if population.kind == "fire":
-        lifted = max(largest_sent(population.params)) << int(np.max(population.params["lift"]))
-        return _signed_width(lifted)
+        return _signed_width(largest_payload(population.params))
     bounds = [population.params[key] for key in ("low", "high") if key in population.params]
     if len(bounds) == 2:
         return _signed_width(max(int(np.abs(np.asarray(bound)).max()) for bound in bounds))

@@ -25,6 +25,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from las_neuro.codes import Code
+from las_neuro.errors import ConfigError
 from las_neuro.firing import Firing, graded
 from las_neuro.graph import Graph
 from las_neuro.systems import las
@@ -105,8 +106,6 @@ class SpikeLlm:
 
 
 def add_bits(steps: int) -> int:
-    from las_neuro.errors import ConfigError
-
     if steps not in (1, 2, 4):
         raise ConfigError(
             f"{steps} steps: SpikeLLM has T = 1 (plain), 2 or 4", "use --steps 2 or 4"

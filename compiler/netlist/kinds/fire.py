@@ -76,6 +76,11 @@ def largest_sent(p: Params) -> list[int]:
     return [most * abs(int(send)) for send in p["send"]]
 
 
+def largest_payload(p: Params) -> int:
+    """Largest |payload| of any step and channel."""
+    return int(max(largest_sent(p)) << int(max(p["lift"])))
+
+
 KIND = Kind(
     "fire",
     "integrate and fire: spikes by thresholds, resets and spike values of each step",

@@ -142,10 +142,9 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * falling(update, settings.updates)
         loss = tuning.loss(text.batch(settings.seed, update, settings.batch), settings.distil)
-        if not math.isfinite(float(loss)):
-            raise ConfigError(
-                f"the loss is {float(loss)} at update {update + 1}", "use a smaller --lr"
-            )
+        size = float(loss.detach())
+        if not math.isfinite(size):
+            raise ConfigError(f"the loss is {size} at update {update + 1}", "use a smaller --lr")
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(weights.values(), CLIP)

@@ -32,7 +32,7 @@ from compiler.precision import PLANES, with_planes  # noqa: E402
 from hwsim.bounded import Share, hold  # noqa: E402
 from las_neuro.convert import measured  # noqa: E402
 from las_neuro.patches import patches  # noqa: E402
-from las_neuro.systems import find  # noqa: E402
+from las_neuro.systems.las import Las  # noqa: E402
 
 STEPS = 16
 VISION = {"vit": (3, 12, 12), "vit-classifier": (2, 8, 12)}
@@ -65,7 +65,7 @@ def of_model(family: str, fields: dict[str, object]) -> Iterator[Share]:
             graph = with_planes(found.graph, planes)
             if found.lifelike:
                 graph = round_weights(graph, found.batches)
-            graph = find("las").threshold(graph, STEPS, "binary")
+            graph = Las(STEPS).threshold(graph)
             yield from hold(build(graph), graph, rows).shares.values()
 
 

@@ -35,7 +35,7 @@ from las_neuro.convert import measured
 from las_neuro.graph import Graph
 from las_neuro.reference.model import FloatModel
 from las_neuro.reference.tokenizer import tokenizer_json
-from las_neuro.systems import las
+from las_neuro.systems.las import Las
 
 STEPS = tuple(range(4, 17))
 KNEE = 2.0  # the smallest T whose error is below this many times that of the longest code
@@ -75,7 +75,7 @@ class Model:
         self.exact = [run(rows).astype(np.float64) for rows in self.batches]
 
     def netlist(self, steps: int, *code: Any) -> Netlist:
-        net = build(las.threshold(self.graph, steps, *code))
+        net = build(Las(steps, *code).threshold(self.graph))
         net.tokenizer = tokenizer_json(self.folder)
         return net
 

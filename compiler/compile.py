@@ -22,9 +22,10 @@ from las_neuro.checkpoint import Checkpoint
 from las_neuro.errors import CalibrationError, ConfigError, TargetError, UnsupportedError
 from las_neuro.few_spikes import Tables, read_tables, with_tables
 from las_neuro.graph import Graph
+from las_neuro.systems.las import Las
 
 if TYPE_CHECKING:
-    from compiler.budget import Chosen, Threshold
+    from compiler.budget import Chosen
     from las_neuro.convert import Measured
 
 Watch = Callable[[str, str], None]  # called with a pass's name and what it left, as text
@@ -73,7 +74,7 @@ def compile(
     net = build(graph, watch=watch, progress=progress)
     net.tokenizer = tokenizer_json(checkpoint.folder)
     net.provenance = _provenance(
-        checkpoint, calibration, wanted.record() | {"context": net.context}
+        checkpoint, calibration, wanted.record(graph) | {"context": net.context}
     )
     if wanted.tables:
         net.provenance["inputs"]["tables"] = hashlib.sha256(wanted.tables.read_bytes()).hexdigest()
@@ -89,9 +90,7 @@ def planned_graph(config: Path, wanted: Options) -> Graph:
     from las_neuro.convert import plan_graph
 
     tables = _tables(wanted)
-    graph = plan_graph(
-        config, wanted.digits, wanted.context, system=wanted.method, code=wanted.code
-    )
+    graph = plan_graph(config, wanted.context, system=wanted.method)
     return with_planes(with_tables(graph, tables) if tables else graph, wanted.planes)
 
 
@@ -114,28 +113,24 @@ def _rounded(
         progress=progress,
     )
 
-    def threshold(graph: Graph, digits: int) -> Graph:
-        return wanted.method.threshold(
-            graph, digits, wanted.code, wanted.ranges, wanted.channel_steps
-        )
-
     if wanted.error_budget is not None:
-        return _within_budget(found, wanted, threshold, progress)
+        return _within_budget(found, wanted, progress)
     tables = _tables(wanted)
     graph = with_tables(found.graph, tables) if tables else found.graph
     graph = with_planes(graph, wanted.planes)
     if found.lifelike:
         graph = round_weights(graph, found.batches, progress)
-    return threshold(graph, wanted.digits), None
+    return wanted.method.threshold(graph), None
 
 
 def _within_budget(
-    found: Measured, wanted: Options, threshold: Threshold, progress: Progress | None
+    found: Measured, wanted: Options, progress: Progress | None
 ) -> tuple[Graph, Chosen]:
     from compiler.budget import keep_budget
 
     assert wanted.error_budget is not None
-    if wanted.system != "las":
+    method = wanted.method
+    if not isinstance(method, Las):
         raise ConfigError(
             f"an error budget chooses LAS's codes, not those of {wanted.system}",
             "leave --error-budget out, or use --system las",
@@ -149,8 +144,8 @@ def _within_budget(
         found.graph,
         found.batches,
         wanted.error_budget,
-        wanted.digits,
-        threshold,
+        method.steps,
+        lambda graph, digits: replace(method, steps=digits).threshold(graph),
         progress or (lambda stage, done, of: None),
     )
     return chosen.graph, chosen

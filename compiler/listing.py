@@ -6,6 +6,7 @@ import inspect
 from dataclasses import fields
 from typing import Any
 
+from compiler.options import LAS
 from las_neuro.systems import SYSTEMS, UNBUILT, kind
 
 
@@ -17,9 +18,14 @@ def systems() -> str:
         lines = [
             " ".join(part.split()) for part in inspect.cleandoc(made.__doc__ or "").split("\n\n")
         ]
-        own = ", ".join(f"{field.name}={_plain(field.default)}" for field in fields(made))
+        own = ", ".join(
+            f"{field.name}={_plain(field.default)}"
+            for field in fields(made)
+            if field.name not in ("steps", *LAS)
+        )
+        steps = made.steps or "as trained"
         parts.append(
-            f"{name}\n  {lines[0]}\n  {lines[1]}\n  --steps {made.steps}; options: {own or 'none'}"
+            f"{name}\n  {lines[0]}\n  {lines[1]}\n  --steps {steps}; options: {own or 'none'}"
         )
     missing = "\n".join(f"{name}\n  not built: {why}" for name, why in UNBUILT.items())
     return "\n".join([*parts, missing])

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from las_neuro.errors import ConfigError
+from las_neuro.graph import Graph
 from las_neuro.systems import System, find
+from las_neuro.systems.las import Las
 
+LAS = {"code": "binary", "ranges": 2, "channel_steps": False}  # options that no other system has
 FINER_STEPS = 2  # of LAS, with two planes
 
 
@@ -42,20 +47,32 @@ class Options:
     tables: Path | None = None
     subtract_first: bool = False
 
-    @property
+    @cached_property
     def method(self) -> System:
-        return find(self.system, self.system_options)
-
-    @property
-    def digits(self) -> int:
-        """Steps a value: asked for, or the system's; two planes of weights deserve finer ones."""
+        """The system with all that is asked of it; two planes of weights deserve finer steps."""
+        own, theirs = dict(self.system_options), {name: getattr(self, name) for name in LAS}
+        for name in {"steps", *LAS} & set(own):
+            raise ConfigError(f"--option {name} is an option by itself", f"use --{name}")
+        if self.system == "las":
+            own |= theirs
+            if self.planes == 2:
+                own["steps"] = Las.steps + FINER_STEPS
+        elif theirs != LAS:
+            raise ConfigError(
+                f"--code, --ranges and --channel-steps are LAS's, not {self.system}'s",
+                "leave them out, or give the system's own options with --option",
+            )
         if self.steps is not None:
-            return self.steps
-        return self.method.steps + FINER_STEPS * (self.planes == 2 and self.system == "las")
+            own["steps"] = self.steps
+        return find(self.system, own)
 
-    def record(self) -> dict[str, Any]:
-        """Plain values for the netlist's provenance; the calibration text goes by its digest."""
+    def record(self, graph: Graph) -> dict[str, Any]:
+        """Plain values for the netlist's provenance; the calibration text goes by its digest.
+
+        graph: what was compiled, which knows the steps its neurons were trained with.
+        """
         left_out = ("calibrate", "builtin_only", "tables")
         kept = {key: value for key, value in asdict(self).items() if key not in left_out}
         own = {key: getattr(self.method, key) for key in self.system_options}
-        return kept | {"steps": self.digits, "system_options": own}
+        trained = max(int(node.attrs.get("trained", 0)) for node in graph)
+        return kept | {"steps": self.method.steps or trained, "system_options": own}

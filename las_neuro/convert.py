@@ -9,16 +9,11 @@ from typing import TYPE_CHECKING
 
 from las_neuro import systems
 from las_neuro.checkpoint import Checkpoint
-from las_neuro.codes import FORMS
-from las_neuro.errors import ConfigError
 from las_neuro.graph import Graph
 from las_neuro.systems import System
 
 if TYPE_CHECKING:
     from las_neuro.calibrate import Rows
-
-FEWEST_STEPS, MOST_STEPS = 4, 20
-MOST_FIRINGS = 63
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,7 @@ def measured(
     tell = progress or (lambda stage, done, of: None)
     tell("draw", 0, 1)
     checkpoint = Checkpoint.open(model_path)
-    graph = method.spiking(draw(checkpoint, context), checkpoint.folder)
+    graph = method.spiking(draw(checkpoint, context), checkpoint)
     tell("draw", 1, 1)
     source = calibration_images if graph.pixels else calibration_tokens
     batches: list[Rows] = list(source(checkpoint, calibrate, graph))
@@ -65,50 +60,28 @@ def convert(
     model_path: Path | str,
     *,
     system: System | None = None,
-    steps: int = 16,
-    code: str = "binary",
     calibrate: Path | None = None,
     context: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> tuple[Checkpoint, Graph]:
     """Open a model and make it spiking.
 
-    steps: binary digits a value.  code: the form of its spikes, one of codes.FORMS.
+    system: one of las_neuro.systems with its options; None: LAS.
     calibrate: a text, token or image file; None: the model's own text, or chance.
     context: most tokens a sequence; None: all the model allows.  progress(stage, done, of).
     """
-    check_code(steps, code, system)
+    method = system or systems.find("las")
     found = measured(
-        model_path, system=system, calibrate=calibrate, context=context, progress=progress
+        model_path, system=method, calibrate=calibrate, context=context, progress=progress
     )
-    return found.checkpoint, (system or systems.find("las")).threshold(found.graph, steps, code)
+    return found.checkpoint, method.threshold(found.graph)
 
 
 def plan_graph(
-    config_path: Path | str,
-    steps: int = 16,
-    context: int | None = None,
-    *,
-    system: System | None = None,
-    code: str = "binary",
+    config_path: Path | str, context: int | None = None, *, system: System | None = None
 ) -> Graph:
     """The spiking graph a config.json implies, without weights: for costing a model of any size."""
     from las_neuro.architectures import draw
 
-    check_code(steps, code, system)
     method, checkpoint = system or systems.find("las"), Checkpoint.from_config(config_path)
-    graph = method.spiking(draw(checkpoint, context), checkpoint.folder)
-    return method.threshold(graph, steps, code)
-
-
-def check_code(steps: int, code: str, system: System | None) -> None:
-    """Steps of a firing neuron are its system's to judge, but there are not endless ones."""
-    if code not in FORMS:
-        raise ConfigError(f"code {code!r} is not known", f"use one of {', '.join(FORMS)}")
-    fewest, most = FEWEST_STEPS, MOST_STEPS
-    if system is not None and not isinstance(system, systems.kind("las")):
-        fewest, most = 1, MOST_FIRINGS
-    if not fewest <= steps <= most:
-        raise ConfigError(
-            f"{steps} steps is outside {fewest} to {most}", "leave --steps out: the paper's choice"
-        )
+    return method.threshold(method.spiking(draw(checkpoint, context), checkpoint))

@@ -52,7 +52,7 @@ class Side:
         options = {} if net is None else net.provenance.get("options", {})
         method = systems.find(options.get("system", "las"), options.get("system_options"))
         drawn = draw(self.checkpoint, None if net is None else net.context)
-        return method.spiking(drawn, self.checkpoint.folder)
+        return method.spiking(drawn, self.checkpoint)
 
     def __str__(self) -> str:
         name = self.path.resolve().name

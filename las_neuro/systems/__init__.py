@@ -1,17 +1,17 @@
 """Published methods that make a model graph spiking; one file each, listed by the name users type.
 
-A system is a dataclass of its own options: `find("sdllm", {"clip": 15})`.  It offers
-`spiking(model, folder) -> Graph` (structure, SPIKING_OPS) and `threshold(graph, steps, form,
-ranges, channel_steps)`, which turns calibrated ranges into the spike code of each encoder.
+A system is a dataclass of its own options: `find("sdllm", {"steps": 15})`.  It offers
+`spiking(model, checkpoint) -> Graph` (structure, SPIKING_OPS) and `threshold(graph) -> Graph`,
+which turns calibrated ranges into the spike code of each encoder.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from pathlib import Path
 from typing import Any, Protocol, cast
 
+from las_neuro.checkpoint import Checkpoint
 from las_neuro.errors import ConfigError
 from las_neuro.graph import Graph
 
@@ -28,18 +28,13 @@ UNBUILT = {"spikelm": "its neurons carry state from one pass of the whole networ
 class System(Protocol):
     """What a class of this folder provides; its docstring says in three lines what it is."""
 
-    steps: int  # time steps a value, where the user asks for none
+    @property
+    def steps(self) -> int | None:
+        """Time steps a value; None: as many as the checkpoint's neurons were trained with."""
 
-    def spiking(self, model: Graph, folder: Path | None = None) -> Graph: ...
+    def spiking(self, model: Graph, checkpoint: Checkpoint | None = None) -> Graph: ...
 
-    def threshold(
-        self,
-        graph: Graph,
-        steps: int,
-        form: str = "binary",
-        ranges: int = 2,
-        channel_steps: bool = False,
-    ) -> Graph: ...
+    def threshold(self, graph: Graph) -> Graph: ...
 
 
 def find(name: str, options: Mapping[str, Any] | None = None) -> System:
@@ -52,7 +47,7 @@ def find(name: str, options: Mapping[str, Any] | None = None) -> System:
         fault = error.errors()[0]
         key = ".".join(str(part) for part in fault["loc"]) or "options"
         raise ConfigError(
-            f"system {name}, {key}: {fault['msg']}", "las-compile --list-systems shows its options"
+            f"system {name}, {key} = {fault['input']!r:.60}: {fault['msg']}", "las-compile --list-systems shows its options"
         ) from error
     return cast(System, made)
 

@@ -9,21 +9,21 @@ attention, norms, softmax) is spiking as in LAS, so that nothing stays float.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
-from typing import ClassVar
+from typing import Annotated
 
 import numpy as np
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from las_neuro.checkpoint import Checkpoint
 from las_neuro.errors import ConfigError
 from las_neuro.fas_tables import FasTables
 from las_neuro.firing import rate
 from las_neuro.graph import SPIKING_OPS, Graph, Node, Tensor, Value
 from las_neuro.systems import las
-from las_neuro.systems.sites import REST, refuse_form
+from las_neuro.systems.sites import rest
 
+STEPS = 8  # of the paper; a plan knows no other
 HIDDEN = ("gelu", "gelu_tanh", "quick_gelu", "silu", "relu")
 
 
@@ -34,19 +34,19 @@ class Fas:
     MLP activations; compile a folder that las-finetune has written.
     """
 
-    steps: ClassVar[int] = 8
+    steps: Annotated[int, Field(ge=1, le=63)] | None = None  # as it was calibrated for
 
-    def spiking(self, model: Graph, folder: Path | None = None) -> Graph:
-        tables = None if folder is None else FasTables.read(folder)
-        if tables is None and folder is not None and (folder / "model.safetensors").exists():
+    def spiking(self, model: Graph, checkpoint: Checkpoint | None = None) -> Graph:
+        tables = None if checkpoint is None else FasTables.read(checkpoint.folder)
+        if tables is None and checkpoint is not None and checkpoint.weights is not None:
             raise ConfigError(
-                f"{folder}: holds no thresholds of FAS",
+                f"{checkpoint.folder}: holds no thresholds of FAS",
                 "fine-tune the model first: las-finetune MODEL --text FILE -o FOLDER",
             )
         drawing = las.Drawing(model, model.empty_like())
 
         def neurons(d: las.Drawing, node: Node) -> Value:
-            return _neurons(d, node, tables)
+            return _neurons(d, node, tables, self.steps)
 
         rules = {**las.DRAW, "function": neurons}
         for node in model:
@@ -56,36 +56,23 @@ class Fas:
         found.check(SPIKING_OPS)
         return found
 
-    def threshold(
-        self,
-        graph: Graph,
-        steps: int,
-        form: str = "binary",
-        ranges: int = 2,
-        channel_steps: bool = False,
-    ) -> Graph:
-        refuse_form(form, ranges, channel_steps, "fas")
-        coded, out = las.threshold(graph, REST), graph.empty_like()
-        for node in coded:
-            if node.attrs.get("trained"):
-                code = graph[node.name].attrs["code"]
-                if code.steps != steps and node.range is not None:
-                    raise ConfigError(
-                        f"{steps} steps: the model was calibrated for {code.steps}",
-                        f"leave --steps out, or run las-finetune again with --levels {steps}",
-                    )
-                node = replace(node, attrs={**node.attrs, "code": code})
-            out.nodes[node.name] = node
-        return out
+    def threshold(self, graph: Graph) -> Graph:
+        return rest(graph)
 
 
-def _neurons(d: las.Drawing, node: Node, tables: FasTables | None) -> Value:
+def _neurons(d: las.Drawing, node: Node, tables: FasTables | None, asked: int | None) -> Value:
     """IF neurons for an MLP's activation; a relay adds their spikes up for who needs the value."""
     if node.attrs["fn"] not in HIDDEN:
         return las.DRAW["function"](d, node)
     (x,) = d.inputs(node)
-    threshold = initial = np.ones(1)
+    threshold, initial, steps = np.ones(1), np.full(1, 0.5), asked or STEPS
     if tables is not None:
+        steps = tables.steps
+        if asked not in (None, steps):
+            raise ConfigError(
+                f"{asked} steps: the model was calibrated for {steps}",
+                f"leave --steps out, or run las-finetune again with --levels {asked}",
+            )
         if node.layer not in tables.thresholds or len(tables.thresholds[node.layer]) != node.size:
             raise ConfigError(
                 f"{node.name}: no thresholds for its {node.size} channels",
@@ -93,10 +80,8 @@ def _neurons(d: las.Drawing, node: Node, tables: FasTables | None) -> Value:
             )
         threshold = tables.thresholds[node.layer].astype(np.float64)
         initial = tables.initial[node.layer].astype(np.float64)
-    else:
-        initial = np.full(1, 0.5)
-    code = rate(threshold, initial, Fas.steps if tables is None else tables.steps)
-    attrs = {"signed": False, "trained": True, "code": code, "spread": code.spread}
+    code = rate(threshold, initial, steps)
+    attrs = {"signed": False, "trained": steps, "code": code, "spread": code.spread}
     spikes = d.out.draw(f"{node.name}.spikes", "encode", (x,), node.axes, attrs)
     gain = Tensor.of(f"{node.name}.ones", np.ones(node.size, np.float32))
     return d.out.draw(node.name, "affine", (spikes,), node.axes, None, {"gain": gain})

@@ -2,7 +2,7 @@
 
 `spiking` draws each model operator in spiking operators: activations enter linear maps through OAT
 encoders, attention multiplies spikes with memories, norms and softmax become scalar functions (the
-paper's HG neurons).  `threshold` gives each OAT encoder its two thresholds; the paper publishes
+paper's HG neurons).  `Las.threshold` gives each OAT encoder its two thresholds; the paper publishes
 thresholds set by hand (10 and 500 in its BERT), las_neuro.thresholds finds them by search.
 
 Unlike the paper's code, softmax subtracts the exact row maximum and divides by the exact row sum:
@@ -14,17 +14,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass as plain
 from dataclasses import field, replace
-from pathlib import Path
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from las_neuro.checkpoint import Checkpoint
 from las_neuro.codes import Code, largest_magnitude
-from las_neuro.errors import ConfigError
 from las_neuro.graph import SPIKING_OPS, Axes, Floats, Graph, Node, Tensor, Value
 from las_neuro.thresholds import Site, search, spared
 
@@ -38,20 +37,42 @@ class Las:
     OAT neurons send binary digits, outliers by a second neuron; HG neurons compute functions.
     """
 
-    steps: ClassVar[int] = 16
+    steps: Annotated[int, Field(ge=4, le=20)] = 16  # binary digits
+    code: Literal["binary", "signed-digit", "graded"] = "binary"
+    ranges: Annotated[int, Field(ge=1, le=2)] = 2  # normal and outlier, or the normal one alone
+    channel_steps: bool = False  # spare channels the digits that matter least
 
-    def spiking(self, model: Graph, folder: Path | None = None) -> Graph:
+    def spiking(self, model: Graph, checkpoint: Checkpoint | None = None) -> Graph:
         return spiking(model)
 
-    def threshold(
-        self,
-        graph: Graph,
-        steps: int,
-        form: str = "binary",
-        ranges: int = 2,
-        channel_steps: bool = False,
-    ) -> Graph:
-        return threshold(graph, steps, form, ranges, channel_steps)
+    def threshold(self, graph: Graph) -> Graph:
+        """A `code` in each encoder's attrs."""
+        readers, out = graph.readers(), graph.empty_like()
+        for node in graph:
+            attrs = node.attrs
+            if node.op == "encode":
+                code = self.code_of(node, [graph[name] for name in readers[node.name]])
+                attrs = {**attrs, "code": code}
+            out.nodes[node.name] = replace(node, attrs=attrs)
+        return out
+
+    def code_of(self, node: Node, readers: list[Node]) -> Code:
+        """An encoder's code: self.steps digits, or attrs["digits"] where an error budget gave some.
+
+        Softmax numerators lie in (0, 1]: theta 1, unsigned, or the next that makes their unit a
+        power of two, so that no rounding takes the largest beyond the digits.  A graph without
+        ranges (a plan) gets theta 1 throughout, which costs the same as any other theta.
+        """
+        digits = node.attrs.get("digits", self.steps)
+        if not node.attrs["signed"]:
+            levels = largest_magnitude(self.code, digits) + 1
+            theta = levels / 2 ** (levels.bit_length() - 1)
+            return Code(digits, theta, signed=False, form=self.code)
+        if node.range is None or node.range.peak == 0.0:
+            return Code(digits, theta=1.0, form=self.code)
+        site = Site.of(node, readers)
+        code = search(site, digits, self.code, self.ranges)
+        return spared(site, code) if self.channel_steps else code
 
 
 def spiking(model: Graph) -> Graph:
@@ -263,42 +284,3 @@ DRAW: Mapping[str, Callable[[Drawing, Node], Value]] = MappingProxyType(
         "output": _output,
     }
 )
-
-
-def threshold(
-    graph: Graph,
-    steps: int,
-    form: str = "binary",
-    ranges: int = 2,
-    channel_steps: bool = False,
-) -> Graph:
-    """The same graph with a `code` of this form in each encoder's attrs.
-
-    An encoder has `steps` digits, or its own attrs["digits"] where an error budget gave it some.
-    ranges: of an encoder, 2: OAT's normal and outlier threshold, 1: the normal one alone.
-    channel_steps: spare channels the digits that matter least.
-
-    Softmax numerators lie in (0, 1]: theta 1, unsigned, or the next that makes their unit a power
-    of two, so that no rounding takes the largest beyond the digits.  A graph without ranges (a
-    plan) gets theta 1 throughout, which costs the same as any other theta.
-    """
-    if ranges not in (1, 2):
-        raise ConfigError(f"{ranges} ranges an encoder", "use 2, or 1 for no outlier threshold")
-    readers, out = graph.readers(), graph.empty_like()
-    for node in graph:
-        attrs = node.attrs
-        if node.op == "encode":
-            digits = attrs.get("digits", steps)
-            if not attrs["signed"]:
-                levels = largest_magnitude(form, digits) + 1
-                theta = levels / 2 ** (levels.bit_length() - 1)
-                code = Code(digits, theta, signed=False, form=form)
-            elif node.range is None or node.range.peak == 0.0:
-                code = Code(digits, theta=1.0, form=form)
-            else:
-                site = Site.of(node, [graph[name] for name in readers[node.name]])
-                code = search(site, digits, form, ranges)
-                code = spared(site, code) if channel_steps else code
-            attrs = {**attrs, "code": code}
-        out.nodes[node.name] = replace(node, attrs=attrs)
-    return out

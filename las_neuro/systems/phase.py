@@ -8,17 +8,17 @@ Graded payloads carry d, since no shift gives a base other than 2.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import numpy as np
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from las_neuro.checkpoint import Checkpoint
 from las_neuro.firing import Firing, phase
 from las_neuro.graph import Graph
 from las_neuro.systems import las
-from las_neuro.systems.sites import linear_inputs, refuse_form, relative, with_weight_bits
+from las_neuro.systems.sites import linear_inputs, relative, with_weight_bits
 from las_neuro.thresholds import Site
 
 BASES = (2.0, 1.9, 1.8, 1.7, 1.6, 1.5)
@@ -33,33 +33,25 @@ class Phase:
     Inputs of linear maps; `published` is LAS's own neuron: base 2, no offset, strict threshold.
     """
 
-    steps: ClassVar[int] = 8
+    steps: Annotated[int, Field(ge=1, le=63)] = 8
     published: bool = False
     weight_bits: Annotated[int, Field(ge=2, le=8)] = 8
 
-    def spiking(self, model: Graph, folder: Path | None = None) -> Graph:
+    def spiking(self, model: Graph, checkpoint: Checkpoint | None = None) -> Graph:
         return with_weight_bits(las.spiking(model), self.weight_bits)
 
-    def threshold(
-        self,
-        graph: Graph,
-        steps: int,
-        form: str = "binary",
-        ranges: int = 2,
-        channel_steps: bool = False,
-    ) -> Graph:
-        refuse_form(form, ranges, channel_steps, "phase")
-        return linear_inputs(graph, lambda node, site: self.code(site, steps))
+    def threshold(self, graph: Graph) -> Graph:
+        return linear_inputs(graph, lambda node, site: self.code(site))
 
-    def code(self, site: Site | None, steps: int) -> Firing:
+    def code(self, site: Site | None) -> Firing:
         if site is None:
-            return phase(1.0, powers(2.0, steps), published=self.published)
+            return phase(1.0, powers(2.0, self.steps), published=self.published)
         peak = float(np.abs(relative(site)).max()) or 1.0
         bases = (2.0,) if self.published else BASES
         trials = [
             phase(
                 peak / 2 ** (i / 4),
-                powers(base, steps),
+                powers(base, self.steps),
                 spread=site.spread,
                 published=self.published,
             )

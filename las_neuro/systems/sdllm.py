@@ -13,18 +13,18 @@ evened-out threshold.
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from las_neuro.checkpoint import Checkpoint
 from las_neuro.codes import Code
 from las_neuro.firing import Firing, graded
 from las_neuro.graph import Graph
 from las_neuro.systems import las
-from las_neuro.systems.sites import linear_inputs, refuse_form, relative, with_weight_bits
+from las_neuro.systems.sites import linear_inputs, relative, with_weight_bits
 from las_neuro.thresholds import MARGIN, Site
 
 MOST_LIFT = 5
@@ -37,44 +37,35 @@ class SdLlm:
     Inputs of linear maps: round(x k / mean|x|), clipped; loud channels count in larger units.
     """
 
-    steps: ClassVar[int] = 63
+    steps: Annotated[int, Field(ge=1, le=63)] = 63  # the clip, the largest count
     k: Annotated[float, Field(gt=0, le=64)] = 8.0  # mean magnitude in spikes
     train: Literal["ternary", "bitwise", "graded"] = "bitwise"
     outliers: bool = True  # channels beyond the clip count in units of 2**j
     weight_bits: Annotated[int, Field(ge=2, le=8)] = 8
 
-    def spiking(self, model: Graph, folder: Path | None = None) -> Graph:
+    def spiking(self, model: Graph, checkpoint: Checkpoint | None = None) -> Graph:
         return with_weight_bits(las.spiking(model), self.weight_bits)
 
-    def threshold(
-        self,
-        graph: Graph,
-        steps: int,
-        form: str = "binary",
-        ranges: int = 2,
-        channel_steps: bool = False,
-    ) -> Graph:
-        """steps: the clip, the largest count."""
-        refuse_form(form, ranges, channel_steps, "sdllm")
-        return linear_inputs(graph, lambda node, site: self.code(site, steps))
+    def threshold(self, graph: Graph) -> Graph:
+        return linear_inputs(graph, lambda node, site: self.code(site))
 
-    def code(self, site: Site | None, clip: int) -> Firing | Code:
-        unit, lift, spread = 1.0, None, None
+    def code(self, site: Site | None) -> Firing | Code:
+        clip, unit, lift, spread = self.steps, 1.0, None, None
         if site is not None:
             spread = site.spread
             unit = float(np.abs(relative(site)).mean()) / self.k or 1.0
             beyond = np.ceil(np.log2(np.maximum(site.peaks / (unit * clip), 1.0)))
             lift = beyond.clip(0, MOST_LIFT).astype(np.int64) if self.outliers else None
         if self.train == "bitwise":
-            return self._digits(site, unit, clip)
+            return self._digits(site, unit)
         high = np.array([clip])
         if self.train == "graded":
             return graded(unit, high, 1, clip, lift=lift, spread=spread)
         return graded(unit, high, clip, 1, lift=lift, spread=spread)
 
-    def _digits(self, site: Site | None, unit: float, clip: int) -> Code:
+    def _digits(self, site: Site | None, unit: float) -> Code:
         """Bits of |c| with its sign; a value beyond the clip is coded whole, 2**j coarser."""
-        digits = clip.bit_length()
+        digits = self.steps.bit_length()
         code = Code(digits, unit * 2**digits)
         if site is None:
             return code

@@ -4,35 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from las_neuro.errors import ConfigError
 from las_neuro.firing import Firing
 from las_neuro.graph import Graph, Node
-from las_neuro.systems import las
+from las_neuro.systems.las import Las
 from las_neuro.thresholds import Site
 
 Doubles = NDArray[np.float64]
 
-REST = 16  # digits of the codes that no published system defines: queries, softmax weights
+# For what no published system codes: queries, softmax weights.
+LAS = Las()
 GRID = 24  # thresholds tried, an eighth of an octave apart
 
 
-def linear_inputs(graph: Graph, choose: Callable[[Node, Site | None], object]) -> Graph:
+def linear_inputs(graph: Graph, choose: Callable[[Node, Site | None], Any]) -> Graph:
     """The graph, every encoder that only linear maps read coded by `choose`, the rest as LAS does.
 
     choose(node, site): site is None where there is no calibration (a plan).
     """
-    readers, coded = graph.readers(), las.threshold(graph, REST)
-    out = graph.empty_like()
-    for node in coded:
-        maps = [graph[name] for name in readers[node.name]]
-        if node.op == "encode" and not node.attrs.get("trained") and only_linear(maps):
-            seen = node.range is not None and node.range.peak > 0
-            code = choose(node, Site.of(node, maps) if seen else None)
-            node = replace(node, attrs={**node.attrs, "code": code})
+
+    def code(node: Node, readers: list[Node]) -> Any:
+        if not only_linear(readers):
+            return LAS.code_of(node, readers)
+        seen = node.range is not None and node.range.peak > 0
+        return choose(node, Site.of(node, readers) if seen else None)
+
+    return _coded(graph, code)
+
+
+def rest(graph: Graph) -> Graph:
+    """The graph, every encoder that has no trained code coded as LAS does."""
+    return _coded(graph, LAS.code_of)
+
+
+def _coded(graph: Graph, code: Callable[[Node, list[Node]], Any]) -> Graph:
+    readers, out = graph.readers(), graph.empty_like()
+    for node in graph:
+        if node.op == "encode" and not node.attrs.get("trained"):
+            made = code(node, [graph[name] for name in readers[node.name]])
+            node = replace(node, attrs={**node.attrs, "code": made})
         out.nodes[node.name] = node
     return out
 
@@ -62,12 +76,3 @@ def with_weight_bits(graph: Graph, bits: int) -> Graph:
             node = replace(node, attrs={**node.attrs, "weight_bits": bits})
         out.nodes[node.name] = node
     return out
-
-
-def refuse_form(form: str, ranges: int, channel_steps: bool, system: str) -> None:
-    """LAS's own options mean nothing to a system whose code is its own."""
-    if form != "binary" or ranges != 2 or channel_steps:
-        raise ConfigError(
-            f"--code, --ranges and --channel-steps are LAS's, not {system}'s",
-            "leave them out, or give the system's own options with --option",
-        )

@@ -16,20 +16,19 @@ one, and evened-out channels in the place of its equivalent transform.
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from las_neuro.checkpoint import Checkpoint
 from las_neuro.codes import Code
-from las_neuro.errors import ConfigError
 from las_neuro.firing import Firing, graded
 from las_neuro.graph import Graph
 from las_neuro.systems import las
-from las_neuro.systems.sites import best_unit, linear_inputs, refuse_form, with_weight_bits
+from las_neuro.systems.sites import best_unit, linear_inputs, with_weight_bits
 from las_neuro.thresholds import MARGIN, Site
 
 SPARE = 4  # binary digits of a query that are never sent
@@ -43,34 +42,24 @@ class SpikeLlm:
     GIF neurons, channels chosen by Optimal Brain Spiking, weights of few bits.
     """
 
-    steps: ClassVar[int] = 2
+    steps: Literal[1, 2, 4] = 2  # T; 1 is the plain quantised model of the same bits
     bits: Annotated[int, Field(ge=2, le=7)] = 4  # of an ordinary activation
     weight_bits: Annotated[int, Field(ge=2, le=8)] = 4
     keys_and_values: bool = True  # few bits for them too
     published: bool = False  # GIF neurons as in the paper's code, which lose the top codes
 
-    def spiking(self, model: Graph, folder: Path | None = None) -> Graph:
+    def spiking(self, model: Graph, checkpoint: Checkpoint | None = None) -> Graph:
         return with_weight_bits(las.spiking(model), self.weight_bits)
 
-    def threshold(
-        self,
-        graph: Graph,
-        steps: int,
-        form: str = "binary",
-        ranges: int = 2,
-        channel_steps: bool = False,
-    ) -> Graph:
-        """steps: T, a power of two; 1 is the plain quantised model of the same bits."""
-        refuse_form(form, ranges, channel_steps, "spikellm")
-        more = add_bits(steps)
-        coded = linear_inputs(graph, lambda node, site: self.code(site, steps))
+    def threshold(self, graph: Graph) -> Graph:
+        coded = linear_inputs(graph, lambda node, site: self.code(site))
         if not self.keys_and_values:
             return coded
         out = graph.empty_like()
         readers = coded.readers()
         for node in coded:
             if node.op == "memory":
-                node = replace(node, attrs={**node.attrs, "bits": self.bits + more})
+                node = replace(node, attrs={**node.attrs, "bits": self.bits + self.add_bits})
             elif node.op == "encode" and any(
                 coded[name].op == "recall" and coded[name].attrs["axis"] == "d"
                 for name in readers[node.name]
@@ -88,12 +77,17 @@ class SpikeLlm:
         skipped = np.full(size, SPARE, np.int64)
         return Code(digits, peak, form="graded", spread=code.spread, skipped=skipped)
 
-    def code(self, site: Site | None, steps: int) -> Firing:
-        level = 2**self.bits
+    @property
+    def add_bits(self) -> int:
+        """Bits that a salient channel has more than the others."""
+        return self.steps.bit_length() - 1
+
+    def code(self, site: Site | None) -> Firing:
+        steps, level = self.steps, 2**self.bits
         top = level * steps // 2 - 1  # of a salient channel: one bit goes to the sign
         if site is None:
             return graded(1.0, np.array([top]), steps, level)
-        coarser = add_bits(steps)
+        coarser = self.add_bits
         lift = np.where(salient(site, SALIENT.get(coarser, 0.0)), 0, coarser)
         high = top >> lift
 
@@ -103,14 +97,6 @@ class SpikeLlm:
             return graded(unit, high, steps, level, lift=lift, spread=wide, published=published)
 
         return best_unit(site, float(top), trial)
-
-
-def add_bits(steps: int) -> int:
-    if steps not in (1, 2, 4):
-        raise ConfigError(
-            f"{steps} steps: SpikeLLM has T = 1 (plain), 2 or 4", "use --steps 2 or 4"
-        )
-    return steps.bit_length() - 1
 
 
 def salient(site: Site, share: float) -> NDArray[np.bool_]:

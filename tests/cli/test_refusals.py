@@ -126,7 +126,7 @@ OPTIONS: dict[str, tuple[list[str], str]] = {
     "context": (["--context", "99999999"], "context"),
     "system": (["--system", "snn"], "system"),
     "steps": (["--steps", "3"], "steps"),
-    "code": (["--code", "unary"], "'unary' is not known"),
+    "code": (["--code", "unary"], "code = 'unary'"),
     "steps is no number": (["--steps", "x"], "--steps"),
     "unknown option": (["--stepz", "4"], "--stepz"),
     "unknown pass": (["--dump-after", "paint"], "paint"),

@@ -75,7 +75,7 @@ NEURON: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("case", NEURON)
 def test_a_neuron_that_cannot_be(save_model: SaveModel, case: str) -> None:
-    made = build(convert(save_model("llama"), context=16, system=find("phase"), steps=8)[1])
+    made = build(convert(save_model("llama"), context=16, system=find("phase"))[1])
     check(made)
     values, fault = NEURON[case]
     param(made, of(made, "fire").name, **values)

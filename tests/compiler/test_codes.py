@@ -21,6 +21,7 @@ from compiler.passes import fit_digits as pass_file
 from compiler.pipeline import build
 from las_neuro.codes import FORMS, Code, decode, encode, largest_magnitude, spike_counts
 from las_neuro.convert import convert, plan_graph
+from las_neuro.systems import find
 
 Ints = NDArray[np.int64]
 WIDTHS = {"binary": [1], "signed-digit": [1], "graded": [2, 3, 5, 8]}
@@ -164,7 +165,7 @@ def test_signed_digits_are_the_fewest() -> None:
 
 
 def compiled(save_model: Callable[..., Path], family: str, form: str, digits: int) -> Netlist:
-    _, graph = convert(save_model(family), steps=digits, code=form)
+    _, graph = convert(save_model(family), system=find("las", {"steps": digits, "code": form}))
     return build(graph)
 
 
@@ -209,7 +210,7 @@ def test_a_plan_takes_no_fewer_steps_than_the_model(
 ) -> None:
     net = compiled(save_model, "llama", form, 16)
     config = save_model("llama") / "config.json"
-    planned = build(plan_graph(config, 16, code=form), weights=False)
+    planned = build(plan_graph(config, system=find("las", {"code": form})), weights=False)
     for population in encoders(net):
         steps = planned.populations[population.name].params["steps"]
         assert steps >= population.params["steps"]

@@ -57,7 +57,7 @@ def compiled(found: Measured, planes: int, steps: int = 16, code: str = "binary"
     graph = with_planes(found.graph, planes)
     if found.lifelike:
         graph = round_weights(graph, found.batches)
-    graph = find("las").threshold(graph, steps, code)
+    graph = find("las", {"steps": steps, "code": code}).threshold(graph)
     return build(graph), graph
 
 

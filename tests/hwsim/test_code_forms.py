@@ -17,12 +17,13 @@ from hwsim.stepper import Stepper
 from hwsim.traces import Trace, first_difference
 from las_neuro.codes import FORMS
 from las_neuro.convert import convert
+from las_neuro.systems import find
 
 TOKENS = np.array([3, 60, 17, 17, 5])
 
 
 def compiled(save_model: Callable[..., Path], family: str, form: str, digits: int) -> Netlist:
-    _, graph = convert(save_model(family), steps=digits, code=form)
+    _, graph = convert(save_model(family), system=find("las", {"steps": digits, "code": form}))
     return build(graph)
 
 

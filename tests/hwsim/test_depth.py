@@ -31,6 +31,7 @@ from las_neuro.convert import convert
 from las_neuro.errors import ConfigError
 from las_neuro.graph import Graph
 from las_neuro.reference.interpret import interpret
+from las_neuro.systems import find
 
 CASES: dict[str, dict[str, Any]] = {
     "llama": {"num_key_value_heads": 2, "tie_word_embeddings": False},
@@ -44,7 +45,9 @@ Save = Callable[..., Path]
 def compiled(
     save_model: Save, family: str, steps: int = 16, code: str = "binary"
 ) -> tuple[Netlist, Graph]:
-    _, graph = convert(save_model(family, **CASES[family]), steps=steps, code=code)
+    _, graph = convert(
+        save_model(family, **CASES[family]), system=find("las", {"steps": steps, "code": code})
+    )
     return build(graph), graph
 
 

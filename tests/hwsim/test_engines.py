@@ -24,6 +24,7 @@ from las_neuro.convert import convert
 from las_neuro.errors import BackendError
 from las_neuro.graph import Graph, Tensor
 from las_neuro.reference import interpret
+from las_neuro.systems.las import Las
 
 CASES: dict[str, dict[str, Any]] = {
     "llama": {"num_key_value_heads": 2, "tie_word_embeddings": False},
@@ -42,7 +43,7 @@ CASES: dict[str, dict[str, Any]] = {
 def compiled(save_model: Callable[..., Path], case: str, steps: int = 16) -> Netlist:
     """A two-layer random model as a netlist."""
     folder = save_model(case.split("-")[0], **CASES[case])
-    _, graph = convert(folder, steps=steps)
+    _, graph = convert(folder, system=Las(steps=steps))
     return build(graph)
 
 

@@ -43,7 +43,7 @@ def test_the_graph_is_the_model_with_its_neurons(
     save_model: Callable[..., Path], family: str
 ) -> None:
     checkpoint = Checkpoint.open(tuned(save_model(family)))
-    graph = find("fas").spiking(draw(checkpoint), checkpoint.folder)
+    graph = find("fas").spiking(draw(checkpoint), checkpoint)
     assert not [node for node in graph if node.attrs.get("fn") == FAMILIES[family]]
     ours, model = final(graph, TOKENS[None]), FloatModel.load(checkpoint)
     theirs = model.logits(TOKENS[None]) if model.causal else model.hidden(TOKENS[None])
@@ -54,7 +54,7 @@ def test_the_graph_is_the_model_with_its_neurons(
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_spike_and_every_count(save_model: Callable[..., Path], family: str) -> None:
-    _, graph = convert(tuned(save_model(family)), system=find("fas"), steps=8)
+    _, graph = convert(tuned(save_model(family)), system=find("fas"))
     net = build(graph)
     fired = [p for p in net.populations.values() if p.kind == "fire"]
     assert len(fired) == 2

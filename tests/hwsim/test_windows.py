@@ -18,6 +18,7 @@ from hwsim.stepper import Stepper
 from hwsim.traces import Trace, first_difference
 from las_neuro.convert import convert
 from las_neuro.errors import PromptError
+from las_neuro.systems import find
 
 SaveModel = Callable[..., Path]
 TOKENS = np.random.default_rng(3).integers(2, 61, 17)
@@ -61,7 +62,7 @@ def test_every_spike_and_every_count(save_model: SaveModel, case: str) -> None:
 @pytest.mark.parametrize("code", ["signed-digit", "graded"])
 def test_other_codes(save_model: SaveModel, code: str) -> None:
     family, fields = CASES["window-5"]
-    net = build(convert(save_model(family, **fields), code=code)[1])
+    net = build(convert(save_model(family, **fields), system=find("las", {"code": code}))[1])
     plain, fast = Trace(net), Trace(net)
     stepper, engine = Stepper(net, on_spike=plain.spike), Engine(net, on_train=fast.train)
     read = stepper.run(TOKENS[:9])

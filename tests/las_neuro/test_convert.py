@@ -21,7 +21,7 @@ from las_neuro.graph import Graph
 from las_neuro.reference.interpret import final, interpret
 from las_neuro.reference.tokenizer import tokenizer_json
 from las_neuro.systems import find
-from las_neuro.systems.las import spiking
+from las_neuro.systems.las import Las, spiking
 
 SaveModel = Callable[..., Path]  # the fixture save_model
 
@@ -58,8 +58,10 @@ def test_quantile_is_within_a_bin() -> None:
 def test_convert_without_text(save_model: SaveModel, family: str) -> None:
     told: list[tuple[str, int, int]] = []
     folder = save_model(family)
-    _, graph = convert(folder, steps=8, context=12, progress=lambda *step: told.append(step))
-    _, again = convert(folder, steps=8, context=12)
+    _, graph = convert(
+        folder, system=Las(steps=8), context=12, progress=lambda *step: told.append(step)
+    )
+    _, again = convert(folder, system=Las(steps=8), context=12)
     codes = {node.name: node.attrs["code"] for node in graph if node.op == "encode"}
     assert {code.digits for code in codes.values()} == {8}
     assert {name: str(code) for name, code in codes.items()} == {
@@ -71,8 +73,8 @@ def test_convert_without_text(save_model: SaveModel, family: str) -> None:
 
 @pytest.mark.parametrize("steps", [3, 21])
 def test_steps_are_bounded(plan: Callable[..., Path], steps: int) -> None:
-    with pytest.raises(ConfigError, match="4 to 20"):
-        convert(plan("llama").parent, steps=steps)
+    with pytest.raises(ConfigError, match="system las, steps = "):
+        convert(plan("llama").parent, system=find("las", {"steps": steps}))
 
 
 def test_unknown_system(plan: Callable[..., Path]) -> None:

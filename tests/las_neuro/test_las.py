@@ -11,7 +11,7 @@ import pytest
 from las_neuro import Checkpoint, plan_graph
 from las_neuro.architectures import draw
 from las_neuro.graph import Graph
-from las_neuro.systems.las import half_turn, spiking
+from las_neuro.systems.las import Las, half_turn, spiking
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_half_turn_leaves_what_is_past_the_rotated_part() -> None:
 
 
 def test_a_plan_has_codes(plan: Callable[..., Path]) -> None:
-    graph = plan_graph(plan("opt"), steps=9, context=8)
+    graph = plan_graph(plan("opt"), context=8, system=Las(steps=9))
     codes = [node.attrs["code"] for node in graph if node.op == "encode"]
     assert len(codes) == 13  # six a layer (x, q, weights, mixed, fc1, fc2), and the head
     assert {(code.digits, code.theta) for code in codes} == {(9, 1.0)}

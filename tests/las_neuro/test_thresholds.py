@@ -14,8 +14,7 @@ from las_neuro.calibrate import calibrate
 from las_neuro.codes import FORMS, Code, decode, encode, spike_counts
 from las_neuro.convert import convert, measured
 from las_neuro.errors import ConfigError
-from las_neuro.graph import Graph
-from las_neuro.systems import las
+from las_neuro.systems import find
 from las_neuro.thresholds import ALLOWED, MARGIN, OUTLIERS_COST, Doubles, Site, search, spared
 
 SaveModel = Callable[..., Path]  # the fixture save_model
@@ -137,9 +136,8 @@ def test_samples_fit_their_memory(
 
 
 def thresholded(save_model: SaveModel, **options: object) -> dict[str, Code]:
-    _, graph = convert(save_model("llama"), steps=6)
-    coded: Graph = las.threshold(graph, 6, **options)  # type: ignore[arg-type]
-    return {node.name: node.attrs["code"] for node in coded if node.op == "encode"}
+    _, graph = convert(save_model("llama"), system=find("las", {"steps": 6, **options}))
+    return {node.name: node.attrs["code"] for node in graph if node.op == "encode"}
 
 
 def test_options_reach_the_encoders(save_model: SaveModel) -> None:
@@ -148,5 +146,5 @@ def test_options_reach_the_encoders(save_model: SaveModel) -> None:
     assert any(code.outliers is not None for code in thresholded(save_model).values())
     sparing = thresholded(save_model, channel_steps=True)
     assert any(code.skipped is not None and code.skipped.any() for code in sparing.values())
-    with pytest.raises(ConfigError, match="use 2, or 1"):
+    with pytest.raises(ConfigError, match="ranges = 3: "):
         thresholded(save_model, ranges=3)

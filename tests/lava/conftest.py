@@ -48,8 +48,8 @@ def block(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Netlist]:
     ) -> Netlist:
         folder = tmp_path_factory.mktemp(f"{family}{layers}")
         save_model(family, layers, folder)
-        method = find(system, options)
-        _, graph = convert(folder, system=method, steps=steps, code=code, context=8)
+        own = {"steps": steps, **(options or {})} | ({"code": code} if system == "las" else {})
+        _, graph = convert(folder, system=find(system, own), context=8)
         return build(graph)
 
     return make

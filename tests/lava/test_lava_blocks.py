@@ -112,8 +112,9 @@ def test_an_image_fused(save_model: Callable[..., Path], same: Same) -> None:
     """Patches enter where tokens do."""
     folder = save_model("vit", hidden_size=8, num_attention_heads=2, image_size=8)
     from las_neuro import convert
+    from las_neuro.systems.las import Las
 
-    net = build(convert(folder, steps=4)[1])
+    net = build(convert(folder, system=Las(steps=4))[1])
     rows = np.random.default_rng(2).uniform(-1, 1, (5, 48)).astype(np.float32)
     done, _ = same(net, rows, "auto")
     assert done.mode == "fused"

@@ -3,13 +3,17 @@
     python benchmarks/systems.py [--data ../shared/data] [--only tiny]
 
 Compiles each model with each system, then has `las-eval --compare` measure all of them.  --only
-measures some of the models; what was measured of the others stays.
+measures some of the models; what was measured of the others stays.  FAS and SpikeLM compile models
+of their own, trained here from the float one on text that is not measured: --trained keeps them,
+and a second run finds them there.  MiniLM is not trained: 22 million weights take days here.
 """
 
 from __future__ import annotations
 
 import datetime
 import json
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,7 +21,10 @@ from typing import Any
 import typer
 from accuracy import ENCODER, unseen_sentences
 from commands import command
-from figures import ROOT, fill, found_models, machine
+from figures import ROOT, TINY, fill, found_models, machine
+
+sys.path.append(str(ROOT / "examples"))
+from train_tiny_lm import split_corpus, topics
 
 Row = dict[str, Any]
 RECORD = ROOT / "benchmarks" / "systems.json"
@@ -41,14 +48,19 @@ SYSTEMS: dict[str, tuple[Any, ...]] = {
         *("--system", "spikellm", "--steps", 4, "--option", "published=true"),
     ),
 }
+TRAINED = {"FAS, T = 8, trained": "fas", "SpikeLM, T = 4, trained": "spikelm"}
+MEASURED = 40_000  # characters of a text that is measured and not trained on
 
 
-def main(data: Path = ROOT.parent / "shared" / "data", only: str = "") -> None:
+def main(
+    data: Path = ROOT.parent / "shared" / "data", only: str = "", trained: Path | None = None
+) -> None:
     """Measure, and write benchmarks/systems.json, the tables of docs/systems.md and README."""
     with tempfile.TemporaryDirectory() as folder:
+        kept = trained or Path(folder)
         for model in found_models(data):
             if only in model["name"] and "shakespeare" not in model["name"]:
-                keep(model["name"], measure(model, data, Path(folder)))
+                keep(model["name"], measure(model, data, Path(folder), kept))
 
 
 def keep(name: str, rows: list[Row]) -> None:
@@ -63,20 +75,41 @@ def keep(name: str, rows: list[Row]) -> None:
         fill(path, tables)
 
 
-def measure(model: Row, data: Path, folder: Path) -> list[Row]:
+def measure(model: Row, data: Path, folder: Path, trained: Path) -> list[Row]:
     """One row a system, all measured in one call on the same tokens."""
     print(f"systems on {model['name']}")
+    encoder = model["name"] == ENCODER
+    wanted = {name: (model["model"], options) for name, options in SYSTEMS.items()}
+    for name, system in TRAINED.items():
+        if not encoder:
+            wanted[name] = train(model, system, trained, folder), ("--system", system)
     nets = []
-    for name, options in SYSTEMS.items():
+    for name, (source, options) in wanted.items():
         nets.append(folder / f"{name}.h5".replace(" ", "_"))
         made = ("-o", nets[-1], "--calibrate", model["calibrate"], *options)
-        command("las-compile", model["model"], *made)
-    encoder = model["name"] == ENCODER
+        command("las-compile", source, *made)
     text = unseen_sentences(data / "texts", folder) if encoder else model["text"]
     others = [word for net in nets[1:] for word in ("--compare", net)]
     read = ("--text", text, "--reference", model["model"])
     made = command("las-eval", nets[0], *others, *read)
-    return [row | {"name": name} for name, row in zip(SYSTEMS, made["netlists"], strict=True)]
+    return [row | {"name": name} for name, row in zip(wanted, made["netlists"], strict=True)]
+
+
+def train(model: Row, system: str, trained: Path, folder: Path) -> Path:
+    """The model with a system's own neurons in it, trained on text that is not measured."""
+    made = trained / f"{model['name'].split()[0]}-{system}"
+    if made.exists():
+        return made
+    text = folder / "train.txt"
+    bundled = model["model"] == TINY
+    text.write_text(split_corpus(topics)[0] if bundled else model["text"].read_text()[MEASURED:])
+    if system == "fas":
+        command("las-finetune", model["model"], "--text", text, "-o", made)
+    else:
+        script = (sys.executable, ROOT / "examples" / "train_spikelm.py", made)
+        words = (*script, "--model", model["model"], "--text", text)
+        subprocess.run([str(word) for word in words], check=True)
+    return made
 
 
 def table(rows: list[Row]) -> str:

@@ -104,6 +104,7 @@ def _rounded(
     """The model's spiking graph, calibrated, its weights rounded, its codes chosen."""
     from compiler.passes.round_weights import round_weights
     from las_neuro.convert import measured
+    from las_neuro.reference.omniquant import learn
 
     found = measured(
         model,
@@ -119,6 +120,7 @@ def _rounded(
     graph = with_tables(found.graph, tables) if tables else found.graph
     graph = with_planes(graph, wanted.planes)
     if found.lifelike:
+        graph = learn(graph, found.batches, progress)
         graph = round_weights(graph, found.batches, progress)
     return wanted.method.threshold(graph), None
 
@@ -202,12 +204,12 @@ def _choose(net: Netlist, name: str) -> Any:
     """The target of that name, or the smallest that fits; `TargetError` where none does."""
     from compiler.passes.limits import choose_target
     from compiler.passes.partition import count
-    from compiler.plan import NARROW_BITS
+    from compiler.plan import narrowed
     from compiler.targets.target import ORDER, load
 
     measured = load(ORDER[-1] if name == "auto" else name)
     size = count(net, measured)
-    narrow = count(net, measured, NARROW_BITS) if size.cores > measured.cores else None
+    narrow = count(narrowed(net), measured) if size.cores > measured.cores else None
     return choose_target(size, name, narrow)
 
 

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from compiler.options import LAS
-from las_neuro.systems import SYSTEMS, UNBUILT, kind
+from las_neuro.systems import SYSTEMS, kind
 
 
 def systems() -> str:
@@ -27,8 +27,7 @@ def systems() -> str:
         parts.append(
             f"{name}\n  {lines[0]}\n  {lines[1]}\n  --steps {steps}; options: {own or 'none'}"
         )
-    missing = "\n".join(f"{name}\n  not built: {why}" for name, why in UNBUILT.items())
-    return "\n".join([*parts, missing])
+    return "\n".join(parts)
 
 
 def _plain(default: Any) -> Any:

@@ -7,7 +7,7 @@ synaptic events, a core's updates: the max-affine form of arXiv 2601.10035), wit
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from rich.table import Table
 
 from compiler.netlist.model import Dense, Netlist, Synapses
 from compiler.passes import limits
-from compiler.passes.partition import Layout, Run, layout, summary
+from compiler.passes.partition import Layout, Run, count, layout, summary
 from compiler.targets.footprint import expected_spikes, fan_in_of
 from compiler.targets.size import LayerSize, Size
 from compiler.targets.target import ORDER, Target, load
@@ -52,7 +52,8 @@ class Plan:
     chips: int
     systems: int
     weights: int
-    weight_bits: int
+    weight_bits: int  # of the widest
+    weight_widths: dict[int, int]  # bits of a weight -> how many have them
     weight_cores: int  # the least that the weights' bytes need
     memory_cores: int  # taken by key, value and waiting memories
     synapse_bytes: int
@@ -87,11 +88,20 @@ def plan(net: Netlist, target_name: str = "auto") -> Plan:
     fits = size.cores <= target.cores and not refused
     problem, help_text = "", ""
     if size.cores > target.cores:
-        narrow_laid = layout(net, target, NARROW_BITS)
-        narrow = summary(net, narrow_laid, target.name)
         problem = limits.too_small(size, target)
-        help_text = limits.advice(size, target, narrow)
+        help_text = limits.advice(size, target, count(narrowed(net), target))
     return _assembled(net, target, size, laid, (fits, refused, problem, help_text))
+
+
+def narrowed(net: Netlist) -> Netlist:
+    """The same shapes with weights of NARROW_BITS at most, to count what these would need."""
+    return replace(net, synapses=[_narrowed(group) for group in net.synapses])
+
+
+def _narrowed(group: Synapses) -> Synapses:
+    if not isinstance(group.form, Dense):
+        return group
+    return replace(group, form=replace(group.form, bits=min(group.form.bits, NARROW_BITS)))
 
 
 def _assembled(
@@ -107,6 +117,7 @@ def _assembled(
         systems=-(-size.cores // target.cores),
         weights=size.weights,
         weight_bits=size.weight_bits,
+        weight_widths=size.widths,
         weight_cores=size.weight_cores,
         memory_cores=size.memory_cores,
         synapse_bytes=size.synapse_bytes,
@@ -193,7 +204,7 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
         ("cores", f"{plan.cores:,} ({plan.chips:,} chips, {plan.systems:,} systems)"),
         ("cores for weights", f"at least {plan.weight_cores:,}, by bytes alone"),
         ("cores for memories", f"{plan.memory_cores:,} (keys, values, waiting streams)"),
-        ("weights", f"{plan.weights:,} of {plan.weight_bits} bits"),
+        ("weights", ", ".join(f"{n:,} of {b} bits" for b, n in plan.weight_widths.items())),
         ("synapse memory", f"{plan.synapse_bytes / 1e6:,.1f} MB"),
         ("neuron state", f"{plan.state_bytes / 1e6:,.1f} MB"),
         ("compartments", f"{plan.compartments:,}, {plan.memory_compartments:,} in memories"),

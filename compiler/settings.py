@@ -21,6 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from compiler.options import Options
 from las_neuro.errors import ConfigError
+from las_neuro.files import read_small
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -37,11 +38,7 @@ def from_file(path: Path, given: Mapping[str, Any]) -> Options:
     Relative paths in the file are relative to it.  Raises `ConfigError` naming the file and key.
     """
     try:
-        if path.stat().st_size > LARGEST:
-            raise ConfigError(f"{path}: larger than {LARGEST} bytes", "name a settings file")
-        read = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})", "check the path") from error
+        read = tomllib.loads(read_small(path, LARGEST))
     except ValueError as error:
         raise ConfigError(f"{path}: is no TOML ({error})", "correct the line") from error
     own = read.pop(OWN, {})

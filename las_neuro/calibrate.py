@@ -69,20 +69,22 @@ def calibrate(
     """The graph with a `Range` on every node.
 
     Encoders, what they read and squares also get the peak of each channel, the axes flattened, and
-    encoders a sample of values; softmax weights do not, since their channels are tokens.
+    encoders and memories a sample of values; softmax weights do not: their channels are tokens.
     """
     from las_neuro.reference.interpret import interpret  # torch is slow to import
 
     measures: dict[str, Measure] = {node.name: Measure() for node in graph}
     encoders = [node for node in graph if node.op == "encode" and "j" not in node.axes]
     by_channel = _by_channel(graph, encoders)
-    sampled, chosen = {node.name for node in encoders}, _chosen(encoders, batches)
+    kept = [node.name for node in encoders]
+    kept += [node.name for node in graph if node.op == "memory"]
+    chosen = _chosen(sum(_width(graph, name) for name in kept), batches)
     for done, tokens in enumerate(batches):
         if progress:
             progress("calibrate", done, len(batches))
         for node, value in interpret(graph, tokens):
             measures[node.name].include(value.numpy(), node.name in by_channel)
-            if node.name in sampled:
+            if node.name in kept:
                 rows = value.numpy().reshape(tokens.shape[0] * tokens.shape[1], -1)
                 measures[node.name].sample.append(rows[chosen[done]])
     if progress:
@@ -95,10 +97,16 @@ def _by_channel(graph: Graph, encoders: Sequence[Node]) -> set[str]:
     return squares | {name for node in encoders for name in (node.name, *node.inputs)}
 
 
-def _chosen(encoders: Sequence[Node], batches: Sequence[Rows]) -> list[NDArray[np.int64]]:
-    """Of each batch, the tokens [B * S] whose values are kept: drawn, not every i-th place."""
+def _width(graph: Graph, name: str) -> int:
+    """Values of a token; a memory takes in what its input is."""
+    node = graph[name]
+    return graph[node.inputs[0]].size if node.op == "memory" else node.size
+
+
+def _chosen(width: int, batches: Sequence[Rows]) -> list[NDArray[np.int64]]:
+    """Of each batch, the tokens [B * S] whose `width` values are kept: drawn, not every i-th."""
     starts = np.cumsum([0, *(batch.shape[0] * batch.shape[1] for batch in batches)])
-    room = SAMPLE_BYTES // (4 * sum(node.size for node in encoders) or 1)
+    room = SAMPLE_BYTES // (4 * width or 1)
     count = max(1, min(SAMPLE_TOKENS, room, int(starts[-1])))
     drawn = np.sort(np.random.default_rng(0).choice(starts[-1], count, replace=False))
     cuts = np.searchsorted(drawn, starts)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from las_neuro.errors import ConfigError
+from las_neuro.files import read_small
 from las_neuro.graph import FUNCTIONS, Graph
 
 LARGEST = 1 << 22  # bytes of a table file
@@ -44,12 +45,8 @@ Tables = Mapping[str, tuple[SubDomain, ...]]
 def read_tables(path: Path, subtract_first: bool = False) -> Tables:
     """The tables of each function; `ConfigError` naming file, function and fault."""
     try:
-        if path.stat().st_size > LARGEST:
-            raise ConfigError(f"{path}: larger than {LARGEST} bytes", "name a file of tables")
-        read = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})", "check the path") from error
-    except ValueError as error:
+        read = json.loads(read_small(path, LARGEST))
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: is no JSON ({error})", "correct the file") from error
     if not isinstance(read, dict) or not read:
         raise ConfigError(f"{path}: names no function", 'write {"gelu": [..]}')

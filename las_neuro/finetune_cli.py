@@ -115,8 +115,8 @@ def finetune(
     FAS (arXiv 2502.04405).  The folder is written whole or not at all; las-compile FOLDER --system
     fas compiles it.  Interrupted, the same command goes on from the last state it saved.
     """
-    from las_neuro.reference.fas_output import check_free
     from las_neuro.reference.finetune import finetune as run
+    from las_neuro.reference.tuned_folder import check_free
     from las_neuro.reference.tuning import Settings
 
     check_free(output)

@@ -15,6 +15,8 @@ Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 FINE = 1 << 12  # potential units of an IF neuron's threshold
+LEAK = 0.25  # of SpikeLM's potentials, from pass to pass
+ZERO = np.zeros(1, np.int64)
 
 
 @dataclass(frozen=True)
@@ -151,14 +153,45 @@ def graded(
     )
 
 
+def twos_complement(
+    unit: float, bits: int, *, lift: Ints | None = None, spread: Doubles | None = None
+) -> Firing:
+    """Two's complement of a count, top bit first (Int2Spike, arXiv 2509.05276).
+
+    The sign bit counts -2**(bits - 1): its threshold of -1 makes it fire for what is below 0, its
+    reset leaves what the other bits are to say.
+    """
+    most = 1 << (bits - 1)
+    below = tuple(1 << place for place in range(bits - 2, -1, -1))
+    return Firing(
+        "two's complement",
+        unit,
+        1.0,
+        np.array([-most]),
+        np.array([most - 1]),
+        (-1, *below),
+        (-most, *below),
+        (-most, *below),
+        np.zeros(1, np.int64),
+        signed=False,
+        lift=lift,
+        spread=spread,
+    )
+
+
 def phase(
-    theta: float, values: tuple[int, ...], *, spread: Doubles | None = None, published: bool = False
+    theta: float,
+    values: tuple[int, ...],
+    *,
+    lift: Ints | None = None,
+    spread: Doubles | None = None,
+    published: bool = False,
 ) -> Firing:
     """Few-spikes neurons (arXiv 2002.00860) whose theta = reset = d = values, largest first.
 
     values 2**(T-1) .. 1 are LAS's (arXiv 2505.09659) up to the offset: half a last place, so that
     values are rounded; published: none, and a value fires strictly above its threshold.
-    theta: the largest magnitude that has a code, all steps firing.
+    theta: the largest magnitude that has a code, all steps firing; 2**lift times that in a channel.
     """
     fine = 1 << 4  # potential units of payload 1: rounding takes place in the offset
     top = sum(values)
@@ -173,8 +206,19 @@ def phase(
         values,
         np.array([0 if published else fine // 2]),
         strict=published,
+        lift=lift,
         spread=spread,
     )
+
+
+def elastic(alpha: float) -> Firing:
+    """SpikeLM's neuron (arXiv 2406.03287) in one pass: alpha * clip(round(x / alpha), -1, 1).
+
+    Halves are rounded to even there, so a neuron at just half its amplitude is silent.
+    """
+    grain = 1 << 15  # potential units of alpha: as fine as a compartment's multiplier
+    half, room = grain // 2, np.array([1 << 22])  # louder potentials fire as these do
+    return Firing("elastic", alpha, grain, -room, room, (half,), (half,), (1,), ZERO, strict=True)
 
 
 def count_spikes(code: Firing, x: Doubles) -> Ints:

@@ -8,6 +8,7 @@ of spikes, a memory, or a scalar function that compartments can compute.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -37,6 +38,7 @@ SPIKING_OPS = {
     "input",  # host look-up; table [rows, n]; attrs: source, offset; or a patch, without table
     "encode",  # value -> spike train; attrs: code
     "linear",  # spike train -> value; weight, bias
+    "leak",  # what a potential m leaves for the next pass: leak * m * (alpha - sent); attrs: code
     "affine",  # gain [n] * x + bias [n]
     "sum",  # sum_i sign_i x_i, operands broadcast over the axes they lack; attrs: signs
     "reduce",  # factor * sum of x over an axis; attrs: axis, factor
@@ -51,6 +53,8 @@ SPIKING_OPS = {
     "recall",  # (memory, spike train): product summed over an axis; attrs: axis "d" | "j", factor
     "output",  # read-out by the host; attrs: kind
 }
+
+LATER_PASS = re.compile(r"pass[1-9]\d*\..+")  # names of what runs once more, T passes side by side
 
 ACTIVATIONS = {"gelu", "gelu_tanh", "quick_gelu", "silu", "tanh", "logistic", "relu"}
 FUNCTIONS = ACTIVATIONS | {"reciprocal", "inverse_sqrt"}
@@ -79,7 +83,7 @@ class Range:
     q999: float
     least: float
     channel_peak: Floats | None = None  # largest |x| by channel [n], kept for encoders
-    sample: Floats | None = None  # some tokens' values [tokens, n], kept for encoders
+    sample: Floats | None = None  # some tokens' values [tokens, n], of encoders and memories
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ ROOMS = ("las_neuro", "compiler", "hwsim")
 MAY_IMPORT = {
     "las_neuro": (),
     "compiler": ("las_neuro",),
-    "hwsim": ("compiler.netlist", "compiler.targets", "las_neuro.errors"),
+    "hwsim": ("compiler.netlist", "compiler.targets", "las_neuro.errors", "las_neuro.files"),
 }
 # the commands tie the rooms together at their outer end
 # differing and depth run the float model's graph beside a netlist, node by node

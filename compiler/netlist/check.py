@@ -14,9 +14,19 @@ from itertools import pairwise
 import numpy as np
 
 from compiler.netlist.declaration import called, declaration, need
-from compiler.netlist.model import Dense, Form, Gather, Netlist, Pattern, Population, Synapses
+from compiler.netlist.model import (
+    Dense,
+    Form,
+    Gather,
+    Held,
+    Netlist,
+    Pattern,
+    Population,
+    Synapses,
+)
+from compiler.netlist.packed import within
 
-ONE_STEP = {"input", "octave", "segment", "pointer"}
+ONE_STEP = {"input", "leak", "octave", "segment", "pointer"}
 
 
 def check(net: Netlist) -> None:
@@ -135,6 +145,10 @@ def _form(wiring: Wiring, group: Synapses) -> None:
     if isinstance(form, Dense):
         shape = (target.n, source.n)
         need(tuple(form.weights.shape) == shape, at, f"weights {form.weights.shape}, not {shape}")
+        need(1 <= form.bits <= 8, at, f"weights of {form.bits} bits; a synapse has 1 to 8")
+        # A matrix that is not held is checked when it is written and when it is read.
+        held = form.weights.array if isinstance(form.weights, Held) else np.zeros(0, np.int8)
+        need(within(held, form.bits), at, f"weights beyond {form.bits} bits")
         need(source.kind != "memory", at, "recalled values need a pattern")
     elif isinstance(form, Gather):
         index, weight = form.index, form.weight

@@ -8,7 +8,7 @@ import numpy as np
 
 from compiler.netlist.arrays import WORD_BITS, WORD_LIMIT, shift_right
 from compiler.netlist.kinds import KINDS, Params
-from compiler.netlist.kinds.fire import largest_payload
+from compiler.netlist.kinds.fire import largest_payload, most_quanta
 from compiler.netlist.model import Population, Synapses
 from las_neuro.errors import NetlistError
 
@@ -46,6 +46,10 @@ BY_COMPARTMENT = {  # [1] or [n]
     ("fire", "low"),
     ("fire", "high"),
     ("fire", "lift"),
+    ("leak", "multiplier"),
+    ("leak", "shift"),
+    ("leak", "gain"),
+    ("leak", "divide"),
 }
 
 
@@ -138,13 +142,13 @@ def _neuron(at: str, p: Params) -> None:
     """A table entry a step, thresholds that can be divided by, and a potential inside its word."""
     tables = [len(p[key]) for key in ("theta", "reset", "send")]
     need(tables == [p["steps"]] * 3, at, f"tables of {tables} steps, not {p['steps']}")
-    need(p["theta"].min() >= 1, at, f"a threshold is {p['theta'].min()}")
-    need(p["reset"].min() >= 0, at, f"a reset is {p['reset'].min()}")
+    need(p["theta"].all(), at, "a threshold is 0")
+    need(p["theta"].min() > 0 or not p["strict"], at, "is strict below 0")
     need(1 <= p["most"] <= p["level"], at, f"sends {p['most']} quanta of {p['level']}")
     need((p["low"] <= p["high"]).all(), at, "a range is empty")
     value = int(max(np.abs(p["low"]).max(), np.abs(p["high"]).max()))
     times = p["steps"] if p["drive"] else 1
-    taken = p["most"] * int(p["reset"].sum())
+    taken = most_quanta(p) * int(np.abs(p["reset"]).sum())
     peak = value * times + int(np.abs(p["offset"]).max()) + taken
     need(peak <= WORD_LIMIT, at, f"its potential reaches {peak}")
     largest = largest_payload(p)

@@ -5,12 +5,12 @@ all that follows, so a damaged file is refused before the HDF5 library parses an
 
     structure                          JSON text of the netlist's dataclasses, field by field
     populations/NAME/params/KEY        an array too long for the text, in the narrowest integer
-    synapses/INDEX/form/weights        int8 [n_post, n_pre]
+    synapses/INDEX/form/weights        int8 [n_post, n_pre]; below 5 bits several a byte (packed.py)
     synapses/INDEX/form/index, weight  int32 [n], int8 [n]
     tables/INDEX/rows                  int32 [rows, n]
     placement/tiles, blocks            int64 [count, 4], [count, 6]
 
-where an array lies at its place in the text.  Arrays are plain: int8 weights hardly compress, and
+where an array lies at its place in the text.  Arrays are plain: weights hardly compress, and
 two zlibs give different bytes.  A matrix is made, written and dropped before the next is made; a
 loaded netlist reads one only when asked for it.
 """
@@ -26,7 +26,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -36,11 +36,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.netlist.check import check
-from compiler.netlist.files import replacing
-from compiler.netlist.model import Block, Matrix, Netlist, Placement, Tile
+from compiler.netlist.model import Block, Dense, Matrix, Netlist, Placement, Tile
+from compiler.netlist.packed import pack, packed_shape, unpack, within
 from las_neuro.errors import NetlistError
+from las_neuro.files import replacing
 
-VERSION = 1
+VERSION = 2
 FORMAT = "las_neuro netlist"
 HEADER_BYTES = 512  # HDF5's smallest user block
 HEADER = re.compile(FORMAT.encode() + rb" (\d{1,9}) sha256 ([0-9a-f]{64})\n\0*")
@@ -48,6 +49,7 @@ INLINE = 16  # longest array kept in the text
 INTEGERS = tuple(np.dtype(f"<i{size}") for size in (1, 2, 4, 8))
 TYPES = {"weights": "<i1", "index": "<i4", "weight": "<i1", "rows": "<i4"}  # others: any integer
 OWN_WAY = ("placement", "provenance")
+DENSE = {"weights": dict[str, tuple[int, int]], "bits": int}  # a Dense's fields in the text
 AGAIN = "compile the model again (las-compile), or fetch the file again"
 
 Get = Callable[[str, bool], Any]  # place, lazily -> array, or an object that loads it
@@ -121,6 +123,7 @@ class Stored:
     digest: str  # of the file when the netlist was loaded
     place: str
     shape: tuple[int, ...]
+    bits: int = 8  # of a weight
 
     def load(self) -> NDArray[Any]:
         with _reading(self.path):
@@ -128,7 +131,7 @@ class Stored:
                 raise NetlistError(f"{self.path}: replaced while in use", "load it again")
             with h5py.File(self.path, "r", locking=False) as file:
                 array: NDArray[Any] = file[self.place][()]
-                return array
+            return unpack(array, self.shape, self.bits)
 
 
 def _net_text(net: Netlist, arrays: dict[str, Any]) -> dict[str, Any]:
@@ -152,6 +155,9 @@ def _net_text(net: Netlist, arrays: dict[str, Any]) -> dict[str, Any]:
 def _text(value: Any, place: str, arrays: dict[str, Any]) -> Any:
     if isinstance(value, np.ndarray) and place.startswith("populations/") and value.size <= INLINE:
         return {"values": value.tolist()}
+    if isinstance(value, Dense):
+        arrays[f"{place}/weights"] = value
+        return {"weights": {"shape": list(value.weights.shape)}, "bits": value.bits}
     if isinstance(value, np.ndarray) or hasattr(value, "load"):
         arrays[place] = value
         return {"shape": list(value.shape)}
@@ -166,10 +172,15 @@ def _text(value: Any, place: str, arrays: dict[str, Any]) -> Any:
 
 def _narrow(place: str, held: Any) -> NDArray[Any]:
     """An array as the file holds it."""
+    held, bits = (held.weights, held.bits) if isinstance(held, Dense) else (held, 8)
     array = held if isinstance(held, np.ndarray) else held.load()
     wanted = TYPES.get(place.rsplit("/", 1)[-1])
     if array.shape != held.shape or (wanted and array.dtype != wanted):
         raise NetlistError(f"{place}: made {array.dtype} {array.shape}", "report this bug")
+    if not within(array, bits):
+        raise NetlistError(f"{place}: weights beyond {bits} bits", "report this bug")
+    if bits < 8:
+        return pack(array, bits)
     if wanted or place.startswith("placement/"):
         return np.asarray(array, array.dtype.newbyteorder("<"))
     ends = array.min(), array.max()
@@ -215,6 +226,8 @@ def _typed(hint: Any, text: Any, place: str, get: Get) -> Any:
     held = origin in (np.ndarray, NDArray)  # NDArray[x] is its own alias from numpy 2.5 on
     if held or hint is Matrix or hint is Any:
         return _array(text, place, get, lazily=not held)
+    if hint is Dense:
+        return _dense(text, place, get)
     if isinstance(hint, type) and is_dataclass(hint):
         return hint(**_fields(_hints(hint), text, f"{place}/", get))
     if origin in (dict, Mapping) and type(text) is dict:
@@ -238,6 +251,17 @@ def _param(text: Any, place: str, get: Get) -> Any:
     if type(text) is dict:
         return _array(text, place, get, lazily=False).astype(np.int64)
     return _typed(int if type(text) is int else tuple[int, ...], text, place, get)
+
+
+def _dense(text: Any, place: str, get: Get) -> Dense:
+    """Weights are declared in their own shape and lie there packed as their bits say."""
+    said = _fields(DENSE, text, f"{place}/", get)
+    shape, bits = said["weights"]["shape"], said["bits"]
+    found = get(f"{place}/weights", True)
+    known = 1 <= bits <= 8 and set(said["weights"]) == {"shape"}
+    if not known or found.shape != packed_shape(shape, bits):
+        raise ValueError(f"{place}/weights is {found.shape}, declared {text!r:.60}")
+    return Dense(replace(found, shape=shape, bits=bits), bits)
 
 
 def _array(text: Any, place: str, get: Get, lazily: bool) -> Any:

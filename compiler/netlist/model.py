@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from compiler.netlist.kinds import KINDS, Kind
 from compiler.netlist.kinds.fire import largest_payload
-from las_neuro.graph import Axes
+from las_neuro.graph import LATER_PASS, Axes
 
 
 class Matrix(Protocol):
@@ -45,9 +45,13 @@ class Held:
 
 @dataclass(frozen=True)
 class Dense:
-    """All-to-all int8 synapses, weights [n_post, n_pre]."""
+    """All-to-all synapses, int8 weights [n_post, n_pre] that take `bits` bits each, sign included.
+
+    As on the chip, so many bits hold -2**(bits - 1) .. 2**(bits - 1) - 1.
+    """
 
     weights: Matrix
+    bits: int = 8
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,11 @@ class Population:
     @property
     def does(self) -> Kind:
         return KINDS[self.kind]
+
+    @property
+    def again(self) -> bool:
+        """Whether it belongs to a later pass of a network whose passes lie side by side."""
+        return LATER_PASS.fullmatch(self.node) is not None
 
     @property
     def graded(self) -> bool:

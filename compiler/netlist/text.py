@@ -25,7 +25,7 @@ def _population(population: Population) -> str:
 def _group(net: Netlist, group: Synapses) -> str:
     form = group.form
     if isinstance(form, Dense):
-        shape = f"int8[{form.weights.shape[0]}, {form.weights.shape[1]}]"
+        shape = f"int{form.bits}[{form.weights.shape[0]}, {form.weights.shape[1]}]"
     elif isinstance(form, Pattern):
         shape = f"pattern {form}"
     else:

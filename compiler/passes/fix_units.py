@@ -19,7 +19,7 @@ VARIANCE_BITS = 21  # quiet tokens need the bits more than loud ones the headroo
 UNSEEN = Range(1.0, 1.0, 1.0)
 
 # Producers whose own multiplier can give any unit; the others' terms are rescaled where summed.
-FREE = {"linear", "input", "affine", "sum", "reduce", "function"}
+FREE = {"linear", "input", "affine", "sum", "reduce", "function", "leak"}
 
 
 def fix_units(graph: Graph) -> dict[str, float]:

@@ -29,8 +29,11 @@ def fold_scales(net: Netlist) -> Netlist:
         factor = np.atleast_1d(np.asarray(params.pop("factor"), np.float64))
         factor = factor * 2.0 ** sum(params.get("cut", ()))
         multiplier, shift = _integers(factor, name)
-        if population.kind in ("encode", "fire"):
+        if population.kind in ("encode", "fire", "leak"):
             params |= {"multiplier": multiplier, "shift": shift}
+            if "gain_value" in params:
+                gain, divide = _integers(np.atleast_1d(params.pop("gain_value")), name)
+                params |= {"gain": gain, "divide": divide}
         else:
             bias = np.rint(np.atleast_1d(params.pop("bias_value", 0.0))).astype(np.int64)
             if np.abs(bias).max() > WORD_LIMIT:

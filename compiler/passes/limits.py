@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from compiler.netlist.kinds.fire import largest_payload
-from compiler.netlist.model import Gather, Netlist, Pattern, Population, Synapses
+from compiler.netlist.model import Dense, Gather, Netlist, Pattern, Population, Synapses
 from compiler.targets.footprint import Room, Use, block_use, partial_use, tile_costs
 from compiler.targets.size import Size
 from compiler.targets.target import ORDER, Figure, Target, load, names
@@ -100,7 +100,7 @@ def weight_bits(group: Synapses, target: Target) -> Excess | None:
     elif isinstance(group.form, Gather):
         need = _signed_width(int(np.abs(group.form.weight.astype(np.int64)).max(initial=0)))
     else:
-        need = 8  # the format's int8
+        need = group.form.bits
     return _over(need, target.word.weight_bits, "split the weight over two synapse groups")
 
 
@@ -178,7 +178,7 @@ def _graded_names() -> list[str]:
 def _core_uses(net: Netlist, target: Target) -> Iterator[tuple[str, Use]]:
     """(population that takes most of it, use) of each core, in order."""
     assert net.placement is not None
-    room = Room.of(target)
+    room = Room.of(net, target)
     uses: dict[int, Use] = {}
     largest: dict[int, tuple[float, str]] = {}
 
@@ -194,15 +194,17 @@ def _core_uses(net: Netlist, target: Target) -> Iterator[tuple[str, Use]]:
         step = steps.setdefault(tile.population, n)
         add(tile.core, tile.population, costs[tile.population].use(room, n, max(n, step)))
         homes.add((tile.population, tile.start, tile.core))
-    planes: dict[tuple[str, str, str, tuple[int, int], tuple[int, int], int], int] = {}
+    planes: dict[tuple[str, str, str, int, tuple[int, int], tuple[int, int], int], int] = {}
     for block in net.placement.blocks:
         group = net.synapses[block.group]
-        key = (group.source, group.target, group.port, block.rows, block.cols, block.core)
+        assert isinstance(group.form, Dense)
+        ends = (group.source, group.target, group.port, group.form.bits)
+        key = (*ends, block.rows, block.cols, block.core)
         planes[key] = planes.get(key, 0) + 1
-    for (_, name, _, rows, cols, core), count in planes.items():
+    for (_, name, _, bits, rows, cols, core), count in planes.items():
         home = (name, rows[0], core) in homes
         take = block_use if home else partial_use
-        add(core, name, take(room, rows[1] - rows[0], cols[1] - cols[0], count))
+        add(core, name, take(room, rows[1] - rows[0], cols[1] - cols[0], count, bits))
     for core in sorted(uses):
         yield largest[core][1], uses[core]
 

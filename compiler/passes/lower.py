@@ -40,7 +40,7 @@ from compiler.passes.fix_units import fix_units, seen
 from compiler.passes.quantize import FINE, TableRows, Unweighted, quantize
 from las_neuro.codes import Code
 from las_neuro.errors import ConfigError
-from las_neuro.firing import Firing
+from las_neuro.firing import LEAK, Firing
 from las_neuro.graph import Axes, Graph, Node
 
 Progress = Callable[[str, int, int], None]  # stage, done, of
@@ -133,6 +133,7 @@ def lower(graph: Graph, *, weights: bool = True, progress: Progress | None = Non
         "sum": _sum,
         "product": _product,
         "function": _function,
+        "leak": _leak,
         "turn": _turn,
         "view": _view,
         "output": _output,
@@ -161,7 +162,8 @@ def _encode(low: Lowering, node: Node) -> None:
     source = low.source(node)
     code: Code | Firing = node.attrs["code"]
     if isinstance(code, Firing):
-        return _fire(low, node, source, code)
+        fire(low, node, source, code)
+        return
     shift = code.outlier_shift if code.outliers is not None and code.outliers.any() else 0
     outliers = np.asarray(code.outliers if shift else [False])
     skipped = np.asarray([0] if code.skipped is None else code.skipped)
@@ -182,7 +184,9 @@ def _encode(low: Lowering, node: Node) -> None:
     low.join(source, made, "x")
 
 
-def _fire(low: Lowering, node: Node, source: Population, code: Firing) -> None:
+def fire(
+    low: Lowering, node: Node, source: Population, code: Firing, suffix: str = ""
+) -> Population:
     """Neurons by tables; the factor of each compartment takes its lift out again."""
     lift = np.zeros(1, np.int64) if code.lift is None else code.lift
     made = low.add(
@@ -190,6 +194,7 @@ def _fire(low: Lowering, node: Node, source: Population, code: Firing) -> None:
         "fire",
         source.axes,
         code.unit,
+        suffix,
         factor=source.unit * code.factor,
         offset=code.offset,
         low=code.low,
@@ -206,19 +211,19 @@ def _fire(low: Lowering, node: Node, source: Population, code: Firing) -> None:
         strict=int(code.strict),
     )
     low.join(source, made, "x")
+    return made
 
 
 def _linear(low: Lowering, node: Node) -> None:
     """One population, or two that each sum a plane of the weights and a third that adds them."""
     source, unit, axes = low.source(node), low.units[node.name], low.viewed(node)
     weight, planes = node.weights["weight"], node.attrs.get("planes", 1)
+    bits = node.attrs.get("weight_bits", 8)
     bias, scale = np.zeros(1), np.ones(1)
     matrices: list[Matrix] = [Unweighted((weight.shape[0], weight.shape[1]))] * planes
     if low.weights:
         rounded = node.attrs.get("rounded") or quantize(
-            weight.load().astype(np.float64) * _spread_of(low, node),
-            planes=planes,
-            bits=node.attrs.get("weight_bits", 8),
+            weight.load().astype(np.float64) * _spread_of(low, node), planes=planes, bits=bits
         )
         matrices, scale = list(rounded.planes), rounded.scale
         if rounded.bias is not None:
@@ -228,12 +233,12 @@ def _linear(low: Lowering, node: Node) -> None:
     factor, bias = scale * source.unit / unit, bias / unit
     if planes == 1:
         made = low.add(node, "integrate", axes, unit, factor=factor, bias_value=bias, **RESCALE)
-        return low.connect(source, made, "a", Dense(matrices[0]))
+        return low.connect(source, made, "a", Dense(matrices[0], bits))
     parts = []
     for place, (name, matrix) in enumerate(zip((".coarse", ".fine"), matrices, strict=True)):
         shared = factor / FINE**place
         parts.append(low.add(node, "integrate", axes, unit, name, factor=shared, **RESCALE))
-        low.connect(source, parts[-1], "a", Dense(matrix))
+        low.connect(source, parts[-1], "a", Dense(matrix, bits))
     made = low.add(node, "integrate", axes, unit, factor=1.0, bias_value=bias, **RESCALE)
     for part in parts:
         low.join(part, made, "a")
@@ -361,6 +366,21 @@ def _binary_multiple(low: Lowering, node: Node, unit_in: float) -> float:
     if {low.graph[name].op for name in low.readers[node.name]} <= {"encode", "product", "square"}:
         return float(unit_in * 2.0 ** round(math.log2(unit / unit_in)))
     return unit
+
+
+def _leak(low: Lowering, node: Node) -> None:
+    """Tests its potential as the neuron beside it does, so that both see the same spike."""
+    source, code, unit = low.source(node), node.attrs["code"], low.units[node.name]
+    made = low.add(
+        node,
+        "leak",
+        source.axes,
+        unit,
+        factor=source.unit * code.factor,
+        threshold=code.theta[0],
+        gain_value=LEAK * code.unit * source.unit / unit,
+    )
+    low.join(source, made, "x")
 
 
 def _turn(low: Lowering, node: Node) -> None:

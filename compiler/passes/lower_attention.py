@@ -23,7 +23,8 @@ from compiler.netlist.arrays import WORD_BITS, WORD_LIMIT
 from compiler.netlist.model import Population
 from compiler.passes.fit_functions import ANTILOG_BUDGET, antilog_fit
 from compiler.passes.fix_units import seen
-from compiler.passes.lower import RESCALE, Lowering, error_budget, kept
+from compiler.passes.lower import RESCALE, Lowering, error_budget, fire, kept
+from las_neuro.firing import graded
 from las_neuro.graph import Node
 
 SCORE_BITS = 12  # of an octave's fraction: e**x is right to 1e-4
@@ -46,9 +47,8 @@ def _memory(low: Lowering, node: Node) -> None:
         node.attrs.get("bits", bits + finer), WORD_BITS - math.ceil(math.log2(node.axes[summed]))
     )
     limit = 2 ** (bits - 1) - 1
-    unit = (seen(node).peak or 1.0) * HEADROOM / limit
-    value = low.rescale(source, node, unit, ".value")
-    low.net.update(value.name, params={**value.params, "low": -limit, "high": limit})
+    unit = node.attrs.get("unit") or (seen(node).peak or 1.0) * HEADROOM / limit
+    value = _value(low, node, source, unit, limit)
     axes = {
         "k": source.axes["k"],
         "g": low.groups,
@@ -59,6 +59,16 @@ def _memory(low: Lowering, node: Node) -> None:
     made = low.add(node, "memory", axes, unit, limit=limit, slot_axis=2)
     low.join(value, made, "write")
     low.join(writer, made, "enable")
+
+
+def _value(low: Lowering, node: Node, source: Population, unit: float, limit: int) -> Population:
+    """What is written: whole units up to the limit, or 2**lift of them in a channel's own steps."""
+    lift = node.attrs.get("lift")
+    if lift is not None:  # a neuron that fires once rounds so
+        return fire(low, node, source, graded(unit, limit >> lift, 1, limit, lift=lift), ".value")
+    value = low.rescale(source, node, unit, ".value")
+    low.net.update(value.name, params={**value.params, "low": -limit, "high": limit})
+    return value
 
 
 def _pointer(low: Lowering, node: Node, suffix: str, slots: int) -> Population:

@@ -29,6 +29,7 @@ from compiler.targets.footprint import (
     partial_use,
     segments,
     tile_costs,
+    weight_widths,
 )
 from compiler.targets.packing import Laid, Packing
 from compiler.targets.size import LayerSize, Size
@@ -40,11 +41,12 @@ SLACK = 1.05  # cores a grid may take over the fewest, for fewer messages
 
 @dataclass(frozen=True)
 class Bundle:
-    """Dense groups from one source to one port of a population: cut alike, stored together."""
+    """Dense groups of one width from one source to one port: cut alike, stored together."""
 
     groups: tuple[int, ...]
     rows: int
     cols: int
+    bits: int  # of a weight
     spikes: float  # expected, of one source compartment in a token
     segments: int
 
@@ -108,15 +110,15 @@ def partition(net: Netlist, target: Target) -> Netlist:
     return replace(net, placement=placement)
 
 
-def count(net: Netlist, target: Target, weight_bits: int | None = None) -> Size:
+def count(net: Netlist, target: Target) -> Size:
     """The cores that `partition` would use, and what fills them, without a list of pieces."""
-    return summary(net, layout(net, target, weight_bits), target.name)
+    return summary(net, layout(net, target), target.name)
 
 
 def summary(net: Netlist, laid: Layout, target_name: str) -> Size:
     """A layout in sums, by layer."""
     room = laid.room
-    size = Size(target_name, laid.cores, room.dense_bits)
+    size = Size(target_name, laid.cores, weight_widths(net))
     layers: dict[int, LayerSize] = {}
     for run in laid.runs:
         population = net.populations[run.population]
@@ -135,17 +137,17 @@ def summary(net: Netlist, laid: Layout, target_name: str) -> Size:
     for group in net.synapses:
         if isinstance(group.form, Dense):
             post, pre = group.form.weights.shape
-            size.weights += post * pre
             layers[net.populations[group.target].layer].weights += post * pre
     size.layers = [layers[number] for number in sorted(layers)]
-    words = -(-size.weights * room.dense_bits // 64)
+    bits = sum(weights * room.weight(bits) for bits, weights in size.widths.items())
+    words = -(-bits // 64)
     size.weight_cores = -(-words // room.limit.synapse_words)
     return size
 
 
-def layout(net: Netlist, target: Target, weight_bits: int | None = None) -> Layout:
+def layout(net: Netlist, target: Target) -> Layout:
     """Cut and pack everything, in schedule order."""
-    room = Room.of(target, weight_bits)
+    room = Room.of(net, target)
     packing = Packing(room.limit)
     found = Layout(room)
     bundles, costs = _bundles(net), tile_costs(net)
@@ -162,18 +164,19 @@ def layout(net: Netlist, target: Target, weight_bits: int | None = None) -> Layo
 
 def _bundles(net: Netlist) -> dict[str, list[Bundle]]:
     """Population -> its dense bundles, the largest first: it decides how the rows are cut."""
-    groups: dict[tuple[str, str, str], list[int]] = {}
+    groups: dict[tuple[str, str, str, int], list[int]] = {}
     for i, group in enumerate(net.synapses):
         if isinstance(group.form, Dense):
-            groups.setdefault((group.target, group.source, group.port), []).append(i)
+            key = (group.target, group.source, group.port, group.form.bits)
+            groups.setdefault(key, []).append(i)
     found: dict[str, list[Bundle]] = {}
-    for (target, source, _), members in groups.items():
+    for (target, source, _, bits), members in groups.items():
         form = net.synapses[members[0]].form
         assert isinstance(form, Dense)
         rows, cols = form.weights.shape
         spikes = expected_spikes(net, source)
         sums = segments(net.populations[target])
-        found.setdefault(target, []).append(Bundle(tuple(members), rows, cols, spikes, sums))
+        found.setdefault(target, []).append(Bundle(tuple(members), rows, cols, bits, spikes, sums))
     for bundles in found.values():
         bundles.sort(key=lambda bundle: -bundle.rows * bundle.cols * bundle.planes)
     return found
@@ -188,7 +191,7 @@ def _runs(
         yield from _grid_runs(population, None, rows, 1, cost, room)
     for bundle in bundles:
         home = cost if bundle is bundles[0] else None
-        rows, cols = grid(bundle.rows, bundle.cols, bundle.planes, bundle.spikes,
+        rows, cols = grid(bundle.rows, bundle.cols, bundle.planes, bundle.bits, bundle.spikes,
                           bundle.segments, home, room)  # fmt: skip
         yield from _grid_runs(population, bundle, rows, cols, home, room)
 
@@ -208,7 +211,7 @@ def _grid_runs(
             yield Run(population.name, bundle, rows, cols, (first, last), (0, 1), True, use)
         start = 1 if home is not None else 0
         if bundle is not None and parts > start:
-            use = partial_use(room, height, cols, bundle.planes)
+            use = partial_use(room, height, cols, bundle.planes, bundle.bits)
             columns = (start, parts)
             yield Run(population.name, bundle, rows, cols, (first, last), columns, False, use)
 
@@ -217,7 +220,9 @@ def _home_use(
     home: TileCost, bundle: Bundle | None, height: int, step: int, cols: int, room: Room
 ) -> Use:
     use = home.use(room, height, step)
-    return use if bundle is None else use.plus(block_use(room, height, cols, bundle.planes))
+    if bundle is None:
+        return use
+    return use.plus(block_use(room, height, cols, bundle.planes, bundle.bits))
 
 
 @lru_cache(maxsize=4096)
@@ -225,6 +230,7 @@ def grid(
     n_post: int,
     n_pre: int,
     planes: int,
+    bits: int,
     spikes: float,
     sums: int,
     home: TileCost | None,
@@ -234,13 +240,13 @@ def grid(
     found: list[tuple[float, float, int, int]] = []  # cores, messages, rows, cols
     splits = np.unique(-(-n_pre // np.arange(1, n_pre + 1)))  # every width of a column, no repeats
     for cols in splits[splits <= room.limit.input_axons].tolist():
-        rows = _most_rows(n_post, cols, planes, home, room)
+        rows = _most_rows(n_post, cols, planes, bits, home, room)
         if not rows:
             continue
         parts = -(-n_pre // cols)
-        uses = [partial_use(room, rows, cols, planes)]
+        uses = [partial_use(room, rows, cols, planes, bits)]
         if home is not None:
-            uses.append(home.use(room, rows, rows).plus(block_use(room, rows, cols, planes)))
+            uses.append(home.use(room, rows, rows).plus(block_use(room, rows, cols, planes, bits)))
         fill = max(use.share(room.limit) for use in uses) if rows == n_post else 1.0
         cores = parts * fill * n_post / rows
         shipped = (parts - (home is not None)) * n_post * sums * planes
@@ -252,14 +258,16 @@ def grid(
     return best[2], best[3]
 
 
-def _most_rows(n_post: int, cols: int, planes: int, home: TileCost | None, room: Room) -> int:
+def _most_rows(
+    n_post: int, cols: int, planes: int, bits: int, home: TileCost | None, room: Room
+) -> int:
     """Most rows of a block of so many columns, on the home core as on the others."""
     low, high = 0, min(n_post, room.limit.compartments)
     while low < high:
         rows = (low + high + 1) // 2
-        fits = partial_use(room, rows, cols, planes).fits(room.limit)
+        fits = partial_use(room, rows, cols, planes, bits).fits(room.limit)
         if fits and home is not None:
-            use = home.use(room, rows, rows).plus(block_use(room, rows, cols, planes))
+            use = home.use(room, rows, rows).plus(block_use(room, rows, cols, planes, bits))
             fits = use.fits(room.limit)
         low, high = (rows, high) if fits else (low, rows - 1)
     return low

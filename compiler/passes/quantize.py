@@ -65,17 +65,23 @@ class Quantized:
 
 
 def quantize(
-    exact: Doubles, moment: Doubles | None = None, planes: int = 1, bits: int = 8
+    exact: Doubles,
+    moment: Doubles | None = None,
+    planes: int = 1,
+    bits: int = 8,
+    clip: Doubles | None = None,
 ) -> Quantized:
     """Round weights [n_post, n_pre]; moment: second moments of the inputs about their means.
 
-    bits: of a weight.  Few of them do not reach to each row's largest weight: its clip is chosen
-    for the least expected error (what OmniQuant, arXiv 2308.13137, learns by gradient).
+    bits: of a weight.  Few of them do not reach to each row's largest weight but to a share of it,
+    `clip` [n_post]; None: the share of least expected error.
     """
     limit = 2 ** (bits - 1) - 1
     peak = np.abs(exact).max(axis=1)
     scale = np.where(peak > 0, peak / limit, 1.0)
-    if bits < CLIPPED_BITS:
+    if clip is not None:
+        scale = scale * clip
+    elif bits < CLIPPED_BITS:
         scale = scale * _clip(exact / scale[:, None], moment, limit)
     scaled = exact / scale[:, None]
     if planes == 1 and moment is not None:

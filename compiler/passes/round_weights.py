@@ -13,7 +13,9 @@ and W' is what is rounded: each layer makes up for what the layers before it los
 arXiv 2504.02692, does).  Where the result is only added to a residual stream that has lost r, W x
 stands for W x + r: the map gives back of r what can be had from x' (ours).  The means go to the
 bias, which every receiver has for nothing.
-Two planes lose too little for that; they are rounded to nearest as they are.
+Two planes lose too little for that; they are rounded to nearest as they are.  Maps whose clips were
+learned beside activations of few bits (las_neuro/reference/omniquant.py) are rounded to second
+order as they are: making up for exact activations would be wrong there.
 """
 
 from __future__ import annotations
@@ -76,8 +78,10 @@ class Rounding:
         wide, planes = self._spread(node.inputs[0], seen), node.attrs.get("planes", 1)
         weight = node.weights["weight"].load().astype(np.float64)
         bits = node.attrs.get("weight_bits", 8)
-        fitted = weight if planes == 2 else seen.fit(weight, lost)
-        rounded = quantize(fitted * wide, seen.moment / np.outer(wide, wide), planes, bits)
+        as_they_are = planes == 2 or "clip" in node.attrs
+        fitted = weight if as_they_are else seen.fit(weight, lost)
+        moment, clip = seen.moment / np.outer(wide, wide), node.attrs.get("clip")
+        rounded = quantize(fitted * wide, moment, planes, bits, clip)
         value = rounded.value() / wide
         bias = weight @ seen.exact_mean - value @ seen.mean
         if lost is not None:
@@ -92,7 +96,7 @@ class Rounding:
         """Found at the first linear map that reads the encoder, for all of them."""
         readers = [self.graph[name] for name in self.readers[encoder]]
         if encoder not in self.spreads:
-            if self.graph[encoder].attrs.get("trained"):
+            if "spread" in self.graph[encoder].attrs:  # trained, or learned
                 given = self.graph[encoder].attrs["spread"]
                 return np.asarray(np.broadcast_to(given, len(seen.mean)))
             if any(reader.op != "linear" for reader in readers):

@@ -1,7 +1,8 @@
 """Footprint: what a piece of a netlist takes of a core, in the units of the target's limits.
 
 Assumptions where Intel publishes nothing (each marked [I] in the target files):
-    Dense     one list of weights an input axon, 8 bits each, rounded up to whole words
+    Dense     one list of weights an input axon, as many bits each as the group's weights have,
+              rounded up to whole words
     Pattern   sources with the same targets share one input axon (an output axon names core and
               axon), so a core stores at most one synapse a target compartment, and one axon a
               combination of the shared axes' values it holds
@@ -59,19 +60,19 @@ class Room:
     """One empty core of a target, and the bits things take; small and hashable."""
 
     limit: Use
-    dense_bits: int
+    dense_bits: int  # of a dense synapse with the widest weight there is
+    weight_bits: int  # of that weight
     sparse_bits: int
     axon_bits: int
     map_bits: int
     word_bits: int
 
     @staticmethod
-    def of(target: Target, weight_bits: int | None = None) -> Room:
-        """`weight_bits`: plan with narrower weights than the target's dense 8 bits."""
-        core = target.core
+    def of(net: Netlist, target: Target) -> Room:
+        """The net's narrowest weights say how many synapses a full core reaches in a step."""
+        core, widest = target.core, int(target.word.weight_bits)
         dense = int(core.dense_synapse_bits)
-        if weight_bits is not None:
-            dense = math.ceil(dense * weight_bits / int(target.word.weight_bits))
+        narrowest = min(weight_widths(net), default=widest)
         limit = Use(
             int(core.compartments),
             int(core.synapse_words),
@@ -79,12 +80,16 @@ class Room:
             _limit(core.state_bytes),
             _limit(core.neuron_groups),
             int(core.input_axons),
-            int(core.synapse_words) * WORD // dense,
+            int(core.synapse_words) * WORD // _scaled(dense, narrowest, widest),
         )
         axon = int(core.input_axon_bits) if core.input_axon_bits else 0
         mapped = int(core.axon_map_bits) if core.axon_map_bits else 0
         sparse, word = int(core.sparse_synapse_bits), int(target.word.state_bits)
-        return Room(limit, dense, sparse, axon, mapped, word)
+        return Room(limit, dense, widest, sparse, axon, mapped, word)
+
+    def weight(self, bits: int) -> int:
+        """Synapse memory, in bits, of a dense weight of so many."""
+        return _scaled(self.dense_bits, bits, self.weight_bits)
 
     def use(
         self, compartments: int, words: int, state_bits: int, axons: int, sends: bool = True
@@ -93,6 +98,19 @@ class Room:
         routing = axons * self.axon_bits + sends * compartments * self.map_bits
         pool = words + -(-routing // WORD)
         return Use(compartments, words, pool, -(-state_bits // 8), 1, axons)
+
+
+def _scaled(dense: int, bits: int, widest: int) -> int:
+    return math.ceil(dense * bits / widest)
+
+
+def weight_widths(net: Netlist) -> dict[int, int]:
+    """How many dense weights have how many bits, the narrowest first."""
+    found: dict[int, int] = {}
+    for group in net.synapses:
+        if isinstance(form := group.form, Dense):
+            found[form.bits] = found.get(form.bits, 0) + math.prod(form.weights.shape)
+    return dict(sorted(found.items()))
 
 
 def _limit(figure: Figure | None) -> int:
@@ -195,17 +213,17 @@ def fan_in_of(net: Netlist, group: Synapses) -> int:
     return math.prod(summed)
 
 
-def block_use(room: Room, rows: int, cols: int, planes: int) -> Use:
+def block_use(room: Room, rows: int, cols: int, planes: int, bits: int) -> Use:
     """Dense synapses of rows x cols, beside the compartments of the rows; several planes add up."""
-    words = planes * cols * -(-rows * room.dense_bits // WORD)
+    words = planes * cols * -(-rows * room.weight(bits) // WORD)
     reached = rows * cols * planes
     return room.use(0, words, 0, cols)._replace(neuron_groups=0, reached=reached)
 
 
-def partial_use(room: Room, rows: int, cols: int, planes: int) -> Use:
+def partial_use(room: Room, rows: int, cols: int, planes: int, bits: int) -> Use:
     """The same away from the rows' compartments: one compartment more a row, for partial sums."""
     sums = room.use(rows, 0, rows * room.word_bits, 0)
-    return sums.plus(block_use(room, rows, cols, planes))
+    return sums.plus(block_use(room, rows, cols, planes, bits))
 
 
 def segments(population: Population) -> int:

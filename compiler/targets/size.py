@@ -26,10 +26,18 @@ class Size:
 
     target: str
     cores: int
-    weight_bits: int
-    weights: int = 0
+    widths: dict[int, int]  # bits of a dense weight -> how many have them, the narrowest first
     weight_cores: int = 0  # the least that the weights' bytes need, whatever else there is
     layers: list[LayerSize] = field(default_factory=list)
+
+    @property
+    def weights(self) -> int:
+        return sum(self.widths.values())
+
+    @property
+    def weight_bits(self) -> int:
+        """Of the widest weight."""
+        return max(self.widths, default=0)
 
     @property
     def synapse_bytes(self) -> int:

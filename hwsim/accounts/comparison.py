@@ -2,7 +2,8 @@
 
 The ANN's MACs: each weight of each linear map once a token, and in attention each stored number of
 K and V that a token can see once.  Nothing else of the ANN is counted: norms, softmax and
-activations are a few per cent of a Transformer's arithmetic.
+activations are a few per cent of a Transformer's arithmetic.  Where the spiking network has several
+passes side by side (SpikeLM), the ANN has the first alone.
 
 `spikes_per_input` is synaptic events per MAC of the linear maps: how often a synapse is used where
 the ANN uses it once.  Below 4.6 / 0.9 = 5.1 the papers' formula calls the spiking network cheaper.
@@ -102,7 +103,7 @@ def dense_macs(net: Netlist) -> int:
     maps = {
         (group.source, net.populations[group.target].node or group.target): group.form.weights.shape
         for group in net.synapses
-        if isinstance(group.form, Dense)
+        if isinstance(group.form, Dense) and not net.populations[group.target].again
     }
     return sum(rows * columns for rows, columns in maps.values())
 
@@ -128,7 +129,8 @@ def _stored_per_slot(net: Netlist, name: str) -> int:
     """
     population = net.populations[name]
     read = [group for group in net.into(name) if group.port == "read"]
-    if not any(net.populations[group.source].kind != "pointer" for group in read):
+    by_data = any(net.populations[group.source].kind != "pointer" for group in read)
+    if population.again or not by_data:
         return 0
     slots = list(population.axes.values())[int(population.params["slot_axis"])]
     return population.n // slots

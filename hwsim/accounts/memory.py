@@ -15,7 +15,7 @@ class Memory:
     """Bytes, rounded up to whole bytes at the end."""
 
     synapses: int  # connections, shared weights counted at each
-    dense_bytes: int  # int8 weights of all-to-all groups
+    dense_bytes: int  # weights of all-to-all groups, each of its group's bits
     sparse_bytes: int  # int8 weights of one-to-one groups, one shared weight a pattern
     state_bytes: int  # state words of every compartment
     kept_bytes: int  # the part of it that lives from token to token: K, V, flags
@@ -34,12 +34,12 @@ def measure(net: Netlist) -> Memory:
         synapses += int(net.fan_out(group).sum())
         if isinstance(group.form, Dense):
             rows, columns = group.form.weights.shape
-            dense += rows * columns
+            dense += rows * columns * group.form.bits
         else:
             sparse += len(group.form.weight) if isinstance(group.form, Gather) else 1
     return Memory(
         synapses=synapses,
-        dense_bytes=dense,
+        dense_bytes=_bytes(dense),
         sparse_bytes=sparse,
         state_bytes=_bytes(sum(p.n * p.does.state_bits for p in populations)),
         kept_bytes=_bytes(sum(p.n * _kept_bits(p) for p in populations)),

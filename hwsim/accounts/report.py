@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from compiler.netlist.files import write_atomic
 from hwsim.accounts import figures
 from hwsim.accounts.audit import LABELS, Audit
 from hwsim.accounts.pages import fill
+from las_neuro.files import write_atomic
 
 TEMPLATE = "report.html.jinja"
 

@@ -45,8 +45,8 @@ def account(
 
 def write(made: Audit, output: Path, also_json: bool) -> list[Path]:
     """Write the page, or plain values where the name ends in .json; both where asked."""
-    from compiler.netlist.files import write_atomic
     from hwsim.accounts import write_report
+    from las_neuro.files import write_atomic
 
     written = [output]
     if also_json and output.suffix != ".json":

@@ -147,8 +147,8 @@ def show(made: SideBySide, output: Path | None, as_json: bool, quiet: bool) -> N
 
 def write(made: SideBySide, output: Path) -> None:
     """The page, or plain values where the name ends in .json."""
-    from compiler.netlist.files import write_atomic
     from hwsim.accounts.compare_page import render_comparison
+    from las_neuro.files import write_atomic
 
     if output.suffix == ".json":
         write_atomic(output, json.dumps(made.to_dict(), indent=2, allow_nan=False) + "\n")

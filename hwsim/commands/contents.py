@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from compiler.netlist.model import Dense, Gather, Netlist, Population, Synapses
+from compiler.netlist.packed import packed_shape
 
 
 def contents(net: Netlist, version: int, size: int) -> dict[str, Any]:
@@ -54,7 +56,7 @@ def _rows(populations: list[Population], key: Callable[[Population], Any]) -> li
 
 def _form(group: Synapses) -> str:
     if isinstance(group.form, Dense):
-        return "dense"
+        return "dense" if group.form.bits == 8 else f"dense {group.form.bits}-bit"
     return "gather" if isinstance(group.form, Gather) else "pattern"
 
 
@@ -74,7 +76,7 @@ def _memory(net: Netlist) -> dict[str, int]:
     for group in net.synapses:
         form = group.form
         if isinstance(form, Dense):
-            weights += form.weights.shape[0] * form.weights.shape[1]
+            weights += math.prod(packed_shape(form.weights.shape, form.bits))
         else:
             weights += len(form.weight) if isinstance(form, Gather) else 1
     states = sum(

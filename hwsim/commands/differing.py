@@ -201,8 +201,8 @@ def _spikes(found: dict[str, Any]) -> str:
 
 def write(made: Comparison, output: Path) -> None:
     """The page, or plain values where the name ends in .json."""
-    from compiler.netlist.files import write_atomic
     from hwsim.accounts.depth_page import render_depth
+    from las_neuro.files import write_atomic
 
     if output.suffix == ".json":
         write_atomic(output, json.dumps(made.to_dict(), indent=2, allow_nan=False) + "\n")

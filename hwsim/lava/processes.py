@@ -28,7 +28,7 @@ from compiler.netlist.arrays import WORD_BITS
 from hwsim.lava.cell import Cell, Shard, in_word, ticks
 from hwsim.lava.files import write_failure, write_spikes
 from hwsim.lava.plan import Job, edges, shards
-from hwsim.lava.synapses import WEIGHT_EXP, Reach, is_dense, matrix, reach
+from hwsim.lava.synapses import Reach, is_dense, matrix, reach, shift, width
 
 Models = dict[AbstractProcess, type[PyLoihiProcessModel]]
 
@@ -155,8 +155,8 @@ def fine(job: Job) -> Models:
     for group in net.synapses:
         connection = (LavaDense if is_dense(group) else LavaSparse)(
             weights=matrices[group.name],
-            weight_exp=WEIGHT_EXP,
-            num_weight_bits=8,
+            weight_exp=-shift(group),
+            num_weight_bits=width(group),
             num_message_bits=WORD_BITS,
             sign_mode=SignMode.MIXED,
             name=group.name,

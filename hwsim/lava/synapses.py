@@ -1,8 +1,9 @@
 """Synapse groups as weights of Lava's own connection processes, and proof that int32 holds them.
 
-Lava drops the lowest bit of a mixed-sign weight and shifts the sum by `weight_exp`: 2 * w with
-weight_exp -1 is exactly w, for all of int8.  Its sums are int32 and wrap silently at 2**31, so the
-sender proves for each payload it sends that no sum of the group can get there.
+Lava keeps the top bits of a mixed-sign weight's nine, as many as the synapse has, and shifts the
+sum by `weight_exp`: w << 9 - bits with weight_exp bits - 9 is exactly w, for all that so many bits
+hold (2 * w for int8).  Its sums are int32 and wrap silently at 2**31, so the sender proves for each
+payload it sends that no sum of the group can get there.
 """
 
 from __future__ import annotations
@@ -17,8 +18,7 @@ from compiler.netlist.arrays import Ints
 from compiler.netlist.model import Dense, Gather, Netlist, Pattern, Population, Synapses
 from las_neuro.errors import BackendError
 
-WEIGHT_EXP = -1  # and all weights doubled
-SUM_LIMIT = 2**30  # of weight * payload; Lava holds twice that in int32
+SUM_LIMIT = 2**31  # of shifted weight * payload
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,21 @@ class Reach:
             )
 
 
+def width(group: Synapses) -> int:
+    """Bits of a group's synapses."""
+    return group.form.bits if isinstance(group.form, Dense) else 8
+
+
+def shift(group: Synapses) -> int:
+    """Bits that a group's weights stand above their value; its `weight_exp` takes them away."""
+    return 9 - width(group)
+
+
 def matrix(net: Netlist, group: Synapses) -> Any:
-    """Doubled weights [n_post, n_pre], int32: numpy for a dense group, scipy csr for the others."""
+    """Shifted weights [n_post, n_pre], int32: numpy for a dense group, scipy csr for the others."""
     source, target = net.populations[group.source], net.populations[group.target]
     if isinstance(group.form, Dense):
-        return group.form.weights.load().astype(np.int32) * 2
+        return group.form.weights.load().astype(np.int32) << shift(group)
     if isinstance(group.form, Gather):
         columns, weights = group.form.index.astype(np.int64), group.form.weight.astype(np.int32)
     else:
@@ -58,7 +68,7 @@ def matrix(net: Netlist, group: Synapses) -> Any:
     from scipy.sparse import csr_matrix  # type: ignore[import-untyped, unused-ignore]
 
     starts = np.arange(target.n + 1) * (columns.size // target.n)
-    return csr_matrix((weights * 2, columns, starts), shape=(target.n, source.n))
+    return csr_matrix((weights << shift(group), columns, starts), shape=(target.n, source.n))
 
 
 def _columns(source: Population, target: Population) -> NDArray[np.int64]:
@@ -77,14 +87,14 @@ def _shared(one: Population, other: Population) -> NDArray[np.int64]:
     return whole.reshape(-1)
 
 
-def reach(net: Netlist, group: Synapses, doubled: Any) -> Reach:
+def reach(net: Netlist, group: Synapses, shifted: Any) -> Reach:
     """Bounds of a group from its matrix."""
-    size = abs(doubled)  # numpy or csr alike from here on
+    up = shift(group)
+    size = abs(shifted)  # numpy or csr alike from here on
     rows = np.asarray(size.sum(axis=1, dtype=np.int64)).reshape(-1)
     sharing = sum(other.port == group.port for other in net.into(group.target))
-    return Reach(
-        group.name, int(size.max()) // 2, int(rows.max(initial=0)) // 2, SUM_LIMIT // sharing
-    )
+    limit = (SUM_LIMIT >> up) // sharing
+    return Reach(group.name, int(size.max()) >> up, int(rows.max(initial=0)) >> up, limit)
 
 
 def is_dense(group: Synapses) -> bool:

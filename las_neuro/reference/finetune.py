@@ -17,11 +17,12 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor as Torch
 from torch import nn
@@ -29,11 +30,12 @@ from torch import nn
 from las_neuro.architectures import draw
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.errors import CheckpointError, ConfigError, UnsupportedError
+from las_neuro.fas_tables import FasTables
 from las_neuro.reference.fas_calibrate import calibrated
-from las_neuro.reference.fas_output import tables_of, write_folder
-from las_neuro.reference.qcfs import Neuron
+from las_neuro.reference.qcfs import BEFORE_FULL, Neuron
 from las_neuro.reference.training_state import load_state, save_state
 from las_neuro.reference.training_text import Text, read_text
+from las_neuro.reference.tuned_folder import write_folder
 from las_neuro.reference.tuning import Settings, Tuning, falling, prepare
 
 Progress = Callable[[str, int, int], None]
@@ -154,6 +156,14 @@ def train(
         if (update + 1) % save_every == 0 or update + 1 == settings.updates:
             save_state(partial, weights, optimizer, update + 1, run_name)
         tell("fine-tune", update + 1, settings.updates)
+
+
+def tables_of(neurons: Sequence[Neuron], steps: int) -> FasTables:
+    """The neurons' numbers, by layer."""
+    threshold = {i: n.threshold.detach().cpu().numpy() for i, n in enumerate(neurons)}
+    initial = {i: n.initial.detach().cpu().numpy() for i, n in enumerate(neurons)}
+    held = {i: np.clip(m, 0, BEFORE_FULL).astype(np.float32) for i, m in initial.items()}
+    return FasTables(steps, threshold, held)
 
 
 def _device(name: str) -> torch.device:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor as Torch
 
 from las_neuro.errors import PromptError
-from las_neuro.firing import decoded
+from las_neuro.firing import LEAK, decoded
 from las_neuro.graph import Axes, Floats, Graph, Node, Tensor
 
 Tokens = NDArray[np.int64]  # [B, S]
@@ -128,6 +128,14 @@ def _encode(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
     return torch.from_numpy(found).to(run.dtype).view_as(operands[0])
 
 
+def _leak(_: Run, node: Node, operands: Sequence[Torch]) -> Torch:
+    """SpikeLM's leak and reset, by what a neuron of this potential sends."""
+    m, code = operands[0].double(), node.attrs["code"]
+    sent = torch.from_numpy(decoded(code, m.flatten(2).numpy())).view_as(m)
+    left: Torch = LEAK * m * (code.unit - sent)
+    return left.to(operands[0].dtype)
+
+
 def _linear(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
     bias = run.load(node.weights["bias"]) if "bias" in node.weights else None
     return F.linear(operands[0], run.load(node.weights["weight"]), bias)
@@ -225,6 +233,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
     {
         "input": _input,
         "encode": _encode,
+        "leak": _leak,
         "linear": _linear,
         "affine": _affine,
         "sum": _sum,

@@ -22,6 +22,7 @@ from las_neuro.checkpoint import INDEX, Checkpoint
 from las_neuro.errors import CheckpointError, UnsupportedError
 from las_neuro.fas_tables import FasTables
 from las_neuro.graph import Floats
+from las_neuro.reference.elastic import with_neurons
 from las_neuro.reference.qcfs import Neuron, places, put
 
 Tokens = NDArray[np.int64]  # [B, S]
@@ -68,7 +69,7 @@ class FloatModel:
                 "check that config.json belongs to these weights",
             ) from error
         _put_neurons(module, checkpoint)
-        return FloatModel(kind, module.eval())
+        return FloatModel(kind, with_neurons(module, checkpoint).eval())
 
     @property
     def causal(self) -> bool:

@@ -10,7 +10,6 @@ the random generator.  The file is replaced in one step: it is whole, or it is t
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from torch import Tensor as Torch
 from torch import nn
 
 from las_neuro.errors import CheckpointError, ConfigError
+from las_neuro.files import sync
 
 FILE = "state.safetensors"
 MOMENTS = {"first": "exp_avg", "second": "exp_avg_sq"}
@@ -47,8 +47,7 @@ def save_state(
     fresh = folder / f"{FILE}.new"
     said = {"update": str(update), "settings": json.dumps(settings, sort_keys=True)}
     save_file(tensors, fresh, said)
-    with fresh.open("rb+") as file:
-        os.fsync(file.fileno())
+    sync(fresh)
     fresh.replace(folder / FILE)
 
 

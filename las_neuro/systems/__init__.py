@@ -20,9 +20,9 @@ SYSTEMS = {
     "fas": "Fas",
     "spikellm": "SpikeLlm",
     "sdllm": "SdLlm",
+    "spikelm": "SpikeLm",
     "phase": "Phase",
 }
-UNBUILT = {"spikelm": "its neurons carry state from one pass of the whole network to the next"}
 
 
 class System(Protocol):
@@ -47,17 +47,14 @@ def find(name: str, options: Mapping[str, Any] | None = None) -> System:
         fault = error.errors()[0]
         key = ".".join(str(part) for part in fault["loc"]) or "options"
         raise ConfigError(
-            f"system {name}, {key} = {fault['input']!r:.60}: {fault['msg']}", "las-compile --list-systems shows its options"
+            f"system {name}, {key} = {fault['input']!r:.60}: {fault['msg']}",
+            "las-compile --list-systems shows its options",
         ) from error
     return cast(System, made)
 
 
 def kind(name: str) -> type[Any]:
     """The class of a system."""
-    if name in UNBUILT:
-        raise ConfigError(
-            f"system {name!r} is not built: {UNBUILT[name]}", f"use one of {', '.join(SYSTEMS)}"
-        )
     if name not in SYSTEMS:
         raise ConfigError(f"system {name!r} is not known", f"use one of {', '.join(SYSTEMS)}")
     found: type[Any] = getattr(import_module(f"{__name__}.{name}"), SYSTEMS[name])

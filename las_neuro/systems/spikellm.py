@@ -4,17 +4,19 @@ Inputs of linear maps have `bits` bits, salient channels add_bits more, sent by 
 T = 2**add_bits graded spikes of up to 2**bits quanta each.  Ordinary channels count in units
 2**add_bits coarser, so that all share their synapses: salient ones have smaller steps over the same
 range.  Channels are salient by Optimal Brain Spiking (section 4.2 of the paper's code): the mean of
-x * (x W^T W), largest share of channels.  Queries, keys and values have bits + add_bits bits.
+x * (x W^T W), largest share of channels.  Keys and values have salient channels too, by the same
+score with what they are multiplied by in the place of W; queries have `bits` bits.
 
 Two things differ from the paper: scales are fixed by calibration (theirs are per token, which a
 chip has no divider for), and codes are signed, q - zero point, so that zeros are silent and no
-correction by the zero point is needed.  The range of each is found by search on measured error.
-Weights: GPTQ at `weight_bits`, the clip of each row by search in the place of OmniQuant's learned
-one, and evened-out channels in the place of its equivalent transform.
+correction by the zero point is needed.  Range and zero point of each are found by search on
+measured error.  Weights at `weight_bits`: `omniquant`, clips and scales learned block by block as
+in the paper, then rounded to second order; or `gptq`, both found by search.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Literal
 
@@ -26,12 +28,17 @@ from pydantic.dataclasses import dataclass
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.codes import Code
 from las_neuro.firing import Firing, graded
-from las_neuro.graph import Graph
+from las_neuro.graph import Graph, Node
 from las_neuro.systems import las
 from las_neuro.systems.sites import best_unit, linear_inputs, with_weight_bits
 from las_neuro.thresholds import MARGIN, Site
 
+Doubles = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Readers = Mapping[str, list[str]]  # node -> those that read it
+
 SPARE = 4  # binary digits of a query that are never sent
+ZEROS = (1 / 2, 1 / 3, 1 / 5, 1 / 10, 2 / 3, 4 / 5, 9 / 10)  # zero points tried, of all codes
 SALIENT = {1: 0.10, 2: 0.05}  # add_bits -> share of the channels
 
 
@@ -45,11 +52,19 @@ class SpikeLlm:
     steps: Literal[1, 2, 4] = 2  # T; 1 is the plain quantised model of the same bits
     bits: Annotated[int, Field(ge=2, le=7)] = 4  # of an ordinary activation
     weight_bits: Annotated[int, Field(ge=2, le=8)] = 4
+    weights: Literal["omniquant", "gptq"] = "omniquant"
     keys_and_values: bool = True  # few bits for them too
     published: bool = False  # GIF neurons as in the paper's code, which lose the top codes
 
     def spiking(self, model: Graph, checkpoint: Checkpoint | None = None) -> Graph:
-        return with_weight_bits(las.spiking(model), self.weight_bits)
+        graph = with_weight_bits(las.spiking(model), self.weight_bits)
+        if self.weights == "gptq":
+            return graph
+        out = graph.empty_like()
+        for node in graph:
+            learned = {"learned_bits": self.bits} if "weight_bits" in node.attrs else {}
+            out.nodes[node.name] = replace(node, attrs={**node.attrs, **learned})
+        return out
 
     def threshold(self, graph: Graph) -> Graph:
         coded = linear_inputs(graph, lambda node, site: self.code(site))
@@ -59,7 +74,7 @@ class SpikeLlm:
         readers = coded.readers()
         for node in coded:
             if node.op == "memory":
-                node = replace(node, attrs={**node.attrs, "bits": self.bits + self.add_bits})
+                node = self.kept(coded, readers, node)
             elif node.op == "encode" and any(
                 coded[name].op == "recall" and coded[name].attrs["axis"] == "d"
                 for name in readers[node.name]
@@ -77,6 +92,22 @@ class SpikeLlm:
         skipped = np.full(size, SPARE, np.int64)
         return Code(digits, peak, form="graded", spread=code.spread, skipped=skipped)
 
+    def kept(self, graph: Graph, readers: Readers, memory: Node) -> Node:
+        """A memory whose ordinary channels have `bits` bits, its range found by search."""
+        bits, size = self.bits + self.add_bits, graph[memory.inputs[0]].size
+        attrs = {**memory.attrs, "bits": bits, "lift": np.full(size, self.add_bits)}
+        if memory.range is not None and memory.range.sample is not None:
+            site, score = recalled(graph, readers, memory)
+            lift, top = self.lift(score), 2 ** (bits - 1) - 1
+            code = best_unit(site, float(top), lambda x: graded(x, top >> lift, 1, top, lift=lift))
+            attrs |= {"lift": lift, "unit": code.unit}
+        return replace(memory, attrs=attrs)
+
+    def lift(self, score: Doubles) -> Ints:
+        """How many binary digits coarser a channel's steps are: 0 for the salient, of top score."""
+        least = np.quantile(score, 1 - SALIENT.get(self.add_bits, 0.0))
+        return np.where(score > least, 0, self.add_bits)
+
     @property
     def add_bits(self) -> int:
         """Bits that a salient channel has more than the others."""
@@ -84,22 +115,66 @@ class SpikeLlm:
 
     def code(self, site: Site | None) -> Firing:
         steps, level = self.steps, 2**self.bits
-        top = level * steps // 2 - 1  # of a salient channel: one bit goes to the sign
+        codes = level * steps - 1  # of a salient channel, but for 0
         if site is None:
-            return graded(1.0, np.array([top]), steps, level)
-        coarser = self.add_bits
-        lift = np.where(salient(site, SALIENT.get(coarser, 0.0)), 0, coarser)
-        high = top >> lift
+            return graded(1.0, np.array([codes // 2]), steps, level)
+        lift = self.lift(saliency(site))
 
-        def trial(unit: float) -> Firing:
-            wide = site.spread
-            published = self.published
-            return graded(unit, high, steps, level, lift=lift, spread=wide, published=published)
+        def best(zero: int) -> Firing:
+            """The best step with `zero` codes below 0."""
 
-        return best_unit(site, float(top), trial)
+            def trial(unit: float) -> Firing:
+                return graded(
+                    unit,
+                    (codes - zero) >> lift,
+                    steps,
+                    level,
+                    low=-(zero >> lift),
+                    lift=lift,
+                    spread=site.spread,
+                    published=self.published,
+                )
+
+            return best_unit(site, float(max(zero, codes - zero)), trial)
+
+        zeros = {round(codes * share) for share in ZEROS}
+        found = [best(zero) for zero in sorted(zeros)]
+        return min(found, key=lambda code: float(site.errors(code).sum()))
 
 
-def salient(site: Site, share: float) -> NDArray[np.bool_]:
-    """The channels of highest mean x * (x W^T W): Optimal Brain Spiking's score."""
-    score = (site.sample * (site.sample @ site.gram)).mean(axis=0)
-    return np.asarray(score > np.quantile(score, 1 - share)) if share else score > np.inf
+def saliency(site: Site) -> Doubles:
+    """Optimal Brain Spiking's score of each channel: the mean of x * (x W^T W)."""
+    return np.asarray((site.sample * (site.sample @ site.gram)).mean(axis=0))
+
+
+def recalled(graph: Graph, readers: Readers, memory: Node) -> tuple[Site, Doubles]:
+    """What a calibrated memory keeps, and its score: the mean of x * (A^T A x), [k * d].
+
+    A is what multiplies it.  Keys: k * (q^T q k), a head's keys with the queries of all heads that
+    share them.  Values: v * (P^T P v) of softmax weights P, whose mean over the tokens is that of
+    (P v)**2, the squares of what attention gives.  A key's error counts by its channel's queries.
+    """
+    heads, size = memory.axes["h"] // memory.attrs["groups"], memory.axes["d"]
+    kept, recall = _sample(memory), graph[readers[memory.name][0]]
+    if recall.attrs["axis"] == "d":
+        queries = _sample(graph[recall.inputs[1]]).reshape(-1, heads, memory.attrs["groups"], size)
+        keys = kept.reshape(-1, heads, size)
+        gram = np.einsum("tkgd,tkge->kde", queries, queries, optimize=True)
+        score = np.einsum("tkd,kde,tke->kd", keys, gram, keys, optimize=True) / len(keys)
+        weight = np.einsum("kdd->kd", gram)
+    else:
+        given = recall
+        while given.op != "encode":
+            given = graph[readers[given.name][0]]
+        mixed = _sample(given).reshape(-1, heads, memory.attrs["groups"], size)
+        score = np.square(mixed).sum(axis=2).mean(axis=0)
+        weight = np.ones_like(score)
+    site = Site(kept, np.abs(kept).max(axis=0), None, weight.reshape(-1), 0.0)
+    return site, np.asarray(score.reshape(-1))
+
+
+def _sample(node: Node) -> Doubles:
+    """Values that calibration kept [tokens, n]."""
+    assert node.range is not None
+    assert node.range.sample is not None
+    return node.range.sample.astype(np.float64)

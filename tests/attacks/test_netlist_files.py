@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 
 from compiler.netlist.hdf5 import HEADER_BYTES, load, save
+from compiler.netlist.model import Dense, Held
 from compiler.passes.partition import partition
 from compiler.pipeline import build
 from compiler.targets import target as targets
@@ -56,7 +57,7 @@ def refused(path: Path, fact: str = "") -> str:
 
 def sealed(path: Path) -> Path:
     body = path.read_bytes()[HEADER_BYTES:]
-    line = f"las_neuro netlist 1 sha256 {hashlib.sha256(body).hexdigest()}\n".encode()
+    line = f"las_neuro netlist 2 sha256 {hashlib.sha256(body).hexdigest()}\n".encode()
     path.write_bytes(line.ljust(HEADER_BYTES, b"\0") + body)
     return path
 
@@ -131,11 +132,11 @@ def test_no_file_a_folder_a_pipe(tmp_path: Path) -> None:
     refused(tmp_path / "pipe", "no such file")
 
 
-@pytest.mark.parametrize("version", [0, 2, 999_999_999])
+@pytest.mark.parametrize("version", [0, 1, 999_999_999])
 def test_another_version(good: Path, version: int) -> None:
-    content = GOOD["bytes"].replace(b"netlist 1 ", b"netlist %d " % version, 1)
+    content = GOOD["bytes"].replace(b"netlist 2 ", b"netlist %d " % version, 1)
     good.write_bytes(content[:512] if version < 9 else content[:512] + content[520:])
-    said = refused(good, f"netlist of version {version}, this las_neuro reads 1")
+    said = refused(good, f"netlist of version {version}, this las_neuro reads 2")
     assert "upgrade las_neuro" in said
 
 
@@ -335,6 +336,17 @@ TEXTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "another name": (lambda t: first(t, "product").update(name="../../x"), "is called"),
     "form unknown": (lambda t: dense(t).update(form={"code": "x"}), ""),
     "form text": (lambda t: dense(t).update(form="weights"), ""),
+    "no bits": (lambda t: dense(t)["form"].pop("bits"), "form/ has not the fields"),
+    "bits 0": (lambda t: dense(t)["form"].update(bits=0), "declared"),
+    "bits -4": (lambda t: dense(t)["form"].update(bits=-4), "declared"),
+    "bits 9": (lambda t: dense(t)["form"].update(bits=9), "declared"),
+    "bits huge": (lambda t: dense(t)["form"].update(bits=10**30), "declared"),
+    "bits real": (lambda t: dense(t)["form"].update(bits=4.0), "bits: 4.0 is no int"),
+    "bits true": (lambda t: dense(t)["form"].update(bits=True), "bits: True is no int"),
+    "other bits": (lambda t: dense(t)["form"].update(bits=4), "declared"),
+    "no shape": (lambda t: dense(t)["form"].update(weights={}), ""),
+    "more than a shape": (lambda t: dense(t)["form"]["weights"].update(more=[1, 2]), "declared"),
+    "shape of three": (lambda t: dense(t)["form"].update(weights={"shape": [1, 2, 3]}), ""),
     "wrong shape": (lambda t: dense(t)["form"].update(weights={"shape": [9, 9]}), "declared"),
     "table shape": (lambda t: t["tables"][0].update(rows={"shape": [61]}), "declared"),
     "placement empty": (lambda t: t.update(placement={}), "placement/ has not the fields"),
@@ -348,6 +360,67 @@ TEXTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
 def test_text_with_wrong_values(good: Path, case: str) -> None:
     change, fact = TEXTS[case]
     refused(rewritten(good, change), fact)
+
+
+@pytest.fixture
+def few(good: Path) -> Path:
+    """A right file whose first dense group has 4-bit weights."""
+    with_bits(good, 4)
+    return good
+
+
+def with_bits(path: Path, bits: int) -> int:
+    """Give the first dense group so many bits, and say which it is."""
+    net = load(path)
+    i, form = next((i, g.form) for i, g in enumerate(net.synapses) if isinstance(g.form, Dense))
+    weights = np.zeros(form.weights.shape, np.int8)
+    net.synapses[i] = replace(net.synapses[i], form=Dense(Held(weights), bits))
+    save(net, path)
+    return i
+
+
+def packed(file: h5py.File) -> h5py.Dataset:
+    """The weights of 4 bits."""
+    text = json.loads(file["structure"][()].tobytes())
+    found = next(i for i, g in enumerate(text["synapses"]) if g["form"].get("bits") == 4)
+    return file[f"synapses/{found}/form/weights"]
+
+
+@pytest.mark.parametrize("columns", [0, 11, 13, 24])
+def test_packed_weights_of_another_length(few: Path, columns: int) -> None:
+    """24 columns of 4 bits are 12 bytes."""
+    with h5py.File(few, "r+") as file:
+        at, rows = packed(file).name, packed(file).shape[0]
+        assert packed(file).shape == (24, 12)
+        del file[at]
+        file[at] = np.zeros((rows, columns), np.int8)
+    refused(sealed(few), f"({rows}, {columns}), declared")
+
+
+def test_packed_weights_said_to_be_wider(few: Path) -> None:
+    """23 columns fill as many bytes as 24, but the populations say how many there are."""
+    for columns, fact in ((25, "declared"), (23, "weights (24, 23), not (24, 24)")):
+        shape = {"shape": [24, columns]}
+        refused(rewritten(few, lambda t, s=shape: narrow(t)["form"].update(weights=s)), fact)
+
+
+def narrow(text: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = next(g for g in text["synapses"] if g["form"].get("bits") == 4)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("bits", "byte"), [(3, 0b0100_0000), (3, -128), (5, 16), (5, -17), (7, 64), (7, 127)]
+)
+def test_bytes_beyond_their_bits(good: Path, bits: int, byte: int) -> None:
+    """Bits to spare that are not 0; a byte of one weight that is too large."""
+    i = with_bits(good, bits)
+    with h5py.File(good, "r+") as file:
+        file[f"synapses/{i}/form/weights"][3, 4] = byte
+    again = load(sealed(good)).synapses[i].form
+    assert isinstance(again, Dense)
+    with pytest.raises(NetlistError, match=rf"bytes that hold no weights of {bits} bits.*; help: "):
+        again.weights.load()
 
 
 def test_tile_of_nobody(good: Path) -> None:
@@ -368,7 +441,7 @@ for seed in range(120):
     for _ in range(chance.choice([1, 2, 8])):
         body[chance.randrange(len(body))] = chance.choice([0, 255, chance.randrange(256)])
     digest = hashlib.sha256(body).hexdigest()
-    header = f"las_neuro netlist 1 sha256 {digest}\\n".encode().ljust(HEADER_BYTES, b"\\0")
+    header = f"las_neuro netlist 2 sha256 {digest}\\n".encode().ljust(HEADER_BYTES, b"\\0")
     path.write_bytes(header + body)
     try:
         load(path)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from trained_models import spikelm
 
 from compiler.netlist.check import check
 from compiler.netlist.kinds import KINDS
@@ -56,13 +57,18 @@ def test_what_the_compiler_makes_is_right(save_model: SaveModel, family: str) ->
 
 
 def test_every_kind_is_in_the_netlist(net: Netlist) -> None:
-    assert {p.kind for p in net.populations.values()} == set(KINDS) - {"fire", "few_spikes"}
+    assert {p.kind for p in net.populations.values()} == set(KINDS) - NEURONS
 
 
+NEURONS = {"fire", "few_spikes", "leak"}  # of systems other than LAS
 NEURON: dict[str, tuple[dict[str, Any], str]] = {
     "short table": ({"theta": np.array([1])}, "tables of"),
     "no threshold": ({"theta": np.zeros(8, np.int64)}, "a threshold is 0"),
-    "negative reset": ({"reset": np.full(8, -1)}, "a reset is -1"),
+    "strict below 0": ({"theta": np.full(8, -1), "strict": 1}, "is strict below 0"),
+    "wide reset": ({"reset": np.full(8, 2**20)}, "its potential reaches"),
+    "wide reset below 0": ({"reset": np.full(8, -(2**20))}, "its potential reaches"),
+    "resets that cancel": ({"reset": np.array([-1, 1] * 4) << 20}, "its potential reaches"),
+    "wide quanta": ({"reset": np.full(8, 2**13), "level": 255}, "its potential reaches"),
     "no quanta": ({"most": 0}, "sends 0 quanta"),
     "too many quanta": ({"most": 2}, "sends 2 quanta of 1"),
     "empty range": ({"low": np.array([9]), "high": np.array([8])}, "a range is empty"),
@@ -80,6 +86,18 @@ def test_a_neuron_that_cannot_be(save_model: SaveModel, case: str) -> None:
     values, fault = NEURON[case]
     param(made, of(made, "fire").name, **values)
     with pytest.raises(NetlistError, match=fault):
+        check(made)
+
+
+def test_a_leak_that_cannot_be(save_model: SaveModel) -> None:
+    made = build(convert(spikelm(save_model("llama")), context=16, system=find("spikelm"))[1])
+    check(made)
+    name = of(made, "leak").name
+    param(made, name, threshold=-1)
+    with pytest.raises(NetlistError, match="threshold"):
+        check(made)
+    param(made, name, threshold=1, gain=np.array([2**16]))
+    with pytest.raises(NetlistError, match="gain"):
         check(made)
 
 
@@ -210,6 +228,10 @@ SYNAPSES: dict[str, tuple[Spoil, str]] = {
         lambda n: group(n, ENCODER, QUERY, form=Dense(Held(np.zeros((24, 23), np.int8)))),
         "weights (24, 23), not (24, 24)",
     ),
+    "bits": (lambda n: few_bits(n, 9, 1), "weights of 9 bits; a synapse has 1 to 8"),
+    "no bits": (lambda n: few_bits(n, 0, 1), "weights of 0 bits; a synapse has 1 to 8"),
+    "beyond": (lambda n: few_bits(n, 4, 8), "weights beyond 4 bits"),
+    "below": (lambda n: few_bits(n, 4, -9), "weights beyond 4 bits"),
     "pattern": (
         lambda n: group(n, COMPETE, REFEREE, form=Pattern(("k",), ("k", "g"))),
         "axes that are not there",
@@ -295,6 +317,11 @@ PLACES: dict[str, tuple[Spoil, str]] = {
     "outside": (lambda n: block(n, rows=(0, 10**6)), "is outside its group"),
     "far block": (lambda n: block(n, core=-1), "there are"),
 }
+
+
+def few_bits(net: Netlist, bits: int, weight: int) -> None:
+    weights = np.full((24, 24), weight, np.int8)
+    group(net, ENCODER, QUERY, form=Dense(Held(weights), bits))
 
 
 def gathered(net: Netlist, index: int = 0, count: int = 24, dtype: type = np.int32) -> None:

@@ -14,9 +14,12 @@ from typing import Any, ClassVar
 import h5py
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from compiler.netlist.hdf5 import HEADER_BYTES, load, save
-from compiler.netlist.model import Dense, Held, Netlist
+from compiler.netlist.model import Dense, Held, Netlist, Synapses
+from compiler.netlist.packed import pack, packed_shape, unpack
 from compiler.passes.partition import partition
 from compiler.pipeline import build
 from compiler.targets import target as targets
@@ -115,15 +118,14 @@ def test_no_time_is_recorded(net: Netlist, tmp_path: Path) -> None:
 def test_it_is_plain_hdf5_and_says_what_it_is(net: Netlist, tmp_path: Path) -> None:
     save(net, tmp_path / "a.h5")
     header = (tmp_path / "a.h5").read_bytes()[:HEADER_BYTES]
-    assert header.startswith(b"las_neuro netlist 1 sha256 ")
-    i, dense = next((i, g) for i, g in enumerate(net.synapses) if isinstance(g.form, Dense))
-    assert isinstance(dense.form, Dense)
+    assert header.startswith(b"las_neuro netlist 2 sha256 ")
+    i, _, dense = first_dense(net)
     with h5py.File(tmp_path / "a.h5") as file:
         assert file.attrs["format"] == "las_neuro netlist"
-        assert file.attrs["version"] == 1
+        assert file.attrs["version"] == 2
         weights = file[f"synapses/{i}/form/weights"]
         assert weights.dtype == np.int8
-        np.testing.assert_array_equal(weights[()], dense.form.weights.load())
+        np.testing.assert_array_equal(weights[()], dense.weights.load())
         held: list[Any] = []
         file.visititems(lambda name, item: held.append((name, getattr(item, "dtype", None))))
     wide = [name for name, dtype in held if dtype == np.int64 and name.startswith("populations")]
@@ -167,11 +169,66 @@ def test_one_matrix_at_a_time(one: Netlist, tmp_path: Path) -> None:
 
 
 def test_a_matrix_must_be_what_it_says(one: Netlist, tmp_path: Path) -> None:
-    i, group = next((i, g) for i, g in enumerate(one.synapses) if isinstance(g.form, Dense))
-    assert isinstance(group.form, Dense)
-    wide = Held(group.form.weights.load().astype(np.int16))
+    i, group, form = first_dense(one)
+    wide = Held(form.weights.load().astype(np.int16))
     one.synapses[i] = replace(group, form=Dense(wide))
     with pytest.raises(NetlistError, match="int16"):
+        save(one, tmp_path / "a.h5")
+    assert not (tmp_path / "a.h5").exists()
+
+
+def first_dense(net: Netlist) -> tuple[int, Synapses, Dense]:
+    """The first dense group: its number, itself, its form."""
+    i, group = next((i, g) for i, g in enumerate(net.synapses) if isinstance(g.form, Dense))
+    assert isinstance(group.form, Dense)
+    return i, group, group.form
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_weights_of_few_bits_come_back(one: Netlist, tmp_path: Path, bits: int) -> None:
+    """Every value that so many bits hold; 8 // bits of them a byte."""
+    i, group, form = first_dense(one)
+    n_post, n_pre = form.weights.shape
+    ends = -(2 ** (bits - 1)), 2 ** (bits - 1)
+    weights = np.random.default_rng(bits).integers(*ends, (n_post, n_pre)).astype(np.int8)
+    weights.flat[: 2**bits] = np.arange(*ends)
+    one.synapses[i] = replace(group, form=Dense(Held(weights), bits))
+    save(one, tmp_path / "a.h5")
+    again = load(tmp_path / "a.h5")
+    assert differences(one, again) == []
+    save(again, tmp_path / "b.h5")
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+    with h5py.File(tmp_path / "a.h5") as file:
+        held = file[f"synapses/{i}/form/weights"]
+        assert held.shape == (n_post, -(-n_pre // (8 // bits)))
+        assert held.dtype == np.int8
+
+
+@given(rows=st.integers(1, 5), columns=st.integers(1, 20), bits=st.integers(1, 8), data=st.data())
+def test_packing_is_exact(rows: int, columns: int, bits: int, data: st.DataObject) -> None:
+    ends = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    drawn = data.draw(
+        st.lists(st.integers(*ends), min_size=rows * columns, max_size=rows * columns)
+    )
+    weights = np.array(drawn, np.int8).reshape(rows, columns)
+    held = pack(weights, bits)
+    assert held.shape == packed_shape(weights.shape, bits)
+    np.testing.assert_array_equal(unpack(held, weights.shape, bits), weights)
+
+
+def test_two_weights_of_four_bits_a_byte() -> None:
+    """The format, written out: the first in the low half, 0 for what a row lacks."""
+    held = pack(np.array([[1, -1, 7], [-8, 0, -2]], np.int8), 4)
+    np.testing.assert_array_equal(held.view(np.uint8), [[0xF1, 0x07], [0x08, 0x0E]])
+    with pytest.raises(ValueError, match="no weights of 4 bits"):
+        unpack(held | np.int8(16), (2, 3), 4)
+
+
+def test_weights_beyond_their_bits_are_not_written(one: Netlist, tmp_path: Path) -> None:
+    """Weights on disk, which `check` has not seen."""
+    i, group, form = first_dense(one)
+    one.synapses[i] = replace(group, form=Dense(form.weights, 4))
+    with pytest.raises(NetlistError, match="weights beyond 4 bits"):
         save(one, tmp_path / "a.h5")
     assert not (tmp_path / "a.h5").exists()
 

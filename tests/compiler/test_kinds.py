@@ -140,8 +140,8 @@ def fire_runs(draw: Draw) -> Run:
         "offset": spread(draw, n, -(2**12), 2**12),
         "low": spread(draw, n, -(2**16), 0) * draw(st.booleans()),
         "high": spread(draw, n, 0, 2**16),
-        "theta": table(1, 2**12),
-        "reset": table(0, 2**12),
+        "theta": table(1, 2**12) * (1 - 2 * table(0, 1)),
+        "reset": table(-(2**12), 2**12),
         "send": table(-(2**8), 2**8),
         "level": level,
         "most": draw(st.integers(1, level)),
@@ -156,6 +156,20 @@ def fire_runs(draw: Draw) -> Run:
     came = split(draw, x, early + 1)
     inputs = [{"x": came[k] if k <= early else x * 0} for k in range(early + steps)]
     return Run("fire", params, inputs, {"x": x})
+
+
+@st.composite
+def leak_runs(draw: Draw) -> Run:
+    shape = shapes(draw)
+    params = {
+        "multiplier": spread(draw, shape[2], 0, 2**15),
+        "shift": spread(draw, shape[2], 0, 48),
+        "threshold": draw(st.integers(0, 2**20)),
+        "gain": spread(draw, shape[2], 0, 2**15),
+        "divide": spread(draw, shape[2], 0, 48),
+    }
+    x = words(draw, shape)
+    return Run("leak", params, [{"x": x}], {"x": x})
 
 
 @st.composite
@@ -246,6 +260,7 @@ ALONE: dict[str, Callable[[], st.SearchStrategy[Run]]] = {
     "encode": encode_runs,
     "fire": fire_runs,
     "few_spikes": few_spikes_runs,
+    "leak": leak_runs,
     "integrate": integrate_runs,
     "product": product_runs,
     "segment": segment_runs,

@@ -16,7 +16,7 @@ from compiler.netlist.model import Dense, Form, Gather, Netlist, Pattern, Popula
 from compiler.passes.limits import check_limits
 from compiler.passes.partition import count, grid, partition
 from compiler.targets import Target, load
-from compiler.targets.footprint import Room, Use
+from compiler.targets.footprint import Room, Use, block_use
 from compiler.targets.links import links
 from compiler.targets.packing import Packing
 
@@ -64,19 +64,19 @@ class Drawing:
         self.join(source, name, "x")
         return name
 
-    def dense(self, source: str, name: str, layer: int = 0, **axes: int) -> str:
+    def dense(self, source: str, name: str, layer: int = 0, bits: int = 8, **axes: int) -> str:
         self.add(name, "integrate", layer, **axes)
         shape = (self.net.populations[name].n, self.net.populations[source].n)
-        self.join(source, name, "a", Dense(Symbol(shape)))
+        self.join(source, name, "a", Dense(Symbol(shape), bits))
         return name
 
 
-def feed_forward(*widths: int) -> Netlist:
+def feed_forward(*widths: int, bits: int = 8) -> Netlist:
     """Encoders and dense groups of these widths, one after another."""
     drawing = Drawing()
     last = drawing.add("x", "input", c=widths[0])
     for i, width in enumerate(widths[1:]):
-        last = drawing.dense(drawing.encode(last, i), f"y{i}", i, c=width)
+        last = drawing.dense(drawing.encode(last, i), f"y{i}", i, bits, c=width)
     return drawing.net
 
 
@@ -141,15 +141,16 @@ def narrow(target: Target, **limits: int) -> Target:
     words=st.integers(16, 400),
     compartments=st.integers(4, 64),
     groups=st.integers(1, 8),
+    bits=st.integers(1, 8),
 )
 def test_pieces_are_whole_and_fit(
-    widths: list[int], words: int, compartments: int, groups: int
+    widths: list[int], words: int, compartments: int, groups: int, bits: int
 ) -> None:
     target = narrow(
         LOIHI2, synapse_words=words, pool_words=words + 200, compartments=compartments,
         neuron_groups=groups,
     )  # fmt: skip
-    net = partition(feed_forward(*widths), target)
+    net = partition(feed_forward(*widths, bits=bits), target)
     assert_whole(net)
     check_limits(net, target)
     assert net.placement is not None
@@ -176,6 +177,41 @@ def test_planes_of_one_weight_are_cut_alike() -> None:
         {(b.rows, b.cols, b.core) for b in net.placement.blocks if b.group == g} for g in (1, 2)
     ]
     assert cuts[0] == cuts[1]
+
+
+def test_narrow_weights_take_the_room_of_their_bits() -> None:
+    """8 weights of 8 bits a word, 16 of 4, 21 of 3: in a block, a layer and a model."""
+    wide, half = (feed_forward(4096, 4096, bits=bits) for bits in (8, 4))
+    uses = {
+        bits: block_use(Room.of(half, LOIHI2), rows=960, cols=100, planes=1, bits=bits)
+        for bits in (8, 4, 3, 1)
+    }
+    words = {bits: use.synapse_words for bits, use in uses.items()}
+    assert words == {8: 12_000, 4: 6_000, 3: 4_500, 1: 1_500}
+    assert {use.reached for use in uses.values()} == {96_000}
+    sizes = count(wide, LOIHI2), count(half, LOIHI2)
+    assert [size.widths for size in sizes] == [{8: 4096**2}, {4: 4096**2}]
+    assert [size.weight_cores for size in sizes] == [175, 88]
+    assert sizes[1].cores <= 0.53 * sizes[0].cores
+    stored = [size.synapse_bytes for size in sizes]
+    assert stored[1] / stored[0] == pytest.approx(0.5, abs=0.01)
+
+
+def test_two_widths_into_one_population() -> None:
+    """Stored apart, each in its own room; the limits count what the partition counted."""
+    drawing = Drawing()
+    spikes = drawing.encode(drawing.add("x", "input", c=500))
+    drawing.dense(spikes, "y", c=700)
+    drawing.join(spikes, "y", "a", Dense(Symbol((700, 500)), 3))
+    net = partition(drawing.net, LOIHI2)
+    assert_whole(net)
+    check_limits(net, LOIHI2)
+    size = count(net, LOIHI2)
+    assert size.widths == {3: 350_000, 8: 350_000}
+    assert size.weight_bits == 8
+    assert size.weights == 700_000
+    assert net.placement is not None
+    assert size.cores == net.placement.cores
 
 
 def test_two_sources_of_one_population() -> None:
@@ -222,8 +258,8 @@ def test_a_sum_over_a_context_is_spread_over_cores() -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 3000), st.integers(1, 3000))
 def test_grid_blocks_fit(n_post: int, n_pre: int) -> None:
-    room = Room.of(LOIHI2)
-    rows, cols = grid(n_post, n_pre, 1, 6.4, 1, None, room)
+    room = Room.of(feed_forward(1, 1), LOIHI2)
+    rows, cols = grid(n_post, n_pre, 1, 8, 6.4, 1, None, room)
     assert cols * -(-rows // 8) <= room.limit.synapse_words
     assert 1 <= rows <= n_post
     assert 1 <= cols <= n_pre

@@ -16,7 +16,7 @@ from compiler.netlist.model import Gather, Netlist, Pattern, Synapses
 from compiler.passes import limits
 from compiler.passes.limits import check_limits, choose_target
 from compiler.passes.partition import count, partition
-from compiler.plan import plan, render
+from compiler.plan import narrowed, plan, render
 from compiler.targets import Target, load
 from las_neuro.errors import TargetError
 
@@ -61,6 +61,18 @@ def test_a_plan_equals_its_partition() -> None:
     assert made.compartments == sum(p.n for p in net.populations.values())
 
 
+def test_advice_counts_what_narrow_weights_would_take() -> None:
+    """As a plan of the same net compiled with so many bits does; narrower ones stay as they are."""
+    wide, half, one = (feed_forward(*[4096] * 9, bits=bits) for bits in (8, 4, 1))
+    made = plan(wide, "loihi2")
+    narrow_plan = plan(half, "loihi2")
+    assert f"4-bit weights ({narrow_plan.cores:,} cores)" in made.advice
+    assert count(narrowed(wide), LOIHI2).cores == narrow_plan.cores < 0.53 * made.cores
+    assert count(narrowed(one), LOIHI2).cores == count(one, LOIHI2).cores
+    assert narrow_plan.weight_widths == {4: 8 * 4096**2}
+    assert (narrow_plan.weight_bits, narrow_plan.weights) == (4, 8 * 4096**2)
+
+
 def scheduled() -> Netlist:
     """x at step 0, spikes at steps 1..16, the sum at steps 2..17 and sent at 17."""
     net = feed_forward(600, 800)
@@ -98,6 +110,7 @@ def test_plans_print_and_dump() -> None:
     text = console.export_text()
     assert "latency a token" in text
     assert "cores for weights" in text
+    assert "480,000 of 8 bits" in text
     assert json.loads(json.dumps(made.as_dict()))["latency"]["steps"] == 18
 
 

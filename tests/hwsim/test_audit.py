@@ -12,13 +12,12 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from compiler.netlist import files
-from compiler.netlist.files import write_atomic
 from compiler.netlist.model import (
     Block,
     Dense,
@@ -41,7 +40,9 @@ from hwsim.accounts.tally import OUTSIDE
 from hwsim.accounts.wording import count, quantity, share, size, times
 from hwsim.counters import Counters
 from hwsim.traffic import Hops, Traffic
+from las_neuro import files
 from las_neuro.errors import OutputError, PromptError
+from las_neuro.files import write_atomic
 
 CODE = {"steps": 2, "digits": 2, "digit_bits": 1, "signed_digit": 0}
 STEP = StepTime(2e-6, "made up for this test")
@@ -184,6 +185,12 @@ def test_memory_is_read_off_the_netlist(full: Audit) -> None:
     assert memory.state_bytes == 68  # 2 x 33 + 3 x 24 + 8 x 24 + 4 x 16 + 3 x 48 = 538 bits
     assert memory.kept_bytes == 32  # keys 8 x 24, slot 4 x 16 bits
     assert memory.parameter_bytes == 14  # 15 + 3 x 24 + 3 + 16 + 6 = 112 bits
+
+
+def test_weights_of_few_bits_take_as_many(net: Netlist) -> None:
+    i, form = next((i, g.form) for i, g in enumerate(net.synapses) if isinstance(g.form, Dense))
+    net.synapses[i] = replace(net.synapses[i], form=replace(form, bits=3))
+    assert audit(net, counters(net)).memory.dense_bytes == 3  # 6 of 3 bits
 
 
 def test_the_ann_does_each_weight_once_a_token_and_each_visible_position_once(net: Netlist) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from trained_models import fas
 
 from compiler import compile
 from compiler.netlist.hdf5 import save
@@ -19,7 +20,6 @@ from las_neuro.architectures import draw
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.convert import convert
 from las_neuro.errors import ConfigError
-from las_neuro.fas_tables import FasTables
 from las_neuro.reference.interpret import final
 from las_neuro.reference.model import FloatModel
 from las_neuro.systems import find
@@ -28,21 +28,11 @@ TOKENS = np.array([3, 60, 17, 17, 5])
 FAMILIES = {"llama": "silu", "gpt2": "gelu_tanh", "bert": "gelu", "opt": "relu"}
 
 
-def tuned(folder: Path, steps: int = 8) -> Path:
-    """Thresholds as las-finetune leaves them, one a channel, beside a random model."""
-    graph, draws = draw(Checkpoint.open(folder)), np.random.default_rng(5)
-    sizes = {node.layer: node.size for node in graph if node.op == "function"}
-    thresholds = {i: draws.uniform(0.5, 2.0, n).astype(np.float32) for i, n in sizes.items()}
-    initial = {i: draws.uniform(0.3, 0.7, n).astype(np.float32) for i, n in sizes.items()}
-    FasTables(steps, thresholds, initial).write(folder, {"levels": steps})
-    return folder
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_graph_is_the_model_with_its_neurons(
     save_model: Callable[..., Path], family: str
 ) -> None:
-    checkpoint = Checkpoint.open(tuned(save_model(family)))
+    checkpoint = Checkpoint.open(fas(save_model(family)))
     graph = find("fas").spiking(draw(checkpoint), checkpoint)
     assert not [node for node in graph if node.attrs.get("fn") == FAMILIES[family]]
     ours, model = final(graph, TOKENS[None]), FloatModel.load(checkpoint)
@@ -54,7 +44,7 @@ def test_the_graph_is_the_model_with_its_neurons(
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_spike_and_every_count(save_model: Callable[..., Path], family: str) -> None:
-    _, graph = convert(tuned(save_model(family)), system=find("fas"))
+    _, graph = convert(fas(save_model(family)), system=find("fas"))
     net = build(graph)
     fired = [p for p in net.populations.values() if p.kind == "fire"]
     assert len(fired) == 2
@@ -70,7 +60,7 @@ def test_every_spike_and_every_count(save_model: Callable[..., Path], family: st
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_the_netlist_follows_the_tuned_model(save_model: Callable[..., Path], family: str) -> None:
     """As near as LAS comes to the untuned one; stairs that a last bit decides leave more."""
-    folder = tuned(save_model(family))
+    folder = fas(save_model(family))
     net = compile(folder, system="fas", planes=2)
     assert net.provenance["options"]["steps"] == 8
     wanted = torch.from_numpy(FloatModel.load(Checkpoint.open(folder)).logits(TOKENS[None]))
@@ -79,18 +69,18 @@ def test_the_netlist_follows_the_tuned_model(save_model: Callable[..., Path], fa
     assert error < 0.02
 
 
-def test_an_untuned_model_is_told_how_to_be_tuned(save_model: Callable[..., Path]) -> None:
+def test_an_untuned_model_is_told_how_to_be_fas(save_model: Callable[..., Path]) -> None:
     with pytest.raises(ConfigError, match="las-finetune"):
         compile(save_model("gpt2"), system="fas")
 
 
 def test_other_steps_than_calibrated_are_refused(save_model: Callable[..., Path]) -> None:
     with pytest.raises(ConfigError, match="calibrated for 8"):
-        compile(tuned(save_model("gpt2")), system="fas", steps=4)
+        compile(fas(save_model("gpt2")), system="fas", steps=4)
 
 
 def test_equal_inputs_give_equal_bytes(save_model: Callable[..., Path], tmp_path: Path) -> None:
-    folder, paths = tuned(save_model("gpt2")), [tmp_path / "a.h5", tmp_path / "b.h5"]
+    folder, paths = fas(save_model("gpt2")), [tmp_path / "a.h5", tmp_path / "b.h5"]
     for path in paths:
         save(compile(folder, system="fas"), path)
     assert paths[0].read_bytes() == paths[1].read_bytes()

@@ -11,11 +11,15 @@ import numpy as np
 import pytest
 
 from compiler import compile
+from compiler.compile import planned_graph
 from compiler.netlist.hdf5 import load, save
 from compiler.netlist.kinds import KINDS
-from compiler.netlist.model import Netlist
+from compiler.netlist.model import Dense, Netlist
+from compiler.options import Options
 from compiler.passes.quantize import quantize
 from compiler.pipeline import build
+from compiler.targets.footprint import weight_widths
+from hwsim.commands.contents import contents
 from hwsim.engine import Engine
 from hwsim.stepper import Stepper
 from hwsim.traces import Trace, first_difference
@@ -68,7 +72,8 @@ def test_every_spike_and_every_count(
 
 
 def test_systems_and_kinds_are_all_tried() -> None:
-    assert {name for name, _, _ in CASES} == set(SYSTEMS) - {"las", "fas"}  # test_fas.py
+    elsewhere = {"las", "fas", "spikelm"}  # files of their own
+    assert {name for name, _, _ in CASES} == set(SYSTEMS) - elsewhere
     assert "fire" in KINDS
 
 
@@ -128,12 +133,25 @@ def test_weights_have_the_bits_asked_for(save_model: Callable[..., Path]) -> Non
     head = largest.pop(net.output)
     assert set(largest.values()) == {7}
     assert head == 127
+    widths = {
+        group.target: group.form.bits for group in net.synapses if isinstance(group.form, Dense)
+    }
+    assert widths == {name: 4 for name in largest} | {net.output: 8}
+    rows = {row["of"]: row["groups"] for row in contents(net, 0, 0)["synapses"]}
+    assert (rows["dense 4-bit"], rows["dense"]) == (len(largest), 1)
+
+
+def test_a_plan_counts_the_bits_that_a_netlist_has(save_model: Callable[..., Path]) -> None:
+    options = Options(system="spikellm", system_options={"weight_bits": 3})
+    net = compile(save_model("llama"), options)
+    planned = build(planned_graph(save_model("llama") / "config.json", options), weights=False)
+    assert weight_widths(planned) == weight_widths(net)
+    assert sorted(weight_widths(net)) == [3, 8]
 
 
 @pytest.mark.parametrize(
     ("name", "options", "fault"),
     [
-        ("spikelm", {}, "not built"),
         ("snn", {}, "not known"),
         ("sdllm", {"k": 0}, "k = 0: "),
         ("sdllm", {"kay": 3}, "kay"),

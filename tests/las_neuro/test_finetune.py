@@ -29,11 +29,11 @@ from las_neuro.errors import (
 )
 from las_neuro.fas_tables import FasTables
 from las_neuro.reference.fas_calibrate import calibrated, coarse
-from las_neuro.reference.fas_output import check_free
 from las_neuro.reference.finetune import finetune, start_thresholds, train
 from las_neuro.reference.model import FloatModel
 from las_neuro.reference.qcfs import PLACES, Neuron, fired, staircase
 from las_neuro.reference.training_text import Text, read_text
+from las_neuro.reference.tuned_folder import check_free
 from las_neuro.reference.tuning import Settings, Tuning, prepare
 
 SaveModel = Callable[..., Path]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from compiler.netlist.kinds import KINDS
-from las_neuro.firing import Firing, count_spikes, decoded, fire, graded, phase, rate
+from las_neuro.firing import Firing, count_spikes, decoded, elastic, fire, graded, phase, rate
 
 Doubles = NDArray[np.float64]
 THOROUGH = settings(max_examples=200, deadline=None, derandomize=True)
@@ -142,3 +142,17 @@ def test_lifted_channels_share_their_synapses() -> None:
     code = graded(0.5, np.array([15, 63]), 4, 16, lift=np.array([2, 0]))
     x = np.array([[5.1, 5.1], [-40.0, -40.0]])
     np.testing.assert_array_equal(decoded(code, x), [[6.0, 5.0], [-30.0, -31.5]])
+
+
+@given(st.floats(-4, 4), st.floats(0.01, 8))
+def test_elastic_neurons_round_and_clip(x: float, alpha: float) -> None:
+    found = decoded(elastic(alpha), np.array([x * alpha]))[0]
+    assert found in (0.0, alpha, -alpha)
+    if abs(abs(x) - 0.5) > 2**-14:
+        assert found == alpha * np.clip(np.rint(x), -1, 1)
+
+
+def test_an_elastic_neuron_at_half_its_amplitude_is_silent() -> None:
+    """As torch.round does it, halves to even; a neuron that fires at its threshold would not."""
+    values = np.array([0.5, -0.5, 0.5001, -0.5001, 1.5, -40.0])
+    np.testing.assert_array_equal(decoded(elastic(1.0), values), [0, 0, 1, -1, 1, -1])

@@ -110,14 +110,15 @@ def test_spikes_are_the_digits_that_are_set(form: str) -> None:
         assert digits == count
 
 
-def test_every_encoder_keeps_a_sample(save_model: SaveModel, tokens: np.ndarray) -> None:
+def test_every_encoder_and_memory_keeps_a_sample(save_model: SaveModel, tokens: np.ndarray) -> None:
     graph = measured(save_model("llama")).graph
     for node in graph:
-        coded = node.op == "encode" and node.attrs["signed"]
+        coded = node.op == "memory" or (node.op == "encode" and node.attrs["signed"])
         assert node.range is not None
         assert (node.range.sample is not None) == coded
         if node.range.sample is not None:
-            assert node.range.sample.shape[1] == node.size
+            written = graph[node.inputs[0]] if node.op == "memory" else node
+            assert node.range.sample.shape[1] == written.size
             assert np.abs(node.range.sample).max() <= node.range.peak
             assert len(node.range.sample) <= measuring.SAMPLE_TOKENS
     small = calibrate(graph, [tokens])

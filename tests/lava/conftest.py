@@ -35,6 +35,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def block(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Netlist]:
     """block(family, layers=1, ...) -> netlist of a random model with a context of 8 tokens."""
+    from trained_models import TRAINED
+
     from las_neuro import convert
     from las_neuro.systems import find
 
@@ -48,6 +50,8 @@ def block(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Netlist]:
     ) -> Netlist:
         folder = tmp_path_factory.mktemp(f"{family}{layers}")
         save_model(family, layers, folder)
+        if system in TRAINED:
+            TRAINED[system](folder, steps)
         own = {"steps": steps, **(options or {})} | ({"code": code} if system == "las" else {})
         _, graph = convert(folder, system=find(system, own), context=8)
         return build(graph)

@@ -72,6 +72,8 @@ def test_other_codes_fused(block: Block, same: Same, code: str) -> None:
         ("sdllm", {"train": "bitwise"}, 15),
         ("spikellm", {}, 2),
         ("phase", {}, 8),
+        ("fas", {}, 8),
+        ("spikelm", {}, 2),
     ],
 )
 def test_other_systems_fused(

@@ -50,15 +50,15 @@ def entry(rows: Any, **axes: int) -> tuple[Population, HostTable]:
     return Population("in", "input", axes, {}, (0,), (0,), -1), table
 
 
-def dense(source: str, target: str, weights: Any) -> Synapses:
-    return Synapses(source, target, "a", Dense(Held(np.asarray(weights, np.int8))))
+def dense(source: str, target: str, weights: Any, bits: int = 8) -> Synapses:
+    return Synapses(source, target, "a", Dense(Held(np.asarray(weights, np.int8)), bits))
 
 
-def straight(rows: Any, weights: Any) -> Netlist:
+def straight(rows: Any, weights: Any, bits: int = 8) -> Netlist:
     """in -> out by one dense group."""
     source, table = entry(rows, d=len(rows[0]))
     out = summer("out", 1, e=len(weights))
-    return wire([source, out], [dense("in", "out", weights)], tables=[table])
+    return wire([source, out], [dense("in", "out", weights, bits)], tables=[table])
 
 
 @pytest.mark.parametrize("mode", ["fine", "fused"])
@@ -70,6 +70,15 @@ def test_whole_range_of_weights(same: Same, mode: str) -> None:
     rows[3] = 0
     rows[3, [0, 255]] = 255  # -128 and 127 alone
     same(straight(rows, weights), [0, 1, 2, 3], mode)
+
+
+@pytest.mark.parametrize("bits", range(1, 8))
+def test_whole_range_of_narrow_weights(same: Same, bits: int) -> None:
+    """Lava's own synapses of so many bits keep every value that so many bits hold."""
+    every = np.arange(-(1 << bits - 1), 1 << bits - 1)
+    weights = [every, every[::-1], np.full(every.size, every[0]), np.full(every.size, every[-1])]
+    rows = np.random.default_rng(bits).integers(-255, 256, (3, every.size))
+    same(straight(rows, weights, bits), [0, 1, 2], "fine")
 
 
 @pytest.mark.parametrize("sign", [-1, 1])

@@ -14,7 +14,7 @@ from wiring import wire
 from compiler.netlist.model import Dense, Gather, Held, Pattern, Population, Synapses
 from hwsim import lava
 from hwsim.lava.plan import choose, edges, shards
-from hwsim.lava.synapses import matrix, reach
+from hwsim.lava.synapses import matrix, reach, shift
 from hwsim.stepper import Delivery
 from las_neuro.errors import BackendError, PromptError
 
@@ -57,10 +57,13 @@ def test_gathers_and_dense_groups() -> None:
         carries_the_same(pair({"d": 5}, {"e": 7}, Gather(index, weight)))
         weights = rng.integers(-128, 128, (7, 5)).astype(np.int8)
         carries_the_same(pair({"d": 5}, {"e": 7}, Dense(Held(weights))))
+        bits = int(rng.integers(1, 8))
+        weights = rng.integers(-(2 ** (bits - 1)), 2 ** (bits - 1), (7, 5)).astype(np.int8)
+        carries_the_same(pair({"d": 5}, {"e": 7}, Dense(Held(weights), bits)))
 
 
 def carries_the_same(net: Any) -> None:
-    """The doubled matrix, halved, and within the bounds the sender checks."""
+    """The shifted matrix, its sums shifted back, and within the bounds the sender checks."""
     (group,) = net.synapses
     weights = None
     if isinstance(group.form, Dense):
@@ -68,10 +71,11 @@ def carries_the_same(net: Any) -> None:
     one, two = net.populations["one"], net.populations["two"]
     payload = np.random.default_rng(3).integers(-1000, 1000, one.n)
     expected = Delivery(group, group.form, weights, one, two).carry(payload)
-    doubled = matrix(net, group)
-    assert doubled.dtype == np.int32
-    np.testing.assert_array_equal((doubled @ payload) >> 1, expected)
-    bound = reach(net, group, doubled)
+    shifted = matrix(net, group)
+    assert shifted.dtype == np.int32
+    assert abs(shifted).max() <= 256  # a byte and its sign
+    np.testing.assert_array_equal((shifted @ payload) >> shift(group), expected)
+    bound = reach(net, group, shifted)
     size = np.abs(payload)
     largest = int(np.abs(expected).max())
     assert largest <= min(bound.row * int(size.max()), bound.weight * int(size.sum()))

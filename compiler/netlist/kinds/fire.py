@@ -7,14 +7,16 @@ a choice of thresholds theta[t], resets reset[t] and spike values send[t] over T
     GIF (SpikeLLM, 2407.04752)       level L: up to L quanta in one graded spike
     ternary count (SDLLM, 2604.16475; ST-BIF+, 2406.03470)   level 1, theta = reset = send = 1
     phase (LAS 2505.09659, few spikes 2002.00860)            theta, reset, send by step
+    two's complement (Int2Spike, 2509.05276)   theta -1, reset = send = -2**(T-1) for the sign bit
 
 The value, rescaled, is limited to [low, high]: these neurons saturate there.  What is lost above is
 counted; below too, but for low = 0, a rectifier.  A neuron with signs fires for the magnitude and
 its spikes carry the sign.  In each step: add (drive), test, send, subtract.  `strict` fires above
-the threshold and not at it.  A neuron that has `level` quanta or more sends `most` of them: `level`
-in the corrected form, level - 1 in SpikeLLM's published code, which so loses the top codes.
-`lift` multiplies a channel's spikes by 2**lift: two groups of channels of one population so share
-their synapses in spite of different steps.  Receivers add spikes up, whatever the step.
+the threshold and not at it; a negative threshold, never strict, fires at it and below.  A neuron
+that has `level` quanta or more sends `most` of them: `level` in the corrected form, level - 1 in
+SpikeLLM's published code, which so loses the top codes.  `lift` multiplies a channel's spikes by
+2**lift: two groups of channels of one population so share their synapses in spite of different
+steps.  Receivers add spikes up, whatever the step.
 """
 
 from collections.abc import Mapping
@@ -70,10 +72,14 @@ def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
     return Swept(Volley(tuple(sent)), {}, lost)
 
 
+def most_quanta(p: Params) -> int:
+    """Of one step: `most` from `level` on, and below it as many as there are."""
+    return max(int(p["most"]), int(p["level"]) - 1)
+
+
 def largest_sent(p: Params) -> list[int]:
     """Largest |payload| of each step, before `lift`."""
-    most = max(int(p["most"]), int(p["level"]) - 1)
-    return [most * abs(int(send)) for send in p["send"]]
+    return [most_quanta(p) * abs(int(send)) for send in p["send"]]
 
 
 def largest_payload(p: Params) -> int:

@@ -1,20 +1,16 @@
-"""fas_output: an ordinary Hugging Face folder with the tables of FAS, written whole or not."""
+"""tuned_folder: a Hugging Face folder with neurons it was trained with, whole or not at all."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, Protocol
 
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.errors import OutputError
-from las_neuro.fas_tables import FasTables
-from las_neuro.reference.qcfs import BEFORE_FULL, Neuron
+from las_neuro.files import sync
 
 # beside the weights, what else makes a folder usable
 COPIED = (
@@ -33,12 +29,10 @@ COPIED = (
 )
 
 
-def tables_of(neurons: Sequence[Neuron], steps: int) -> FasTables:
-    """The neurons' numbers, by layer."""
-    threshold = {i: n.threshold.detach().cpu().numpy() for i, n in enumerate(neurons)}
-    initial = {i: n.initial.detach().cpu().numpy() for i, n in enumerate(neurons)}
-    held = {i: np.clip(m, 0, BEFORE_FULL).astype(np.float32) for i, m in initial.items()}
-    return FasTables(steps, threshold, held)
+class Tables(Protocol):
+    """Neurons that know how they are kept beside, or among, a model's weights."""
+
+    def write(self, folder: Path, record: Mapping[str, Any]) -> None: ...
 
 
 def check_free(out: Path) -> None:
@@ -56,7 +50,7 @@ def check_free(out: Path) -> None:
 
 
 def write_folder(
-    out: Path, model: Any, checkpoint: Checkpoint, tables: FasTables, record: Mapping[str, Any]
+    out: Path, model: Any, checkpoint: Checkpoint, tables: Tables, record: Mapping[str, Any]
 ) -> None:
     """model: with its own activations in place, so that only its own tensors are saved."""
     check_free(out)
@@ -69,22 +63,14 @@ def write_folder(
         tables.write(fresh, record)
         for path in fresh.iterdir():
             path.chmod(0o644)
-            _sync(path)
+            sync(path)
         fresh.chmod(0o755)
-        _sync(fresh)
+        sync(fresh)
         fresh.rename(out)
-        _sync(out.parent)
+        sync(out.parent)
     except OSError as error:
         raise OutputError(
             f"{out}: could not be written ({error.strerror})", "free some space, and run it again"
         ) from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

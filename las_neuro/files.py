@@ -1,4 +1,4 @@
-"""Writing a file so that it is there whole or not at all."""
+"""files: written whole or not at all; small ones read with a limit on their size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from las_neuro.errors import OutputError
+from las_neuro.errors import ConfigError, OutputError
 
 REMEDIES = {
     errno.ENOSPC: "free some space, or write to another disk",
@@ -61,6 +61,27 @@ def replacing(path: Path) -> Iterator[int]:
                 os.unlink(temporary)
 
 
+def sync(path: Path) -> None:
+    """Make a file's content, or a folder's names, durable."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_small(path: Path, most: int) -> str:
+    """A text file that a user named; `ConfigError` where it is larger than `most` bytes."""
+    try:
+        if path.stat().st_size > most:
+            raise ConfigError(f"{path}: larger than {most} bytes", "check the path")
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is no UTF-8 text ({error})", "check the path") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})", "check the path") from error
+
+
 def _mode(path: Path) -> int:
     """Permissions of the file that is replaced, else what the umask leaves of rw-rw-rw-."""
     with contextlib.suppress(FileNotFoundError):
@@ -73,8 +94,4 @@ def _mode(path: Path) -> int:
 def _sync_folder(folder: Path) -> None:
     """Make the rename itself durable, where the file system lets a folder be synced."""
     with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        sync(folder)

@@ -1,0 +1,47 @@
+"""leak: what a membrane potential leaves for the next pass of the network; SpikeLM's reset.
+
+SpikeLM (arXiv 2406.03287) runs the network T times over the same input; a neuron's potential is
+
+    m[t] = m[t-1] / 4 * (alpha - y[t-1]) + x[t],    y = alpha * clip(round(m / alpha), -1, 1)
+
+so its reset depends on what it sent: the potential is multiplied by alpha / 4 after silence, by 0
+after a spike up, by alpha / 2 after a spike down.  The passes are laid side by side here: this
+compartment hears m[t-1] and sends the first term to the neuron of pass t.  It makes its own test of
+whether `fire` has fired, with the same integers: more than `threshold` away from 0.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from compiler.netlist.arrays import WORD_LIMIT, Array, Ints, namespace, saturate, scale
+from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Params, State, Swept
+from compiler.netlist.trains import Graded
+
+
+def _send(m: Array, p: Params) -> tuple[Array, int]:
+    where = namespace(m).where
+    q = scale(m, p["multiplier"], p["shift"], 0)
+    kept = where(q > p["threshold"], m * 0, where(q < -p["threshold"], 2 * m, m))
+    return saturate(scale(kept, p["gain"], p["divide"], 0), -WORD_LIMIT, WORD_LIMIT)
+
+
+def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome:
+    payload, clamps = _send(inputs["x"], p)
+    return Outcome({}, payload, clamps)
+
+
+def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
+    payload, clamps = _send(arrivals["x"], p)
+    return Swept(Graded(payload), {}, clamps)
+
+
+KIND = Kind(
+    "leak",
+    "leak and reset of a potential, by what it sent",
+    ports={"x": "latch"},
+    state={"x": 24},
+    params={"multiplier": 16, "shift": 6, "threshold": 24, "gain": 16, "divide": 6},
+    step=step,
+    window=window,
+    cost=Cost(state_reads=1, adds=2, multiplies=2, compares=2, shifts=3),
+)

@@ -1,0 +1,206 @@
+"""omniquant: row clips and channel scales learned block by block (OmniQuant, arXiv 2308.13137).
+
+A block is what one layer draws.  Given what the blocks before it really make, its output is brought
+near to the float model's, over all calibration tokens,
+
+    min  mean (F(X) - F'(X'))^2
+
+where F' has weights of few bits and activations of few bits in every encoder that only linear maps
+read, both passed straight through.  What is learned: of each row of weights, the share of its
+largest weight that is not clipped (a sigmoid, `clip`); of each channel between an encoder and its
+maps, the scale that both share (`spread`, the equivalent transform); the step of each encoder,
+which is dropped in the end, since a system finds its own thresholds.  Rates, starts and the number
+of epochs are those of SpikeLLM's scripts (arXiv 2407.04752).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor as Torch
+
+from las_neuro.graph import Graph, Node
+from las_neuro.reference.interpret import RULES, Rows, Run
+
+Doubles = NDArray[np.float64]
+Progress = Callable[[str, int, int], None]  # stage, done, of
+Values = dict[str, Torch]
+
+EPOCHS = 20
+SCALE_RATE, CLIP_RATE = 1e-3, 1e-2
+MIGRATION = 0.75  # of a channel's peak from activations to weights, at the start
+START = 4.0  # of a clip's sigmoid: 98 %
+
+
+def learn(graph: Graph, batches: Sequence[Rows], progress: Progress | None = None) -> Graph:
+    """The graph with attrs["spread"] [n] on encoders and attrs["clip"] [n_post] on linear maps.
+
+    Of maps that have attrs["learned_bits"], those of their inputs; the graph itself where none has.
+    batches: tokens [B, S], or patches [B, S, pixels].
+    """
+    if not any("learned_bits" in node.attrs for node in graph):
+        return graph
+    tell = progress or (lambda stage, done, of: None)
+    runs = [Run(graph, rows) for rows in batches]
+    exact: list[Values] = [{} for _ in runs]
+    real: list[Values] = [{} for _ in runs]
+    found: dict[str, Mapping[str, Doubles]] = {}
+    blocks = _blocks(graph)
+    for done, nodes in enumerate(blocks):
+        tell("learn clips and scales", done, len(blocks))
+        maps = [node for node in nodes if "learned_bits" in node.attrs]
+        kept = _read_later(graph, nodes)
+        with torch.no_grad():
+            for run, values in zip(runs, exact, strict=True):
+                _forward(run, nodes, values, RULES)
+        if maps:
+            block = Block.of(graph, maps)
+            block.fit(runs, nodes, exact, real, kept)
+            found |= block.learned()
+        with torch.no_grad():
+            for run, values in zip(runs, real, strict=True):
+                _forward(run, nodes, values, block.rules() if maps else RULES)
+        for values in (*exact, *real):
+            for name in set(values) - _wanted(graph, blocks[done + 1 :]):
+                del values[name]
+    tell("learn clips and scales", len(blocks), len(blocks))
+    out = graph.empty_like()
+    for node in graph:
+        out.nodes[node.name] = replace(node, attrs={**node.attrs, **found.get(node.name, {})})
+    return out
+
+
+@dataclass
+class Block:
+    """One block's parameters: by encoder the logarithms of scales and step, by map the clips."""
+
+    limit: int  # of an activation, in steps
+    scales: dict[str, Torch]
+    steps: dict[str, Torch]
+    clips: dict[str, Torch]
+
+    @staticmethod
+    def of(graph: Graph, maps: Sequence[Node]) -> Block:
+        limit = 2 ** (maps[0].attrs["learned_bits"] - 1) - 1
+        made = Block(limit, {}, {}, {node.name: _clip(node) for node in maps})
+        for encoder in {node.inputs[0] for node in maps}:
+            readers = [node for node in maps if node.inputs[0] == encoder]
+            peaks = _peaks(graph[encoder])
+            weights = np.concatenate([node.weights["weight"].load() for node in readers])
+            start = peaks**MIGRATION / (np.abs(weights).max(axis=0) + 1e-8) ** (1 - MIGRATION)
+            start = np.log(np.maximum(start, 1e-5))
+            made.scales[encoder] = _parameter(start - start.mean())
+            peak = float((peaks / np.exp(start - start.mean())).max())
+            made.steps[encoder] = _parameter(np.log(max(peak, 1e-5) / limit))
+        return made
+
+    def rules(self) -> Mapping[str, Callable[[Run, Node, Sequence[Torch]], Torch]]:
+        """The graph's rules, but for what is rounded."""
+        return {**RULES, "encode": self._encode, "linear": self._linear}
+
+    def fit(
+        self,
+        runs: Sequence[Run],
+        nodes: Sequence[Node],
+        exact: Sequence[Values],
+        real: Sequence[Values],
+        kept: Sequence[str],
+    ) -> None:
+        optimizer = torch.optim.AdamW(
+            [
+                {"params": [*self.scales.values()], "lr": SCALE_RATE},
+                {"params": [*self.clips.values(), *self.steps.values()], "lr": CLIP_RATE},
+            ],
+            weight_decay=0.0,
+        )
+        for _ in range(EPOCHS):
+            for run, wanted, given in zip(runs, exact, real, strict=True):
+                values = dict(given)
+                _forward(run, nodes, values, self.rules())
+                losses = [
+                    (values[name] - wanted[name]).square().mean() / (wanted[name].var() + 1e-12)
+                    for name in kept
+                ]
+                optimizer.zero_grad()
+                torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+
+    def learned(self) -> dict[str, Mapping[str, Doubles]]:
+        spreads = {name: {"spread": _plain(scale.exp())} for name, scale in self.scales.items()}
+        clips = {
+            name: {"clip": _plain(share.sigmoid()[:, 0])} for name, share in self.clips.items()
+        }
+        return {**spreads, **clips}
+
+    def _encode(self, run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
+        if node.name not in self.scales:
+            return RULES["encode"](run, node, operands)
+        x = operands[0]
+        scale = (self.scales[node.name].exp() * self.steps[node.name].exp()).view(x.shape[2:])
+        return _through(x / scale).clamp(-self.limit, self.limit) * scale
+
+    def _linear(self, run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
+        if node.name not in self.clips:
+            return RULES["linear"](run, node, operands)
+        limit = 2 ** (node.attrs["weight_bits"] - 1) - 1
+        scale = self.scales[node.inputs[0]].exp()
+        weight = run.load(node.weights["weight"]) * scale
+        step = weight.abs().amax(dim=1, keepdim=True) * self.clips[node.name].sigmoid() / limit
+        step = step.clamp(min=1e-12)
+        weight = _through(weight / step).clamp(-limit, limit) * step / scale
+        bias = run.load(node.weights["bias"]) if "bias" in node.weights else None
+        return torch.nn.functional.linear(operands[0], weight, bias)
+
+
+def _through(x: Torch) -> Torch:
+    """Rounded, with the gradient of the identity."""
+    return x + (x.round() - x).detach()
+
+
+def _forward(
+    run: Run,
+    nodes: Sequence[Node],
+    values: Values,
+    rules: Mapping[str, Callable[[Run, Node, Sequence[Torch]], Torch]],
+) -> None:
+    for node in nodes:
+        values[node.name] = rules[node.op](run, node, [values[name] for name in node.inputs])
+
+
+def _blocks(graph: Graph) -> list[list[Node]]:
+    """Nodes by layer, in the layers' order; what belongs to none comes first."""
+    layers = sorted({node.layer for node in graph})
+    return [[node for node in graph if node.layer == layer] for layer in layers]
+
+
+def _read_later(graph: Graph, nodes: Sequence[Node]) -> list[str]:
+    """What other blocks read of one."""
+    own = {node.name for node in nodes}
+    return sorted({name for n in graph if n.name not in own for name in n.inputs if name in own})
+
+
+def _wanted(graph: Graph, blocks: Sequence[Sequence[Node]]) -> set[str]:
+    """Names that these blocks read."""
+    return {name for nodes in blocks for node in nodes for name in node.inputs}
+
+
+def _clip(node: Node) -> Torch:
+    return _parameter(np.full((node.weights["weight"].shape[0], 1), START))
+
+
+def _peaks(node: Node) -> Doubles:
+    assert node.range is not None
+    assert node.range.channel_peak is not None
+    return np.maximum(node.range.channel_peak.astype(np.float64), 1e-5)
+
+
+def _parameter(start: Doubles | float) -> Torch:
+    return torch.tensor(start, dtype=torch.float32, requires_grad=True)
+
+
+def _plain(x: Torch) -> Doubles:
+    return np.asarray(x.detach().double())

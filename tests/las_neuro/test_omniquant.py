@@ -1,0 +1,83 @@
+"""Clips and scales learned block by block, for weights and activations of few bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compiler.passes.quantize import quantize
+from las_neuro.convert import measured
+from las_neuro.graph import Graph, Tensor
+from las_neuro.reference import omniquant
+from las_neuro.reference.interpret import final
+from las_neuro.systems import find
+
+SaveModel = Callable[..., Path]
+BITS = 3
+
+
+def asked(graph: Graph) -> Graph:
+    """Every map but the head to be learned for activations of 4 bits."""
+    out = graph.empty_like()
+    for node in graph:
+        attrs = node.attrs
+        if "weight_bits" in attrs:
+            attrs = {**attrs, "weight_bits": BITS, "learned_bits": 4}
+        out.nodes[node.name] = replace(node, attrs=attrs)
+    return out
+
+
+def few_bits(graph: Graph) -> Graph:
+    """Weights as they will be held, in floating point."""
+    out = graph.empty_like()
+    for node in graph:
+        if "clip" in node.attrs:
+            wide = graph[node.inputs[0]].attrs["spread"]
+            exact = node.weights["weight"].load().astype(np.float64) * wide
+            held = quantize(exact, bits=BITS, clip=node.attrs["clip"]).value() / wide
+            weight = Tensor.of("few bits", held.astype(np.float32))
+            node = replace(node, weights={**node.weights, "weight": weight})
+        out.nodes[node.name] = node
+    return out
+
+
+@pytest.mark.parametrize("family", ["llama", "opt"])
+def test_learning_brings_the_output_nearer(
+    save_model: SaveModel, family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = measured(save_model(family), system=find("spikellm"))
+    graph = asked(found.graph)
+    learned = omniquant.learn(graph, found.batches)
+    monkeypatch.setattr(omniquant, "EPOCHS", 0)
+    start = omniquant.learn(graph, found.batches)
+    exact = final(graph, found.batches[0])
+    errors = [
+        float((final(few_bits(one), found.batches[0]) - exact).square().mean())
+        for one in (learned, start)
+    ]
+    assert errors[0] < 0.9 * errors[1]
+
+
+def test_what_it_leaves_on_the_nodes(save_model: SaveModel) -> None:
+    found = measured(save_model("llama"), system=find("spikellm"))
+    graph = asked(found.graph)
+    told: list[tuple[str, int, int]] = []
+    learned = omniquant.learn(graph, found.batches, lambda *step: told.append(step))
+    maps = [node for node in learned if "learned_bits" in node.attrs]
+    assert len(maps) == 2 * 7
+    for node in maps:
+        clip, spread = node.attrs["clip"], learned[node.inputs[0]].attrs["spread"]
+        assert clip.shape == (node.size,)
+        assert ((clip > 0) & (clip < 1)).all()
+        assert spread.shape == (learned[node.inputs[0]].size,)
+        assert (spread > 0).all()
+    assert told[-1] == ("learn clips and scales", 4, 4)  # inputs, two layers, head
+
+
+def test_nothing_is_learned_where_nothing_asks_for_it(save_model: SaveModel) -> None:
+    found = measured(save_model("llama"))
+    assert omniquant.learn(found.graph, found.batches) is found.graph

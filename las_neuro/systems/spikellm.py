@@ -38,7 +38,7 @@ Ints = NDArray[np.int64]
 Readers = Mapping[str, list[str]]  # node -> those that read it
 
 SPARE = 4  # binary digits of a query that are never sent
-ZEROS = (1 / 2, 1 / 3, 1 / 5, 1 / 10, 2 / 3, 4 / 5, 9 / 10)  # zero points tried, of all codes
+ZEROS = (1 / 2, 1 / 3, 1 / 5, 1 / 10, 0, 2 / 3, 4 / 5, 9 / 10)  # zero points tried, of all codes
 SALIENT = {1: 0.10, 2: 0.05}  # add_bits -> share of the channels
 
 

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from engines import same_in_both
 
 from compiler.netlist.model import Netlist
 from compiler.pipeline import build
 from hwsim import byte_product
 from hwsim.engine import Engine
-from hwsim.stepper import Stepper
-from hwsim.traces import Trace, first_difference
 from las_neuro.codes import FORMS
 from las_neuro.convert import convert
 from las_neuro.systems import find
@@ -34,13 +33,7 @@ def test_every_spike_and_every_count(
     save_model: Callable[..., Path], family: str, form: str, digits: int
 ) -> None:
     net = compiled(save_model, family, form, digits)
-    fast, plain = Trace(net), Trace(net)
-    engine, stepper = Engine(net, on_train=fast.train), Stepper(net, on_spike=plain.spike)
-    outputs = engine.run(TOKENS[None])[0].numpy()
-    np.testing.assert_array_equal(outputs, stepper.run(TOKENS))
-    assert first_difference(fast, plain) is None
-    assert engine.counters.equals(stepper.counters) == []
-    assert outputs.any()
+    same_in_both(net, TOKENS)
 
 
 def outputs(net: Netlist) -> torch.Tensor:

@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from engines import same_in_both
 from trained_models import fas
 
 from compiler import compile
 from compiler.netlist.hdf5 import save
 from compiler.pipeline import build
 from hwsim.engine import Engine
-from hwsim.stepper import Stepper
-from hwsim.traces import Trace, first_difference
 from las_neuro.architectures import draw
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.convert import convert
@@ -49,12 +48,7 @@ def test_every_spike_and_every_count(save_model: Callable[..., Path], family: st
     fired = [p for p in net.populations.values() if p.kind == "fire"]
     assert len(fired) == 2
     assert all(p.params["drive"] == 1 and len(p.sends) == 8 for p in fired)
-    fast, plain = Trace(net), Trace(net)
-    engine, stepper = Engine(net, on_train=fast.train), Stepper(net, on_spike=plain.spike)
-    outputs = engine.run(TOKENS[None])[0].numpy()
-    np.testing.assert_array_equal(outputs, stepper.run(TOKENS))
-    assert first_difference(fast, plain) is None
-    assert engine.counters.equals(stepper.counters) == []
+    same_in_both(net, TOKENS)
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2"])

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from engines import same_in_both
 from random_models import CLASSES
 from trained_models import spikelm
 
@@ -16,8 +17,6 @@ from compiler.pipeline import build
 from hwsim.accounts.comparison import attention_macs, dense_macs
 from hwsim.counters import Counters
 from hwsim.engine import Engine
-from hwsim.stepper import Stepper
-from hwsim.traces import Trace, first_difference
 from las_neuro.architectures import draw
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.convert import convert, plan_graph
@@ -79,13 +78,7 @@ def test_every_spike_and_every_count(save_model: Callable[..., Path], family: st
     kinds = [p.kind for p in net.populations.values() if "@" not in p.name]  # not repeated
     assert kinds.count("leak") == 2 * (3 - 1) * 4  # layers, passes but the last, sites a layer
     assert kinds.count("fire") == 2 * 3 * (4 + 2)  # and keys and values
-    fast, plain = Trace(net), Trace(net)
-    engine, stepper = Engine(net, on_train=fast.train), Stepper(net, on_spike=plain.spike)
-    outputs = engine.run(TOKENS[None])[0].numpy()
-    np.testing.assert_array_equal(outputs, stepper.run(TOKENS))
-    assert first_difference(fast, plain) is None
-    assert engine.counters.equals(stepper.counters) == []
-    assert outputs.any()
+    same_in_both(net, TOKENS)
 
 
 @pytest.mark.parametrize("family", ["llama", "bert"])

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from engines import same_in_both
 
 from compiler import compile
 from compiler.compile import planned_graph
@@ -21,8 +22,6 @@ from compiler.pipeline import build
 from compiler.targets.footprint import weight_widths
 from hwsim.commands.contents import contents
 from hwsim.engine import Engine
-from hwsim.stepper import Stepper
-from hwsim.traces import Trace, first_difference
 from las_neuro.convert import convert
 from las_neuro.errors import ConfigError
 from las_neuro.firing import Firing
@@ -60,13 +59,7 @@ def test_every_spike_and_every_count(
     save_model: Callable[..., Path], family: str, case: tuple[str, dict[str, Any], int]
 ) -> None:
     net = compiled(save_model, family, case)
-    fast, plain = Trace(net), Trace(net)
-    engine, stepper = Engine(net, on_train=fast.train), Stepper(net, on_spike=plain.spike)
-    outputs = engine.run(TOKENS[None])[0].numpy()
-    np.testing.assert_array_equal(outputs, stepper.run(TOKENS))
-    assert first_difference(fast, plain) is None
-    assert engine.counters.equals(stepper.counters) == []
-    assert outputs.any()
+    same_in_both(net, TOKENS)
     fires = any(population.kind == "fire" for population in net.populations.values())
     assert fires == (case[0] != "sdllm" or case[1].get("train", "bitwise") != "bitwise")
 

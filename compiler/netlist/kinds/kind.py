@@ -12,7 +12,7 @@ from dataclasses import astuple, dataclass, field
 from typing import Any
 
 from compiler.netlist.arrays import Array, Ints
-from compiler.netlist.trains import Train
+from compiler.netlist.trains import Graded, Train
 
 Params = Mapping[str, Any]  # int, tuple of int, or array of one value a compartment
 State = dict[str, Any]
@@ -96,6 +96,27 @@ class Kind:
     @property
     def state_bits(self) -> int:
         return sum(self.state.values())
+
+
+Step = Callable[[State, Mapping[str, Ints], Params, int], Outcome]
+Window = Callable[[State, Mapping[str, Any], Params], Swept]
+
+
+def at_once(answer: Callable[[Array, Params], tuple[Array, int]]) -> tuple[Step, Window]:
+    """step and window of a kind that hears one graded value and answers with another.
+
+    answer(x, params): payload and clamps.
+    """
+
+    def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome:
+        payload, clamps = answer(inputs["x"], p)
+        return Outcome({}, payload, clamps)
+
+    def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
+        payload, clamps = answer(arrivals["x"], p)
+        return Swept(Graded(payload), {}, clamps)
+
+    return step, window
 
 
 def fold(kind: Kind, state: State, inputs: list[Mapping[str, Ints]], params: Params) -> Outcome:

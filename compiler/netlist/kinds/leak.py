@@ -10,12 +10,8 @@ compartment hears m[t-1] and sends the first term to the neuron of pass t.  It m
 whether `fire` has fired, with the same integers: more than `threshold` away from 0.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
-from compiler.netlist.arrays import WORD_LIMIT, Array, Ints, namespace, saturate, scale
-from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Params, State, Swept
-from compiler.netlist.trains import Graded
+from compiler.netlist.arrays import WORD_LIMIT, Array, namespace, saturate, scale
+from compiler.netlist.kinds.kind import Cost, Kind, Params, at_once
 
 
 def _send(m: Array, p: Params) -> tuple[Array, int]:
@@ -25,15 +21,7 @@ def _send(m: Array, p: Params) -> tuple[Array, int]:
     return saturate(scale(kept, p["gain"], p["divide"], 0), -WORD_LIMIT, WORD_LIMIT)
 
 
-def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome:
-    payload, clamps = _send(inputs["x"], p)
-    return Outcome({}, payload, clamps)
-
-
-def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
-    payload, clamps = _send(arrivals["x"], p)
-    return Swept(Graded(payload), {}, clamps)
-
+step, window = at_once(_send)
 
 KIND = Kind(
     "leak",

@@ -6,13 +6,9 @@ table.  y = line / 2**(e' - exponent), e' = e (reciprocal) or e // 2 (root).  x 
 clamp.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from compiler.netlist.arrays import (
     WORD_LIMIT,
     Array,
-    Ints,
     amount,
     leading_bit,
     lookup,
@@ -21,8 +17,7 @@ from compiler.netlist.arrays import (
     shift_right,
     wide,
 )
-from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Params, State, Swept
-from compiler.netlist.trains import Graded
+from compiler.netlist.kinds.kind import Cost, Kind, Params, at_once
 
 FRACTION_BITS = 23
 
@@ -46,15 +41,7 @@ def _send(x: Array, p: Params) -> tuple[Array, int]:
     return y, clamps + amount(low)
 
 
-def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome:
-    payload, clamps = _send(inputs["x"], p)
-    return Outcome({}, payload, clamps)
-
-
-def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
-    payload, clamps = _send(arrivals["x"], p)
-    return Swept(Graded(payload), {}, clamps)
-
+step, window = at_once(_send)
 
 KIND = Kind(
     "octave",

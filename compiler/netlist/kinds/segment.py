@@ -5,20 +5,15 @@ continue outside, so they carry the function's asymptotes.  One table a core, sh
 compartments.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from compiler.netlist.arrays import (
     WORD_LIMIT,
     Array,
-    Ints,
     lookup,
     namespace,
     saturate,
     shift_right,
 )
-from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Params, State, Swept
-from compiler.netlist.trains import Graded
+from compiler.netlist.kinds.kind import Cost, Kind, Params, at_once
 
 
 def _send(x: Array, p: Params) -> tuple[Array, int]:
@@ -29,15 +24,7 @@ def _send(x: Array, p: Params) -> tuple[Array, int]:
     return saturate(line, -WORD_LIMIT, WORD_LIMIT)
 
 
-def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome:
-    payload, clamps = _send(inputs["x"], p)
-    return Outcome({}, payload, clamps)
-
-
-def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
-    payload, clamps = _send(arrivals["x"], p)
-    return Swept(Graded(payload), {}, clamps)
-
+step, window = at_once(_send)
 
 KIND = Kind(
     "segment",

@@ -16,13 +16,13 @@ Where a result saturates, the amount that is cut off counts as rounding.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.netlist.arrays import WORD_LIMIT
+from compiler import staircase
+from compiler.bound import Bound, beyond, limited, rescaled, rescaling
 from compiler.netlist.kinds.encode import largest
 from compiler.netlist.model import Dense, Gather, Netlist, Population, Synapses
 from compiler.passes.fit_functions import (
@@ -36,20 +36,6 @@ from compiler.passes.lower import error_budget, segment_budget
 from las_neuro.graph import Graph, Node
 
 Doubles = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Bound:
-    """Of one node's values [B, S, *axes], or of a shape that spreads over them."""
-
-    foreseen: Doubles  # with its sign
-    constants: Doubles  # >= |foreseen|, each rounded constant at its worst sign
-    rounding: Doubles  # >= |error - foreseen|
-
-    @property
-    def most(self) -> Doubles:
-        """>= |error|."""
-        return np.asarray(self.constants + self.rounding)
 
 
 class Bounds:
@@ -79,45 +65,6 @@ class Bounds:
         return found
 
 
-def rescaling(population: Population) -> tuple[Doubles, Doubles]:
-    """gain and loss of an integrate population: payload = gain * sum + bias, within loss payloads.
-
-    All cuts together round the sum once, to nearest: half a unit of the last state.  The multiplier
-    carries that along, and its own division rounds to nearest once more: half a payload, nothing
-    where it is a whole number.  Shapes [1] or [n].
-    """
-    p = population.params
-    multiplier = np.atleast_1d(np.asarray(p["multiplier"], np.float64))
-    factor = multiplier / 2.0 ** np.atleast_1d(np.asarray(p["divide"], np.float64))
-    lost = 0.5 * any(p["cut"])
-    rounded = 0.5 * (factor != np.rint(factor))
-    return factor / 2.0 ** sum(p["cut"]), np.abs(factor) * lost + rounded
-
-
-def beyond(population: Population, exact: Doubles, offset: int = 0) -> Doubles:
-    """How far the exact result lies outside what the payload may be: saturation loses that."""
-    low = (population.params.get("low", -WORD_LIMIT) - offset) * population.unit
-    high = (population.params.get("high", WORD_LIMIT) - offset) * population.unit
-    return np.asarray(np.maximum(exact - high, 0.0) + np.maximum(low - exact, 0.0))
-
-
-def limited(bound: Bound, over: Callable[[Doubles], Doubles], exact: Doubles) -> Bound:
-    """Saturation only ever draws a result nearer to its limit; there nothing is foreseen."""
-    touched = (over(exact) > 0) | (over(exact + bound.foreseen) > 0)
-    more = over(exact) + touched * np.abs(bound.foreseen)
-    return Bound(bound.foreseen, bound.constants, np.asarray(bound.rounding + more))
-
-
-def _rescaled(
-    population: Population, share: Doubles | float, size: Doubles, exact: Doubles, offset: int = 0
-) -> Bound:
-    """A sum whose terms are multiplied by 1 + share, size the sum of their magnitudes."""
-    _, loss = rescaling(population)
-    rounding = np.broadcast_to(np.max(loss) * population.unit, exact.shape)
-    bound = Bound(np.asarray(exact * share), np.asarray(size * np.abs(share)), rounding)
-    return limited(bound, lambda y: beyond(population, y, offset), exact)
-
-
 def _input(b: Bounds, node: Node, _: Sequence[Doubles], exact: Doubles) -> Bound:
     """The host rounds to nearest: half a unit."""
     population = b.net.populations[node.name]
@@ -133,6 +80,8 @@ def _encode(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) 
     value; a channel's own multiplier is its unit.
     """
     population = b.net.populations[node.name]
+    if population.kind == "fire":
+        return staircase.spikes(b.net, population, node.attrs["code"], operands[0], exact)
     (source,) = b.sources(population, "x")
     p = population.params
     units, top = _shaped(b.net.units(population.name), node), largest(p)
@@ -148,6 +97,11 @@ def _encode(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) 
     rounding = (first + 0.5 * step * (step > 1.0)) * units * np.ones_like(exact)
     bound = Bound(exact * share, np.abs(exact * share), rounding)
     return limited(bound, lambda y: np.maximum(np.abs(y) - highest, 0.0), exact)
+
+
+def _leak(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) -> Bound:
+    population = b.net.populations[node.name]
+    return staircase.left(b.net, population, node.attrs["code"], operands[0], exact)
 
 
 def _linear(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) -> Bound:
@@ -198,7 +152,8 @@ def _affine(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) 
     population = b.net.populations[node.name]
     (source,) = b.sources(population)
     gain, loss = rescaling(population)
-    wrong = gain * population.unit / source.unit - node.weights["gain"].load().astype(np.float64)
+    units = b.net.units(source.name)  # of neurons with thresholds of their own, by channel
+    wrong = gain * population.unit / units - node.weights["gain"].load().astype(np.float64)
     bias = node.weights["bias"].load().astype(np.float64) if "bias" in node.weights else 0.0
     moved = np.asarray(population.params["bias"]) * population.unit - bias
     x = operands[0]
@@ -295,7 +250,7 @@ def _function(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles
     if fn == "relu":
         (source,) = b.sources(population)
         share = rescaling(population)[0] * unit / source.unit - 1.0
-        return _rescaled(population, share, np.abs(exact), exact)
+        return rescaled(population, share, np.abs(exact), exact)
     (source,) = b.sources(population, "x")
     none = np.zeros_like(exact)
     if fn in ("reciprocal", "inverse_sqrt"):
@@ -345,15 +300,17 @@ def _maximum(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles)
 
 def _turn(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) -> Bound:
     """Copied with its sign."""
-    return _rescaled(b.net.populations[node.name], 0.0, np.abs(exact), exact)
+    return rescaled(b.net.populations[node.name], 0.0, np.abs(exact), exact)
 
 
 def _memory(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) -> Bound:
     """Rescaled to the stored unit: the multiplier's share and half a stored unit."""
     population = b.net.populations[f"{node.name}.value"]
+    if population.kind == "fire":
+        return staircase.written(b.net, population, operands[0], exact)
     (source,) = b.sources(population)
     share = rescaling(population)[0] * population.unit / source.unit - 1.0
-    return _rescaled(population, float(share.max()), np.abs(exact), exact)
+    return rescaled(population, float(share.max()), np.abs(exact), exact)
 
 
 def _recall(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) -> Bound:
@@ -366,7 +323,7 @@ def _recall(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) 
     share = float(gain.max()) * population.unit / step / node.attrs["factor"] - 1.0
     size = np.where(np.isfinite(exact), np.abs(exact), 0.0)
     offset = int(np.max(population.params["bias"]))
-    return _rescaled(population, share, size, np.where(np.isfinite(exact), exact, 0.0), offset)
+    return rescaled(population, share, size, np.where(np.isfinite(exact), exact, 0.0), offset)
 
 
 def _shaped(x: Doubles, node: Node) -> Doubles:
@@ -378,6 +335,7 @@ Rule = Callable[[Bounds, Node, Sequence[Doubles], Doubles], Bound]
 RULES: dict[str, Rule] = {
     "input": _input,
     "encode": _encode,
+    "leak": _leak,
     "linear": _linear,
     "affine": _affine,
     "sum": _sum,

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from compiler.bounds import Bound, Bounds
+from compiler.bound import Bound
+from compiler.bounds import Bounds
 from compiler.netlist.model import Netlist
 from hwsim.host import Rows
 from hwsim.readings import Fast, Reading

@@ -97,6 +97,8 @@ class Reader:
         return int(np.max(scores.params["bias"]))
 
     def _unit(self, population: Population) -> float | Tensor:
+        if population.name.endswith(WRITTEN):  # what reads a memory reads it in the memory's unit
+            return population.unit
         units = self.net.units(population.name)
         if units.size == 1:
             return float(units[0])

@@ -34,7 +34,12 @@ ENTRANCES = {
     "hwsim/harness.py": ("las_neuro.terminal",),
     "hwsim/depth.py": ("las_neuro.graph", "las_neuro.reference.interpret"),
     # bounded holds each operator of a run against what the compiler promises of it
-    "hwsim/bounded.py": ("compiler.bounds", "las_neuro.graph", "las_neuro.reference.interpret"),
+    "hwsim/bounded.py": (
+        "compiler.bound",
+        "compiler.bounds",
+        "las_neuro.graph",
+        "las_neuro.reference.interpret",
+    ),
 }
 
 # package -> the only places that may import it

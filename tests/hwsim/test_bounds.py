@@ -16,6 +16,7 @@ import pytest
 import torch
 from random_models import random_model
 from switches import CASES
+from trained_models import TRAINED
 
 from compiler.bounds import Bounds
 from compiler.netlist.kinds import antilog, integrate, product
@@ -25,7 +26,8 @@ from compiler.pipeline import build
 from compiler.precision import with_planes
 from hwsim.bounded import Bounded, Share, hold, response
 from las_neuro.codes import FORMS
-from las_neuro.convert import Measured, measured
+from las_neuro.convert import Measured, convert, measured
+from las_neuro.firing import Firing
 from las_neuro.graph import Graph, Node
 from las_neuro.patches import patches
 from las_neuro.reference.interpret import RULES, Run
@@ -150,6 +152,29 @@ def test_every_code_keeps_its_bound(
     net, graph = compiled(calibrated("gpt2"), 1, steps, code)
     held = hold(net, graph, tokens)
     assert [share for share in held.shares.values() if share.outside] == []
+
+
+NEURONS = [("phase", {}), ("spikellm", {"steps": 4}), ("sdllm", {"train": "ternary"}), ("fas", {})]
+
+
+@pytest.mark.parametrize("family", ["llama", "bert"])
+@pytest.mark.parametrize(("name", "options"), [*NEURONS, ("spikelm", {})])
+def test_firing_neurons_keep_their_bounds(
+    save_model: Callable[..., Path],
+    tokens: np.ndarray,
+    family: str,
+    name: str,
+    options: dict[str, Any],
+) -> None:
+    folder = save_model(family)
+    if name in TRAINED:
+        TRAINED[name](folder)
+    _, graph = convert(folder, system=find(name, options))
+    held = hold(build(graph), graph, tokens)
+    assert [str(share) for share in held.shares.values() if share.outside] == []
+    fired = [held.shares[n.name] for n in graph if isinstance(n.attrs.get("code"), Firing)]
+    assert fired
+    assert all(share.used <= 1.0 for share in fired)
 
 
 @pytest.mark.parametrize("family", ["bert", "gpt2", "llama"])

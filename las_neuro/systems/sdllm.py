@@ -1,13 +1,13 @@
 """SDLLM: counts of symmetric spikes (arXiv 2604.16475; executable kin: SpikingBrain, 2509.05276).
 
-Step 1 counts: c = round(x / V), V = mean|x| / k, calibrated here and then fixed (theirs is measured
-for every token).  SpikingBrain has k = 3; the usual k here is 8, since 3 costs a tenth of the
-perplexity and more on small models.  The membrane is clipped; channels that calibration saw beyond
-the clip are the second group, whose spikes count 2**j.  Step 2 trains: `bitwise`, a signed spike a
-binary digit of |c|; `ternary`, a spike of 1 or -1 a unit; `graded`, all in one spike.  No code of
-SDLLM is public: k and the trains are SpikingBrain's, the clip and its second group a
-reconstruction.  The paper's rotation is left out; each channel's gamma is the compiler's
-evened-out threshold.
+Step 1 counts: c = round(x / V), V = mean|x| / k, of the calibration text, or `per_token` of the
+token at hand, as theirs is.  SpikingBrain has k = 3; the usual k here is 8, since 3 costs a tenth
+of the perplexity and more on small models.  The membrane is clipped; channels that calibration saw
+beyond the clip are the second group, whose spikes count 2**j.  Step 2 trains: `bitwise`, a signed
+spike a binary digit of |c|; `twos_complement`, a spike a bit of c, the sign's the first; `ternary`,
+a spike of 1 or -1 a unit; `graded`, all in one spike.  No code of SDLLM is public: k and the trains
+are SpikingBrain's, the clip and its second group a reconstruction.  The paper's rotation is left
+out; each channel's gamma is the compiler's evened-out threshold.
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ from pydantic.dataclasses import dataclass
 
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.codes import Code
-from las_neuro.firing import Firing, graded
-from las_neuro.graph import Graph
+from las_neuro.firing import Firing, graded, twos_complement
+from las_neuro.graph import SPIKING_OPS, Axes, Graph, Node, Tensor, Value
 from las_neuro.systems import las
-from las_neuro.systems.sites import linear_inputs, relative, with_weight_bits
+from las_neuro.systems.las import Drawing
+from las_neuro.systems.sites import linear_inputs, only_linear, relative, with_weight_bits
 from las_neuro.thresholds import MARGIN, Site
 
 MOST_LIFT = 5
+LEAST = 1e-3  # added to a token's mean |x|, so that nothing divides by the mean of a silent one
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -39,29 +41,37 @@ class SdLlm:
 
     steps: Annotated[int, Field(ge=1, le=63)] = 63  # the clip, the largest count
     k: Annotated[float, Field(gt=0, le=64)] = 8.0  # mean magnitude in spikes
-    train: Literal["ternary", "bitwise", "graded"] = "bitwise"
+    train: Literal["ternary", "bitwise", "graded", "twos_complement"] = "bitwise"
+    per_token: bool = False  # mean|x| of each token, measured on the chip
     outliers: bool = True  # channels beyond the clip count in units of 2**j
     weight_bits: Annotated[int, Field(ge=2, le=8)] = 8
 
     def spiking(self, model: Graph, checkpoint: Checkpoint | None = None) -> Graph:
-        return with_weight_bits(las.spiking(model), self.weight_bits)
+        drawn = with_weight_bits(las.spiking(model), self.weight_bits)
+        return per_token(drawn) if self.per_token else drawn
 
     def threshold(self, graph: Graph) -> Graph:
         return linear_inputs(graph, lambda node, site: self.code(site))
 
     def code(self, site: Site | None) -> Firing | Code:
-        clip, unit, lift, spread = self.steps, 1.0, None, None
+        bits = self.steps.bit_length()
+        clip = 2**bits - 1 if self.train == "twos_complement" else self.steps
+        unit, lift, spread = 1.0, None, None
         if site is not None:
             spread = site.spread
             unit = float(np.abs(relative(site)).mean()) / self.k or 1.0
             beyond = np.ceil(np.log2(np.maximum(site.peaks / (unit * clip), 1.0)))
             lift = beyond.clip(0, MOST_LIFT).astype(np.int64) if self.outliers else None
-        if self.train == "bitwise":
-            return self._digits(site, unit)
         high = np.array([clip])
-        if self.train == "graded":
-            return graded(unit, high, 1, clip, lift=lift, spread=spread)
-        return graded(unit, high, clip, 1, lift=lift, spread=spread)
+        match self.train:
+            case "bitwise":
+                return self._digits(site, unit)
+            case "twos_complement":
+                return twos_complement(unit, bits + 1, lift=lift, spread=spread)
+            case "graded":
+                return graded(unit, high, 1, clip, lift=lift, spread=spread)
+            case "ternary":
+                return graded(unit, high, clip, 1, lift=lift, spread=spread)
 
     def _digits(self, site: Site | None, unit: float) -> Code:
         """Bits of |c| with its sign; a value beyond the clip is coded whole, 2**j coarser."""
@@ -75,3 +85,58 @@ class SdLlm:
             return code
         shift = int(np.ceil(np.log2(MARGIN * site.peaks.max() / code.theta)))
         return replace(code, outlier_shift=min(max(shift, 1), 7), outliers=outliers)
+
+
+def per_token(graph: Graph) -> Graph:
+    """The graph, every encoder that only linear maps read given x / mean|x| of each token.
+
+    W x = mean|x| W (x / mean|x|): the maps' results are multiplied, and their biases follow.
+    Maps share an encoder in a decoder.  In an encoder model, whose maps may read x in different
+    phases, each has its own: no memory keeps means for all tokens.
+    """
+    drawing, readers = Drawing(graph, graph.empty_like()), graph.readers()
+    coded = {node.name for node in graph if node.op == "encode"}
+    coded = {name for name in coded if only_linear([graph[reader] for reader in readers[name]])}
+    means: dict[str, Value] = {}
+    for node in graph:
+        if node.op == "linear" and node.inputs[0] in coded:
+            shared = node.inputs[0] if graph.causal else f"{node.name}.spikes"
+            with drawing.out.scope("", layer=node.layer):
+                if shared not in means:
+                    means[shared] = _relative(drawing, graph[node.inputs[0]], shared)
+                after = [graph[reader] for reader in readers[node.name]]
+                _weighed(drawing, node, shared, means[shared], after)
+        elif node.name not in coded:
+            drawing.out.nodes[node.name] = node
+    drawing.out.check(SPIKING_OPS)
+    return drawing.out
+
+
+def _relative(d: Drawing, node: Node, name: str) -> Value:
+    """`name`: spikes of x / m.  Returned: m = mean|x| + LEAST, where |x| = 2 relu(x) - x."""
+    x, share = Value(d.out, node.inputs[0]), 1.0 / node.size
+    (axis,) = node.axes
+    above = d.reduce(f"{name}.above", d.function(f"{name}.relu", x, "relu"), axis, 2 * share)
+    size = d.total(f"{name}.size", above, d.reduce(f"{name}.sum", x, axis, share), (1, -1))
+    mean = d.affine(f"{name}.mean", size, _constants(name, gain=1.0, bias=LEAST))
+    part = d.product(f"{name}.relative", x, d.function(f"{name}.inverse", mean, "reciprocal"))
+    d.out.draw(name, "encode", (part,), node.axes, node.attrs)
+    return mean
+
+
+def _weighed(d: Drawing, node: Node, spikes: str, mean: Value, readers: list[Node]) -> None:
+    """m W s + bias.  The product has the axes that readers see: a view of it is not computed."""
+    axes: Axes = readers[0].axes if all(one.op == "view" for one in readers) else node.axes
+    weights = dict(node.weights)
+    bias, read = weights.pop("bias", None), (Value(d.out, spikes),)
+    counts = d.out.draw(f"{node.name}.relative", "linear", read, node.axes, node.attrs, weights)
+    counts = d.view(counts, axes, "heads")
+    if bias is None:
+        d.product(node.name, counts, mean)
+        return
+    whole = d.view(d.product(f"{node.name}.weighed", counts, mean), node.axes, "flat")
+    d.affine(node.name, whole, {**_constants(node.name, gain=1.0), "bias": bias})
+
+
+def _constants(name: str, **values: float) -> dict[str, Tensor]:
+    return {key: Tensor.of(f"{name}.{key}", np.array([x], np.float32)) for key, x in values.items()}

@@ -75,24 +75,34 @@ class Firing:
 
 def fire(code: Firing, x: Doubles) -> Ints:
     """Payloads [T, .., n] for values [.., n]: what the compartment kind `fire` sends."""
-    q = np.floor(x * code.factor + 0.5).astype(np.int64)
-    sign = np.sign(q) if code.signed else np.ones_like(q)
-    held = np.clip(q, code.low, code.high)
-    value = np.abs(held) if code.signed else held
-    v, lift = value + code.offset, 0 if code.lift is None else code.lift
-    sent = []
-    for t in range(code.steps):
-        v = v + value * (code.drive and t > 0)
-        quanta = (v - code.strict) // code.theta[t]
-        quanta = np.where(quanta >= code.level, code.most, np.clip(quanta, 0, None))
-        sent.append((quanta * code.send[t] * sign) << lift)
-        v = v - quanta * code.reset[t]
-    return np.stack(sent)
+    quanta, channel = _quanta(code, x)
+    return np.stack([q * send for q, send in zip(quanta, code.send, strict=True)]) * channel
 
 
 def decoded(code: Firing, x: Doubles) -> Doubles:
     """What the receivers are given for values [.., n], in the values' units."""
-    return np.asarray(fire(code, x).sum(axis=0) * code.step)
+    quanta, channel = _quanta(code, x)
+    total = sum(q * send for q, send in zip(quanta, code.send, strict=True))
+    return np.asarray(total * channel * code.step)
+
+
+def _quanta(code: Firing, x: Doubles) -> tuple[list[Ints], Ints]:
+    """How often each step's payload is sent, and each value's sign with its channel's lift."""
+    held = np.clip(np.floor(x * code.factor + 0.5).astype(np.int64), code.low, code.high)
+    channel = np.sign(held) if code.signed else np.ones_like(held)
+    value = np.abs(held) if code.signed else held
+    v, found = value + code.offset - code.strict, []
+    for theta, reset in zip(code.theta, code.reset, strict=True):
+        if found and code.drive:
+            v += value
+        if code.level == 1:  # one or none: no division, which is slow
+            quanta = code.most * (v >= theta if theta > 0 else v <= theta)
+        else:
+            quanta = v // theta
+            quanta = np.where(quanta >= code.level, code.most, np.clip(quanta, 0, None))
+        v -= quanta * reset
+        found.append(quanta)
+    return found, channel if code.lift is None else channel << code.lift
 
 
 def rate(threshold: Doubles, initial: Doubles, steps: int) -> Firing:

@@ -2,13 +2,18 @@
 
 Generalises LAS: the spike of step t stands for d[t], of any base and not of 2 alone, the threshold
 and reset being equal to it, and the potential starts at half a last place, so that values are
-rounded.  Base and range of each site are found by search (ours; the paper learns by gradient).
-Graded payloads carry d, since no shift gives a base other than 2.
+rounded.  Graded payloads carry d, since no shift gives a base other than 2.
+
+Base and range of each site are found by search (ours; the paper learns by gradient).  Of bases over
+the same range 2 has the smallest last place; a larger one has a smaller still, and gaps between
+large values, which pays where steps are few.  Channels that calibration saw beyond the range are
+the outlier group, as LAS's second threshold: their spikes count 2**j.
 """
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
@@ -20,14 +25,13 @@ from las_neuro.firing import Firing, phase
 from las_neuro.graph import Graph
 from las_neuro.systems import las
 from las_neuro.systems.sites import linear_inputs, with_weight_bits
-from las_neuro.thresholds import Site
+from las_neuro.thresholds import MARGIN, PER_OCTAVE, Site
 
-BASES = (2.0, 1.9, 1.8, 1.7, 1.6, 1.5)
-RANGES = 16 + 16  # of the peak, down by a quarter of an octave each
-LARGEST = 2 ** int(os.environ.get("PH_LARGEST", 11))  # payload
+BASES = (2.0, 2.1, 2.2, 2.3, 2.5, 3.0)  # below 2, digits say the same twice: never nearer
+LARGEST = 2**15  # payload, without its lift
 MOST_LIFT = 5
-PEAK = float(os.environ.get("PH_PEAK", 1))
-LIFT = float(os.environ.get("PH_LIFT", 1))
+UNNOTICED = 0.5  # of the error that values have before they are coded
+FULL = 2**23  # what a receiver's word holds
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -37,9 +41,9 @@ class Phase:
     Inputs of linear maps; `published` is LAS's own neuron: base 2, no offset, strict threshold.
     """
 
-    steps: Annotated[int, Field(ge=1, le=63)] = 8
+    steps: Annotated[int, Field(ge=1, le=16)] = 8
     published: bool = False
-    outliers: bool = True
+    outliers: bool = True  # channels beyond the range count in units of 2**j
     weight_bits: Annotated[int, Field(ge=2, le=8)] = 8
 
     def spiking(self, model: Graph, checkpoint: Checkpoint | None = None) -> Graph:
@@ -49,46 +53,54 @@ class Phase:
         return linear_inputs(graph, lambda node, site: self.code(site))
 
     def code(self, site: Site | None) -> Firing:
+        """The first code whose error goes unnoticed, if any, with room to spare; else the best."""
         if site is None:
             return phase(1.0, powers(2.0, self.steps), published=self.published)
-        peak = PEAK * float(site.peaks.max()) or 1.0
-        bases = (2.0,) if self.published else BASES
-        trials = [
-            phase(
-                theta,
-                powers(base, self.steps),
-                lift=self.lifts(site, theta),
-                spread=site.spread,
-                published=self.published,
-            )
-            for base in bases
-            for theta in peak / 2 ** (np.arange(RANGES) / 4)
-        ]
-        errors = [float(site.errors(t).sum()) for t in trials]
-        i = int(np.argmin(errors))
-        t = trials[i]
-        one = min(
-            site.errors(
-                phase(th, powers(b, self.steps), spread=site.spread, published=self.published)
-            ).sum()
-            for b in bases
-            for th in peak / 2 ** (np.arange(16) / 4)
-        )
-        print(
-            f"{site.sample.shape[1]:5d} base {bases[i // RANGES]} theta/peak 2^-{i % RANGES / 4} lifts {np.bincount(t.lift, minlength=6) if t.lift is not None else None} error {errors[i]:.3g} one {one:.3g} floor {site.floor:.3g}",
-            file=__import__("sys").stderr,
-        )
-        return t
+        unnoticed = UNNOTICED * site.floor
 
-    def lifts(self, site: Site, theta: float):
-        if not self.outliers:
-            return None
-        beyond = np.ceil(np.log2(np.maximum(LIFT * site.peaks / theta, 1.0)) - 1e-9)
-        return beyond.clip(0, MOST_LIFT).astype(np.int64)
+        def error(code: Firing) -> float:
+            return max(float(site.errors(code).sum()), unnoticed)
+
+        found = min(self.trials(site), key=error)  # the first of equals
+        for _ in range(int(PER_OCTAVE * np.log2(MARGIN))):
+            wider = replace(found, unit=found.unit * 2 ** (1 / PER_OCTAVE))
+            if error(wider) > unnoticed:
+                break
+            found = wider
+        return found
+
+    def trials(self, site: Site) -> Iterator[Firing]:
+        """Of each base the widest first: from the peak down to where lifts reach it no more.
+
+        Nothing beyond calibrated peaks: that would cost short codes more than clipping does.
+        """
+        peak, finest = float(site.peaks.max()), least_unit(site)
+        for base in (2.0,) if self.published else BASES:
+            values = powers(base, self.steps)
+            ranges = peak / 2 ** (np.arange(PER_OCTAVE * MOST_LIFT + 1) / PER_OCTAVE)
+            if values[0] > LARGEST:
+                continue
+            for theta in dict.fromkeys(np.maximum(ranges, finest * sum(values)).tolist()):
+                beyond = np.ceil(np.log2(np.maximum(site.peaks / theta, 1.0)) - 1e-9)
+                lift = beyond.clip(0, MOST_LIFT).astype(np.int64) if self.outliers else None
+                yield phase(theta, values, lift=lift, spread=site.spread, published=self.published)
+
+
+def least_unit(site: Site) -> float:
+    """No finer, or the readers' sums of payloads times int8 weights would leave their word.
+
+    A wrapped sum destroys what a fine unit saves; MARGIN times the sample's largest must fit.
+    """
+    spread, largest = 1.0 if site.spread is None else site.spread, 0.0
+    for reader in site.readers:
+        weight = reader.weights["weight"].load().astype(np.float64)  # [out, n]
+        most = 2 ** (reader.attrs.get("weight_bits", 8) - 1) - 1
+        steps = np.abs(weight * spread).max(axis=1) / most  # of each row's weights
+        sums = np.abs(site.sample @ weight.T).max(axis=0)
+        largest = max(largest, float((sums[steps > 0] / steps[steps > 0]).max(initial=0.0)))
+    return MARGIN * largest / FULL
 
 
 def powers(base: float, steps: int) -> tuple[int, ...]:
-    """Spike values, largest first, as integers: base**t over the smallest, in fine enough units."""
-    exact = base ** np.arange(steps - 1, -1, -1, dtype=np.float64)
-    room = 1.0 if base == 2.0 else max(1.0, LARGEST / exact[0])
-    return tuple(int(value) for value in np.maximum(np.rint(exact * min(room, 16.0)), 1))
+    """Spike values, largest first: powers of the base as integers."""
+    return tuple(int(value) for value in np.rint(base ** np.arange(steps - 1, -1, -1.0)))

@@ -76,7 +76,7 @@ class Firing:
 def fire(code: Firing, x: Doubles) -> Ints:
     """Payloads [T, .., n] for values [.., n]: what the compartment kind `fire` sends."""
     quanta, channel = _quanta(code, x)
-    return np.stack([q * send for q, send in zip(quanta, code.send, strict=True)]) * channel
+    return np.asarray([q * send for q, send in zip(quanta, code.send, strict=True)]) * channel
 
 
 def decoded(code: Firing, x: Doubles) -> Doubles:
@@ -88,10 +88,11 @@ def decoded(code: Firing, x: Doubles) -> Doubles:
 
 def _quanta(code: Firing, x: Doubles) -> tuple[list[Ints], Ints]:
     """How often each step's payload is sent, and each value's sign with its channel's lift."""
-    held = np.clip(np.floor(x * code.factor + 0.5).astype(np.int64), code.low, code.high)
-    channel = np.sign(held) if code.signed else np.ones_like(held)
+    q = np.floor(x * code.factor + 0.5).astype(np.int64)
+    channel, held = np.sign(q) if code.signed else np.ones_like(q), np.clip(q, code.low, code.high)
     value = np.abs(held) if code.signed else held
-    v, found = value + code.offset - code.strict, []
+    found: list[Ints] = []
+    v = value + code.offset - code.strict
     for theta, reset in zip(code.theta, code.reset, strict=True):
         if found and code.drive:
             v += value

@@ -120,6 +120,18 @@ def test_a_terminal_without_utf8_is_no_error(script, netlist: Path, text: Path, 
     assert "J a token" in done.stdout
 
 
+def wait_until_asleep(pid: int) -> None:
+    """However long a busy machine takes to start it: a second without being run, five looks."""
+    asleep = 0
+    for _ in range(300):
+        time.sleep(0.2)
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        asleep = asleep + 1 if state == "S" else 0
+        if asleep == 5:
+            return
+    raise AssertionError("never waits for its input")
+
+
 def test_ctrl_c_ends_with_130(script, decoder: Path, tmp_path: Path) -> None:
     """Interrupted at work: no traceback, no file."""
     running = subprocess.Popen(
@@ -128,7 +140,7 @@ def test_ctrl_c_ends_with_130(script, decoder: Path, tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    time.sleep(3)  # it waits for the text to end
+    wait_until_asleep(running.pid)  # it waits for the text to end
     running.send_signal(signal.SIGINT)
     _, err = running.communicate(timeout=30)
     assert (running.returncode, err) == (130, "")

@@ -71,7 +71,8 @@ def test_every_kind_takes_part(save_model: Callable[..., Path]) -> None:
     assert {p.kind for net in nets for p in net.populations.values()} == set(KINDS) - {
         "fire",
         "few_spikes",
-    }  # test_systems.py
+        "leak",
+    }  # test_systems.py, test_few_spikes.py, test_spikelm.py
 
 
 @pytest.mark.parametrize("steps", [4, 7, 12, 20])

@@ -36,10 +36,15 @@ CASES: list[tuple[str, dict[str, Any], int]] = [
     ("sdllm", {"train": "graded", "k": 5}, 31),
     ("sdllm", {"train": "bitwise", "outliers": False}, 15),
     ("sdllm", {"train": "ternary", "outliers": False}, 7),
+    ("sdllm", {"train": "twos_complement"}, 15),
+    ("sdllm", {"train": "twos_complement", "outliers": False}, 1),
+    ("sdllm", {"per_token": True}, 31),
+    ("sdllm", {"train": "twos_complement", "per_token": True}, 15),
     ("spikellm", {}, 2),
     ("spikellm", {"published": True}, 4),
     ("spikellm", {"keys_and_values": False, "weight_bits": 8}, 1),
     ("phase", {}, 8),
+    ("phase", {"outliers": False}, 4),
     ("phase", {"published": True}, 12),
 ]
 NAMES = [f"{name}-{steps}-{'-'.join(options)}" for name, options, steps in CASES]
@@ -89,6 +94,7 @@ def rounded(graph: Graph) -> Graph:
     ("name", "options", "steps"),
     [
         ("sdllm", {"k": 32, "train": "graded"}, 63),
+        ("sdllm", {"k": 32, "train": "twos_complement", "per_token": True}, 63),
         ("phase", {}, 12),
         ("spikellm", {"bits": 7, "weight_bits": 8, "keys_and_values": False}, 4),
     ],
@@ -164,6 +170,7 @@ def test_wrong_options_are_named(name: str, options: dict[str, Any], fault: str)
         ({"system": "sdllm", "code": "graded"}, "LAS's"),
         ({"system": "sdllm", "steps": 64}, "less than or equal to 63"),
         ({"system": "phase", "error_budget": 0.1}, "error budget"),
+        ({"system": "phase", "steps": 17}, "less than or equal to 16"),
         ({"system": "fas"}, "las-finetune"),
     ],
 )

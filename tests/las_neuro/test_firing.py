@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from compiler.netlist.kinds import KINDS
-from las_neuro.firing import Firing, count_spikes, decoded, elastic, fire, graded, phase, rate
+from las_neuro.firing import (
+    Firing,
+    count_spikes,
+    decoded,
+    elastic,
+    fire,
+    graded,
+    phase,
+    rate,
+    twos_complement,
+)
 
 Doubles = NDArray[np.float64]
 THOROUGH = settings(max_examples=200, deadline=None, derandomize=True)
@@ -48,6 +58,10 @@ NEURONS = {
     "count": graded(1.0, CLIP, 7, 1),
     "phase": phase(127.0, (64, 32, 16, 8, 4, 2, 1)),
     "phase of another base": phase(100.0, (50, 28, 15, 7)),
+    "phase of a loud channel": phase(127.0, (64, 32, 16, 8, 4, 2, 1), lift=np.array([3])),
+    "two's complement": twos_complement(1.0, 5),
+    "two's complement of a loud channel": twos_complement(1.0, 5, lift=np.array([2])),
+    "two bits": twos_complement(1.0, 2),
     "las published": phase(127.0, (64, 32, 16, 8, 4, 2, 1), published=True),
 }
 
@@ -103,6 +117,30 @@ def test_counts_are_signs_of_what_remains(c: int) -> None:
         rest -= spike
     assert fire(code, one(float(c)))[:, 0, 0].tolist() == wanted
     assert count_spikes(code, one(float(c)))[0, 0] == min(7, abs(c))
+
+
+@given(st.floats(-300.0, 300.0), st.integers(2, 7), st.integers(0, 5))
+@THOROUGH
+def test_twos_complement_rounds_and_saturates(x: float, bits: int, lift: int) -> None:
+    """To half a unit, up to ends that are not alike: -2**(bits - 1) and one unit less above."""
+    code, whole = twos_complement(0.25, bits, lift=np.array([lift])), 0.25 * 2**lift
+    low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    found = decoded(code, one(x))[0, 0]
+    assert found == np.clip(np.floor(x / whole + 0.5), low, high) * whole
+    if low - 0.5 <= x / whole < high + 0.5:
+        assert abs(found - x) <= whole / 2
+
+
+@pytest.mark.parametrize("bits", [2, 4, 7])
+def test_small_negative_numbers_cost_many_spikes(bits: int) -> None:
+    """A spike a bit of the word, top bit first; -1 is all ones, where a signed digit costs one."""
+    counts = np.arange(-(2 ** (bits - 1)), 2 ** (bits - 1))
+    code, x = twos_complement(1.0, bits), counts[:, None].astype(np.float64)
+    words = [[int(bit) for bit in np.binary_repr(c, bits)] for c in counts]
+    np.testing.assert_array_equal((fire(code, x)[:, :, 0] != 0).T, words)
+    spikes = dict(zip(counts.tolist(), count_spikes(code, x)[:, 0].tolist(), strict=True))
+    assert (spikes[-1], spikes[0], spikes[1]) == (bits, 0, 1)
+    assert spikes[-(2 ** (bits - 1))] == 1
 
 
 @given(st.lists(st.floats(-3, 3), min_size=1, max_size=12))

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 STORIES = ROOT.parent / "shared" / "data" / "stories260K" / "hf"
 TINY_LM = ROOT / "examples" / "tiny_lm"
 
-LAS_KINDS = set(KINDS) - {"fire", "few_spikes"}
+LAS_KINDS = set(KINDS) - {"fire", "few_spikes", "leak"}
 Block = Callable[..., Netlist]
 Same = Callable[..., Any]
 

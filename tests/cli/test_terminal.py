@@ -139,6 +139,8 @@ def test_ctrl_c_ends_with_130(script, decoder: Path, tmp_path: Path) -> None:
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # a shell's background job, such as this run may be, ignores the interrupt; so would this
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     wait_until_asleep(running.pid)  # it waits for the text to end
     running.send_signal(signal.SIGINT)

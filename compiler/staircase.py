@@ -26,8 +26,7 @@ def spikes(net: Netlist, population: Population, code: Firing, x: Doubles, exact
     def stairs(values: Doubles) -> Doubles:
         return np.asarray(decoded(code, values) * step)
 
-    moved = _moved(net, population, code, _flat(x))
-    return _bound(stairs(_flat(x)), _next(stairs, _flat(x), moved), exact)
+    return _bound(stairs, _flat(x), _moved(net, population, code, _flat(x)), exact)
 
 
 def left(net: Netlist, population: Population, code: Firing, m: Doubles, exact: Doubles) -> Bound:
@@ -39,8 +38,7 @@ def left(net: Netlist, population: Population, code: Firing, m: Doubles, exact: 
     def rest(values: Doubles) -> Doubles:
         return np.asarray(share * LEAK * values * (code.unit - decoded(code, values)))
 
-    near = _next(rest, x, _moved(net, population, code, x)) + 0.5 * population.unit
-    return _bound(rest(x), near, exact)
+    return _bound(rest, x, _moved(net, population, code, x), exact, 0.5 * population.unit)
 
 
 def written(net: Netlist, population: Population, x: Doubles, exact: Doubles) -> Bound:
@@ -51,16 +49,20 @@ def written(net: Netlist, population: Population, x: Doubles, exact: Doubles) ->
     p = population.params
     code = graded(population.unit, p["high"], 1, int(p["level"]), lift=p["lift"])
     moved = _moved(net, population, code, _flat(x))
-
-    def stairs(values: Doubles) -> Doubles:
-        return decoded(code, values)
-
-    return _bound(stairs(_flat(x)), _next(stairs, _flat(x), moved), exact)
+    return _bound(lambda values: decoded(code, values), _flat(x), moved, exact)
 
 
-def _bound(found: Doubles, near: Doubles, exact: Doubles) -> Bound:
-    """Where a value stands on a staircase is foreseen; it may stand on the next stair."""
-    wrong = found.reshape(exact.shape) - exact
+def _bound(
+    stairs: Callable[[Doubles], Doubles],
+    x: Doubles,
+    moved: Doubles,
+    exact: Doubles,
+    rounding: float = 0.0,
+) -> Bound:
+    """Where a value stands on a staircase is foreseen; moved either way it may be a stair off."""
+    found = stairs(x)
+    ends = [np.abs(stairs(x + way * moved) - found) for way in (1, -1)]
+    wrong, near = found.reshape(exact.shape) - exact, np.maximum(*ends) + rounding
     return Bound(wrong, np.abs(wrong), near.reshape(exact.shape))
 
 
@@ -78,10 +80,3 @@ def _moved(net: Netlist, population: Population, code: Firing, x: Doubles) -> Do
 
 def _source(net: Netlist, population: Population) -> Population:
     return net.populations[next(g.source for g in net.into(population.name) if g.port == "x")]
-
-
-def _next(stairs: Callable[[Doubles], Doubles], x: Doubles, moved: Doubles) -> Doubles:
-    """The farthest that a value moved either way comes out."""
-    found = stairs(x)
-    ends = [np.abs(stairs(x + way * moved) - found) for way in (1, -1)]
-    return np.asarray(np.maximum(*ends))

@@ -76,8 +76,8 @@ def calibrate(
     measures: dict[str, Measure] = {node.name: Measure() for node in graph}
     encoders = [node for node in graph if node.op == "encode" and "j" not in node.axes]
     by_channel = _by_channel(graph, encoders)
-    kept = [node.name for node in encoders]
-    kept += [node.name for node in graph if node.op == "memory"]
+    kept = {node.name for node in encoders}
+    kept |= {node.name for node in graph if node.op == "memory"}
     chosen = _chosen(sum(_width(graph, name) for name in kept), batches)
     for done, tokens in enumerate(batches):
         if progress:

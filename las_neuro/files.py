@@ -61,6 +61,15 @@ def replacing(path: Path) -> Iterator[int]:
                 os.unlink(temporary)
 
 
+def check_folder(path: Path, remedy: str) -> None:
+    """Raise `OutputError` before the work, where `path` could not be written after it."""
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror})", remedy) from error
+
+
 def sync(path: Path) -> None:
     """Make a file's content, or a folder's names, durable."""
     handle = os.open(path, os.O_RDONLY)

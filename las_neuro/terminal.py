@@ -13,7 +13,6 @@ import errno
 import json
 import os
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -24,6 +23,7 @@ from typing import Annotated, Any
 import typer
 
 from las_neuro.errors import LasError, OutputError
+from las_neuro.files import check_folder
 
 PACKAGE = "las-neuro"
 DISTURBED = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}  # of a stream or a disk, no bug
@@ -143,16 +143,11 @@ def print_table(table: Any) -> None:
 
 def check_writable(path: Path) -> None:
     """Raise `OutputError` before the work, where its result could not be written after it."""
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written ({error.strerror})",
-            "name a file in a folder that exists and that you may write to",
-        ) from error
+    remedy = "name a file in a folder that exists and that you may write to"
+    if path.is_dir():
+        why = os.strerror(errno.EISDIR)
+        raise OutputError(f"{path}: cannot be written ({why})", remedy)
+    check_folder(path, remedy)
 
 
 @contextlib.contextmanager

@@ -64,8 +64,9 @@ def learn(graph: Graph, batches: Sequence[Rows], progress: Progress | None = Non
         with torch.no_grad():
             for run, values in zip(runs, real, strict=True):
                 _forward(run, nodes, values, block.rules() if maps else RULES)
+        wanted = {name for later in blocks[done + 1 :] for node in later for name in node.inputs}
         for values in (*exact, *real):
-            for name in set(values) - _wanted(graph, blocks[done + 1 :]):
+            for name in set(values) - wanted:
                 del values[name]
     tell("learn clips and scales", len(blocks), len(blocks))
     out = graph.empty_like()
@@ -181,11 +182,6 @@ def _read_later(graph: Graph, nodes: Sequence[Node]) -> list[str]:
     """What other blocks read of one."""
     own = {node.name for node in nodes}
     return sorted({name for n in graph if n.name not in own for name in n.inputs if name in own})
-
-
-def _wanted(graph: Graph, blocks: Sequence[Sequence[Node]]) -> set[str]:
-    """Names that these blocks read."""
-    return {name for nodes in blocks for node in nodes for name in node.inputs}
 
 
 def _clip(node: Node) -> Torch:

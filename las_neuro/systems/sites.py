@@ -67,12 +67,15 @@ def best_unit(site: Site, largest: float, code: Callable[[float], Firing]) -> Fi
     return min(codes, key=lambda trial: float(site.errors(trial).sum()))
 
 
-def with_weight_bits(graph: Graph, bits: int) -> Graph:
-    """The same graph, every linear map but the read-out's with weights of that many bits."""
+def with_weight_bits(graph: Graph, bits: int, **more: int) -> Graph:
+    """The same graph, every linear map but the read-out's with weights of that many bits.
+
+    more: other attrs of those maps.
+    """
     last = [node.inputs[0] for node in graph if node.op == "output"]
     out = graph.empty_like()
     for node in graph:
         if node.op == "linear" and node.name not in last:
-            node = replace(node, attrs={**node.attrs, "weight_bits": bits})
+            node = replace(node, attrs={**node.attrs, "weight_bits": bits, **more})
         out.nodes[node.name] = node
     return out

@@ -57,14 +57,8 @@ class SpikeLlm:
     published: bool = False  # GIF neurons as in the paper's code, which lose the top codes
 
     def spiking(self, model: Graph, checkpoint: Checkpoint | None = None) -> Graph:
-        graph = with_weight_bits(las.spiking(model), self.weight_bits)
-        if self.weights == "gptq":
-            return graph
-        out = graph.empty_like()
-        for node in graph:
-            learned = {"learned_bits": self.bits} if "weight_bits" in node.attrs else {}
-            out.nodes[node.name] = replace(node, attrs={**node.attrs, **learned})
-        return out
+        learned = {"learned_bits": self.bits} if self.weights == "omniquant" else {}
+        return with_weight_bits(las.spiking(model), self.weight_bits, **learned)
 
     def threshold(self, graph: Graph) -> Graph:
         coded = linear_inputs(graph, lambda node, site: self.code(site))

@@ -61,9 +61,11 @@ def replacing(path: Path) -> Iterator[int]:
                 os.unlink(temporary)
 
 
-def check_folder(path: Path, remedy: str) -> None:
+def check_place(path: Path, remedy: str) -> None:
     """Raise `OutputError` before the work, where `path` could not be written after it."""
     try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:

@@ -22,8 +22,8 @@ from typing import Annotated, Any
 
 import typer
 
-from las_neuro.errors import LasError, OutputError
-from las_neuro.files import check_folder
+from las_neuro.errors import LasError
+from las_neuro.files import check_place
 
 PACKAGE = "las-neuro"
 DISTURBED = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}  # of a stream or a disk, no bug
@@ -143,11 +143,7 @@ def print_table(table: Any) -> None:
 
 def check_writable(path: Path) -> None:
     """Raise `OutputError` before the work, where its result could not be written after it."""
-    remedy = "name a file in a folder that exists and that you may write to"
-    if path.is_dir():
-        why = os.strerror(errno.EISDIR)
-        raise OutputError(f"{path}: cannot be written ({why})", remedy)
-    check_folder(path, remedy)
+    check_place(path, "name a file in a folder that exists and that you may write to")
 
 
 @contextlib.contextmanager

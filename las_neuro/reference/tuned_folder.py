@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.errors import OutputError
-from las_neuro.files import check_folder, sync
+from las_neuro.files import check_place, sync
 
 # beside the weights, what else makes a folder usable
 COPIED = (
@@ -39,7 +39,7 @@ def check_free(out: Path) -> None:
     """Raise `OutputError` before the work where its folder could not be written after it."""
     if out.exists() or out.is_symlink():
         raise OutputError(f"{out}: exists already", "name a new folder, or remove that one first")
-    check_folder(out, "name a folder inside one that exists and that you may write to")
+    check_place(out, "name a folder inside one that exists and that you may write to")
 
 
 def write_folder(

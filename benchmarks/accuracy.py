@@ -64,6 +64,22 @@ def unseen_sentences(texts: Path, folder: Path) -> Path:
     return drawn([sentence for sentence in every if sentence not in seen], folder / "unseen.txt")
 
 
+def training_sentences(texts: Path, folder: Path) -> Path:
+    """Sentences to train an encoder on: the STS benchmark's rest, film reviews, school questions."""
+    measured = set(unseen_sentences(texts, folder).read_text().splitlines())
+    measured |= set((texts / "sts_sentences.txt").read_text().splitlines())
+    rows = (texts / "stsb_dev.csv").read_text().splitlines()
+    found = [sentence for row in rows for sentence in row.split("\t")[5:7]]
+    reviews = (texts / "sst2_dev_even.tsv").read_text().splitlines()[1:]
+    found += [row.split("\t")[0] for row in reviews]
+    for name in ("arc_easy_test_even.jsonl", "piqa_valid_even.jsonl"):
+        for row in map(json.loads, (texts / name).read_text().splitlines()):
+            found += [" ".join(text.split()) for text in (row["query"], *row["choices"])]
+    path = folder / "training.txt"
+    path.write_text("\n".join(s for s in dict.fromkeys(found) if s not in measured) + "\n")
+    return path
+
+
 def manual_sentences(folder: Path) -> Path:
     """Sentences of the Python manual, which the interpreter brings: a domain of their own."""
     found = []

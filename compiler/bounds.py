@@ -32,7 +32,7 @@ from compiler.passes.fit_functions import (
     octave_fit,
     segment_fit,
 )
-from compiler.passes.lower import error_budget, segment_budget
+from compiler.passes.lower_functions import error_budget, segment_budget
 from las_neuro.graph import Graph, Node
 
 Doubles = NDArray[np.float64]

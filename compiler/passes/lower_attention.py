@@ -23,7 +23,9 @@ from compiler.netlist.arrays import WORD_BITS, WORD_LIMIT
 from compiler.netlist.model import Population
 from compiler.passes.fit_functions import ANTILOG_BUDGET, antilog_fit
 from compiler.passes.fix_units import seen
-from compiler.passes.lower import RESCALE, Lowering, error_budget, fire, kept
+from compiler.passes.lower_codes import fire
+from compiler.passes.lower_functions import error_budget, kept
+from compiler.passes.lowering import RESCALE, Lowering
 from las_neuro.firing import graded
 from las_neuro.graph import Node
 

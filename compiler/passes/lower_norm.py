@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 from compiler.netlist.arrays import WORD_LIMIT
 from compiler.netlist.model import Gather, Population
 from compiler.passes.fix_units import seen
-from compiler.passes.lower import RESCALE, WEIGHTIEST, Lowering, multiply
+from compiler.passes.lower_maps import multiply
+from compiler.passes.lowering import RESCALE, Lowering
 from las_neuro.graph import Floats, Node
 
 LOUD = 16.0  # times the median of the channels' largest squares
+WEIGHTIEST = 2**15 - 1  # factor that a compartment's multiplier can hold
 MOST_LOUD = 1 / 16  # of the channels: more are no exception
 UNSEEN = 4.0  # headroom of a sum over the sum of the channels' largest squares
 

@@ -65,7 +65,7 @@ def unseen_sentences(texts: Path, folder: Path) -> Path:
 
 
 def training_sentences(texts: Path, folder: Path) -> Path:
-    """Sentences to train an encoder on: the STS benchmark's rest, film reviews, school questions."""
+    """Sentences to train an encoder on: the rest of STS, film reviews, school questions."""
     measured = set(unseen_sentences(texts, folder).read_text().splitlines())
     measured |= set((texts / "sts_sentences.txt").read_text().splitlines())
     rows = (texts / "stsb_dev.csv").read_text().splitlines()

@@ -1,9 +1,10 @@
 """Every system on the same models and texts, by the commands a user has; docs/systems.md.
 
-    python benchmarks/systems.py [--data ../shared/data] [--only tiny]
+    python benchmarks/systems.py [--data ../shared/data] [--only tiny] [--system SDLLM ...]
 
 Compiles each model with each system, then has `las-eval --compare` measure all of them.  --only
-measures some of the models; what was measured of the others stays.  FAS and SpikeLM compile models
+measures some of the models, --system some of the rows beside the first; what was measured of the
+others stays.  FAS and SpikeLM compile models
 of their own, trained here from the float one on text that is not measured: --trained keeps them,
 and a second run finds them there.  MiniLM's 22 million weights take half an hour each.
 """
@@ -15,13 +16,16 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from accuracy import ENCODER, training_sentences, unseen_sentences
 from commands import command
 from figures import ROOT, TINY, fill, found_models, machine
+
+from hwsim.accounts.side_by_side import pareto
 
 sys.path.append(str(ROOT / "examples"))
 from train_tiny_lm import split_corpus, topics
@@ -50,67 +54,112 @@ SYSTEMS: dict[str, tuple[Any, ...]] = {
 }
 TRAINED = {"FAS, T = 8, trained": "fas", "SpikeLM, T = 4, trained": "spikelm"}
 LENGTH = {  # a narrow model needs more updates, a wide one has no time for them
-    "stories260K": ("--updates", 1500, "--lr", 3e-3),
-    ENCODER: ("--updates", 200, "--lr", 3e-4),
+    ("stories260K", "spikelm"): ("--updates", 1500, "--lr", 3e-3),
+    (ENCODER, "spikelm"): ("--updates", 200, "--lr", 3e-4),
 }
 MEASURED = 40_000  # characters of a text that is measured and not trained on
 
 
 def main(
-    data: Path = ROOT.parent / "shared" / "data", only: str = "", trained: Path | None = None
+    data: Path = ROOT.parent / "shared" / "data",
+    only: str = "",
+    system: Annotated[list[str], typer.Option(help='In a row\'s name; all: "".')] = [""],  # noqa: B006
+    trained: Path | None = None,
 ) -> None:
     """Measure, and write benchmarks/systems.json, the tables of docs/systems.md and README."""
     with tempfile.TemporaryDirectory() as folder:
         kept = trained or Path(folder)
         for model in found_models(data):
             if only in model["name"]:
-                keep(model["name"], measure(model, data, Path(folder), kept))
+                keep(model["name"], measure(model, system, data, Path(folder), kept))
 
 
 def keep(name: str, rows: list[Row]) -> None:
     """Into the record and the pages, in the place of what was measured before."""
     figures = json.loads(RECORD.read_text()) if RECORD.is_file() else {}
-    stamp = f"measured {datetime.date.today().isoformat()} by `benchmarks/systems.py`: {machine()}."
-    figures[name] = {"stamp": stamp, "rows": rows}
+    known = {row["name"]: row for row in figures.get(name, [])} | {row["name"]: row for row in rows}
+    rows = [known[of] for of in (*SYSTEMS, *TRAINED) if of in known]
+    front = pareto([(row["synaptic_events_per_token"], error(row)) for row in rows])
+    figures[name] = [row | {"pareto": i in front} for i, row in enumerate(rows)]
     RECORD.write_text(json.dumps(figures, indent=1) + "\n")
-    print(table(rows))
-    tables = {f"systems-{name.split()[0]}": f"{table(rows)}\n\n{name}, {stamp}"}
+    print(table(figures[name]))
+    tables = {f"systems-{name.split()[0]}": f"{table(figures[name])}\n\n{name}; {stamps(rows)}."}
     for path in (DOCS, ROOT / "README.md"):
         fill(path, tables)
 
 
-def measure(model: Row, data: Path, folder: Path, trained: Path) -> list[Row]:
+def error(row: Row) -> float:
+    return float(row["mean_kl"] if "mean_kl" in row else row["mean_cosine_error"])
+
+
+def stamps(rows: list[Row]) -> str:
+    """When and where rows were measured; the names of those that were not with the first."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        found.setdefault(row["measured"], []).append(row["name"])
+    first, *others = found
+    said = [f"by `benchmarks/systems.py` {first}"]
+    said += [f"{stamp}: {'; '.join(found[stamp])}" for stamp in others]
+    return "measured " + ". ".join(said)
+
+
+def measure(model: Row, systems: list[str], data: Path, folder: Path, trained: Path) -> list[Row]:
     """One row a system, all measured in one call on the same tokens."""
     print(f"systems on {model['name']}")
-    encoder = model["name"] == ENCODER
-    wanted = {name: (model["model"], options) for name, options in SYSTEMS.items()}
-    for name, system in TRAINED.items():
-        wanted[name] = train(model, system, data, trained, folder), ("--system", system)
+    names = list((*SYSTEMS, *TRAINED))
+    names = [of for of in names if of == names[0] or any(word in of for word in systems)]
+    wanted = sources(model, names, data, folder, trained)
     nets = []
     for name, (source, options) in wanted.items():
         nets.append(folder / f"{name}.h5".replace(" ", "_"))
         made = ("-o", nets[-1], "--calibrate", model["calibrate"], *options)
         command("las-compile", source, *made)
+    encoder = model["name"] == ENCODER
     text = unseen_sentences(data / "texts", folder) if encoder else model["text"]
     others = [word for net in nets[1:] for word in ("--compare", net)]
     read = ("--text", text, "--reference", model["model"])
     made = command("las-eval", nets[0], *others, *read)
-    return [row | {"name": name} for name, row in zip(wanted, made["netlists"], strict=True)]
+    measured = f"{datetime.date.today().isoformat()} on {machine()}"
+    return [
+        row | {"name": name, "measured": measured}
+        for name, row in zip(wanted, made["netlists"], strict=True)
+    ]
 
 
-def train(model: Row, system: str, data: Path, trained: Path, folder: Path) -> Path:
+def sources(
+    model: Row,
+    names: Iterable[str],
+    data: Path,
+    folder: Path,
+    trained: Path,
+    length: tuple[Any, ...] | None = None,
+) -> dict[str, tuple[Path, tuple[Any, ...]]]:
+    """What is compiled by each system, and las-compile's options; trains what has to be.
+
+    length: other options of both trainers than those that are measured.
+    """
+    wanted = {}
+    for name in names:
+        if name in SYSTEMS:
+            wanted[name] = model["model"], SYSTEMS[name]
+            continue
+        system = TRAINED[name]
+        made = trained / f"{model['name'].split()[0]}-{system}"
+        if not made.exists():
+            train(model, system, training_text(model, data, folder), made, length)
+        wanted[name] = made, ("--system", system)
+    return wanted
+
+
+def train(model: Row, system: str, text: Path, made: Path, length: tuple[Any, ...] | None) -> None:
     """The model with a system's own neurons in it, trained on text that is not measured."""
-    made = trained / f"{model['name'].split()[0]}-{system}"
-    if made.exists():
-        return made
-    text = training_text(model, data, folder)
+    read = ("--text", text, *(length or LENGTH.get((model["name"], system), ())))
     if system == "fas":
-        command("las-finetune", model["model"], "--text", text, "-o", made)
+        command("las-finetune", model["model"], "-o", made, *read)
     else:
-        script = (sys.executable, ROOT / "examples" / "train_spikelm.py", made)
-        words = (*script, "--model", model["model"], "--text", text, *LENGTH.get(model["name"], ()))
+        script = ROOT / "examples" / "train_spikelm.py"
+        words = (sys.executable, script, made, "--model", model["model"], *read)
         subprocess.run([str(word) for word in words], check=True)
-    return made
 
 
 def training_text(model: Row, data: Path, folder: Path) -> Path:

@@ -222,6 +222,11 @@ def phase(
     )
 
 
+def powers(base: float, steps: int) -> tuple[int, ...]:
+    """Spike values, largest first: powers of the base as integers."""
+    return tuple(int(value) for value in np.rint(base ** np.arange(steps - 1, -1, -1.0)))
+
+
 def elastic(alpha: float) -> Firing:
     """SpikeLM's neuron (arXiv 2406.03287) in one pass: alpha * clip(round(x / alpha), -1, 1).
 

@@ -21,7 +21,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from las_neuro.checkpoint import Checkpoint
-from las_neuro.firing import Firing, phase
+from las_neuro.firing import Firing, phase, powers
 from las_neuro.graph import Graph
 from las_neuro.systems import las
 from las_neuro.systems.sites import linear_inputs, with_weight_bits
@@ -99,8 +99,3 @@ def least_unit(site: Site) -> float:
         sums = np.abs(site.sample @ weight.T).max(axis=0)
         largest = max(largest, float((sums[steps > 0] / steps[steps > 0]).max(initial=0.0)))
     return MARGIN * largest / FULL
-
-
-def powers(base: float, steps: int) -> tuple[int, ...]:
-    """Spike values, largest first: powers of the base as integers."""
-    return tuple(int(value) for value in np.rint(base ** np.arange(steps - 1, -1, -1.0)))

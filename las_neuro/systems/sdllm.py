@@ -3,11 +3,12 @@
 Step 1 counts: c = round(x / V), V = mean|x| / k, of the calibration text, or `per_token` of the
 token at hand, as theirs is.  SpikingBrain has k = 3; the usual k here is 8, since 3 costs a tenth
 of the perplexity and more on small models.  The membrane is clipped; channels that calibration saw
-beyond the clip are the second group, whose spikes count 2**j.  Step 2 trains: `bitwise`, a signed
-spike a binary digit of |c|; `twos_complement`, a spike a bit of c, the sign's the first; `ternary`,
-a spike of 1 or -1 a unit; `graded`, all in one spike.  No code of SDLLM is public: k and the trains
-are SpikingBrain's, the clip and its second group a reconstruction.  The paper's rotation is left
-out; each channel's gamma is the compiler's evened-out threshold.
+beyond the clip are the second group, whose spikes count 2**j (bitwise: or values beyond it, if that
+is nearer).  Step 2 trains: `bitwise`, a signed spike a binary digit of |c|; `twos_complement`, a
+spike a bit of c, the sign's the first; `ternary`, a spike of 1 or -1 a unit; `graded`, all in one
+spike.  No code of SDLLM is public: k and the trains are SpikingBrain's, the clip and its second
+group a reconstruction.  The paper's rotation is left out; each channel's gamma is the compiler's
+evened-out threshold.
 """
 
 from __future__ import annotations
@@ -21,14 +22,15 @@ from pydantic.dataclasses import dataclass
 
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.codes import Code
-from las_neuro.firing import Firing, graded, twos_complement
+from las_neuro.firing import Firing, Ints, graded, phase, powers, twos_complement
 from las_neuro.graph import SPIKING_OPS, Axes, Graph, Node, Tensor, Value
 from las_neuro.systems import las
 from las_neuro.systems.las import Drawing
 from las_neuro.systems.sites import linear_inputs, only_linear, relative, with_weight_bits
 from las_neuro.thresholds import MARGIN, Site
 
-MOST_LIFT = 5
+MOST_LIFT = 8  # trained encoders have values a thousand times the mean; 2**5 clipped those
+MOST_SHIFT = 7  # an outlier payload is a signed byte
 LEAST = 1e-3  # added to a token's mean |x|, so that nothing divides by the mean of a silent one
 
 
@@ -55,7 +57,7 @@ class SdLlm:
 
     def code(self, site: Site | None) -> Firing | Code:
         bits = self.steps.bit_length()
-        clip = 2**bits - 1 if self.train == "twos_complement" else self.steps
+        clip = self.steps if self.train in ("ternary", "graded") else 2**bits - 1
         unit, lift, spread = 1.0, None, None
         if site is not None:
             spread = site.spread
@@ -65,7 +67,7 @@ class SdLlm:
         high = np.array([clip])
         match self.train:
             case "bitwise":
-                return self._digits(site, unit)
+                return self._bitwise(site, unit, lift)
             case "twos_complement":
                 return twos_complement(unit, bits + 1, lift=lift, spread=spread)
             case "graded":
@@ -73,18 +75,30 @@ class SdLlm:
             case "ternary":
                 return graded(unit, high, clip, 1, lift=lift, spread=spread)
 
-    def _digits(self, site: Site | None, unit: float) -> Code:
-        """Bits of |c| with its sign; a value beyond the clip is coded whole, 2**j coarser."""
+    def _bitwise(self, site: Site | None, unit: float, lift: Ints | None) -> Firing | Code:
+        """Bits of |c| with its sign, in the form of least error.
+
+        A value beyond the clip is coded whole and 2**j coarser; or all values of its channel are,
+        each channel having its own j, which one j for all cannot do where one channel is far louder
+        than the next.
+        """
         digits = self.steps.bit_length()
         code = Code(digits, unit * 2**digits)
         if site is None:
             return code
         code = replace(code, spread=site.spread)
         outliers = MARGIN * site.peaks > code.theta
-        if not (self.outliers and outliers.any()):
+        if lift is None or not outliers.any():
             return code
-        shift = int(np.ceil(np.log2(MARGIN * site.peaks.max() / code.theta)))
-        return replace(code, outlier_shift=min(max(shift, 1), 7), outliers=outliers)
+        # No wider than calibrated peaks: in few digits that would cost more than clipping does.
+        least = int(np.ceil(np.log2(max(site.peaks.max() / code.theta, 2.0))))
+        trials: list[Firing | Code] = [
+            replace(code, outlier_shift=shift, outliers=outliers)
+            for shift in range(min(least, MOST_SHIFT), MOST_SHIFT + 1)
+        ]
+        values = powers(2.0, digits)
+        trials.append(phase(unit * sum(values), values, lift=lift, spread=site.spread))
+        return min(trials, key=lambda trial: float(site.errors(trial).sum()))
 
 
 def per_token(graph: Graph) -> Graph:

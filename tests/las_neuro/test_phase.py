@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from las_neuro.firing import Firing, decoded
+from las_neuro.firing import Firing, decoded, powers
 from las_neuro.graph import Floats, Node, Tensor
-from las_neuro.systems.phase import FULL, LARGEST, MARGIN, Phase, powers
+from las_neuro.systems.phase import FULL, LARGEST, MARGIN, Phase
 from las_neuro.thresholds import Doubles, Site
 
 

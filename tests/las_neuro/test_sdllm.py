@@ -14,11 +14,15 @@ from hwsim.engine import Engine
 from las_neuro.architectures import draw
 from las_neuro.calibrate import calibrate
 from las_neuro.checkpoint import Checkpoint
+from las_neuro.codes import Code
 from las_neuro.convert import convert
+from las_neuro.firing import Firing
 from las_neuro.graph import Graph, Tensor
 from las_neuro.reference.interpret import final, interpret
 from las_neuro.systems import find, las
+from las_neuro.systems.sdllm import SdLlm
 from las_neuro.systems.sites import only_linear
+from las_neuro.thresholds import Site
 
 SaveModel = Callable[..., Path]
 
@@ -31,6 +35,55 @@ def coded(graph: Graph) -> set[str]:
         for node in graph
         if node.op == "encode" and only_linear([graph[name] for name in readers[node.name]])
     }
+
+
+def uneven(channel: float, value: float) -> Site:
+    """256 tokens of 512 channels: the first so many times as loud, a hundredth of all values."""
+    random = np.random.default_rng(0)
+    sample = random.normal(size=(256, 512)) * np.where(random.random((256, 512)) < 0.01, value, 1.0)
+    sample[:, 0] *= channel
+    return Site(sample, np.abs(sample).max(axis=0), None, np.ones(512), 0.0)
+
+
+def share(site: Site, system: SdLlm) -> float:
+    """Squared error over the values' own squares, the worst channel's."""
+    return float((site.errors(system.code(site)) / (site.sample**2).mean(axis=0)).max())
+
+
+@pytest.mark.parametrize("train", ["twos_complement", "ternary", "graded"])
+def test_a_channel_far_louder_than_the_rest_is_not_clipped(train: str) -> None:
+    """As in the feed-forward blocks of MiniLM, whose loudest is 770 times the mean."""
+    site = uneven(500.0, 1.0)
+    code = SdLlm(train=train).code(site)
+    assert isinstance(code, Firing)
+    assert code.lift is not None
+    assert 2.0 ** code.lift[0] > 63  # 1000 times the mean is 8000 units
+    assert code.lift[1:].max() == 0
+    assert share(site, SdLlm(train=train)) < 0.01
+    assert share(site, SdLlm(train=train, outliers=False)) > 0.9
+
+
+def test_bits_of_channels_that_differ_by_far_have_a_group_each() -> None:
+    """One step for all that is beyond the clip would be the loudest channel's."""
+    site = uneven(500.0, 1.0)
+    site.sample[:, 1:50] *= 10
+    site = replace(site, peaks=np.abs(site.sample).max(axis=0))
+    code = SdLlm().code(site)
+    assert isinstance(code, Firing)
+    assert code.lift is not None
+    assert code.lift[0] > code.lift[1:50].max() >= code.lift[1:50].min() > code.lift[50:].max()
+    assert share(site, SdLlm()) < 0.05
+
+
+def test_rare_loud_values_are_coarser_and_the_others_of_their_channel_are_not() -> None:
+    """Bits: a second range for values; no coarser than what calibration saw asks for."""
+    site = uneven(1.0, 20.0)
+    code = SdLlm().code(site)
+    assert isinstance(code, Code)
+    reach = code.theta * 2**code.outlier_shift
+    assert reach / 2 < site.peaks.max() <= reach
+    lifted = SdLlm(train="twos_complement").code(site)
+    assert site.errors(code).sum() < 0.5 * site.errors(lifted).sum()
 
 
 @pytest.mark.parametrize("family", ["llama", "bert", "opt", "gpt2"])

@@ -10,14 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from engines import same_in_both
 
 import compiler
 import hwsim
 from compiler.netlist.model import Netlist
-from hwsim.engine import Engine
 from hwsim.evaluate import evaluate, read_sequences
-from hwsim.stepper import Stepper
-from hwsim.traces import Trace, first_difference
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.reference.model import FloatModel
 
@@ -44,11 +42,7 @@ def test_the_bundled_model_keeps_its_perplexity(tiny: Netlist) -> None:
 
 def test_the_bundled_model_in_both_engines_for_8_tokens(tiny: Netlist) -> None:
     tokens = np.array([0, 507, 221, 40, 979, 69, 537, 12])
-    fast, plain = Trace(tiny), Trace(tiny)
-    engine, stepper = Engine(tiny, on_train=fast.train), Stepper(tiny, on_spike=plain.spike)
-    np.testing.assert_array_equal(engine.run(tokens[None])[0].numpy(), stepper.run(tokens))
-    assert first_difference(fast, plain) is None
-    assert engine.counters.equals(stepper.counters) == []
+    same_in_both(tiny, tokens)
 
 
 def test_the_audit_of_the_bundled_model(tiny: Netlist) -> None:

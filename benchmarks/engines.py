@@ -105,8 +105,11 @@ def table(figures: dict[str, Any]) -> str:
     for system in systems:
         cells = [cell(made["rows"].get(system)) for made in figures.values()]
         lines.append(f"| {system} | {' | '.join(cells)} |")
-    stamps = [f"{name}: {made['stamp']}" for name, made in figures.items()]
-    return "\n".join(lines) + f"\n\nCompared by `benchmarks/engines.py`; {'; '.join(stamps)}."
+    stamps: dict[str, list[str]] = {}
+    for name, made in figures.items():
+        stamps.setdefault(made["stamp"], []).append(name)
+    said = "; ".join(f"{', '.join(names)}: {stamp}" for stamp, names in stamps.items())
+    return "\n".join(lines) + f"\n\nCompared by `benchmarks/engines.py`; {said}."
 
 
 def cell(row: Row | None) -> str:

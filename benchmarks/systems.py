@@ -93,14 +93,17 @@ def error(row: Row) -> float:
 
 
 def stamps(rows: list[Row]) -> str:
-    """When and where rows were measured; the names of those that were not with the first."""
-    found: dict[str, list[str]] = {}
+    """When and where most rows were measured, and which were at another time."""
+    found: dict[tuple[str, str], list[str]] = {}
     for row in rows:
-        found.setdefault(row["measured"], []).append(row["name"])
-    first, *others = found
-    said = [f"by `benchmarks/systems.py` {first}"]
-    said += [f"{stamp}: {'; '.join(found[stamp])}" for stamp in others]
-    return "measured " + ". ".join(said)
+        day, _, where = row["measured"].partition(" on ")
+        found.setdefault((where, day), []).append(row["name"])
+    (where, day), *others = sorted(found, key=lambda stamp: -len(found[stamp]))
+    said = [f"measured {day} by `benchmarks/systems.py`: {where}"]
+    for there, then in others:
+        names = "; ".join(found[there, then])
+        said.append(f"{then}{'' if there == where else f' on {there}'}: {names}")
+    return ". ".join(said)
 
 
 def measure(model: Row, systems: list[str], data: Path, folder: Path, trained: Path) -> list[Row]:

@@ -113,7 +113,7 @@ def measure(model: Row, folder: Path) -> Row:
     made = command("las-compile", model["model"], "-o", net, "--calibrate", model["calibrate"])
     command("las-compile", model["model"], "-o", bare)
     reference = ("--text", model["text"], "--reference", model["model"])
-    row = {"name": model["name"], "compile": made}
+    row = {"name": model["name"], "compile": made | {"netlist": net.name}}
     row["eval"] = command("las-eval", net, *reference)
     row["eval_uncalibrated"] = command("las-eval", bare, *reference)
     row["prompts"] = {prompt: first_difference(net, prompt, model) for prompt in model["prompts"]}

@@ -39,7 +39,7 @@ def measure(model: Row, folder: Path) -> Row:
     command("las-compile", tuned, "-o", net, "--system", "fas", "--calibrate", model["calibrate"])
     found = command("las-eval", net, "--text", model["text"], "--reference", tuned)
     stamp = f"{datetime.date.today().isoformat()}, {machine()}"
-    return {"tuned": made, "eval": found, "stamp": stamp}
+    return {"tuned": made | {"folder": tuned.name}, "eval": found, "stamp": stamp}
 
 
 def table(figures: dict[str, Row]) -> str:

@@ -59,17 +59,21 @@ def halves(text: Path, folder: Path) -> tuple[Path, Path]:
 def unseen_sentences(texts: Path, folder: Path) -> Path:
     """Sentences of the STS benchmark that are not among those for calibration."""
     seen = set((texts / "sts_sentences.txt").read_text().splitlines())
+    unseen = [sentence for sentence in sts_sentences(texts) if sentence not in seen]
+    return drawn(unseen, folder / "unseen.txt")
+
+
+def sts_sentences(texts: Path) -> list[str]:
+    """All sentences of the STS benchmark, each once."""
     rows = (texts / "stsb_dev.csv").read_text().splitlines()
-    every = dict.fromkeys(sentence for row in rows for sentence in row.split("\t")[5:7])
-    return drawn([sentence for sentence in every if sentence not in seen], folder / "unseen.txt")
+    return list(dict.fromkeys(sentence for row in rows for sentence in row.split("\t")[5:7]))
 
 
 def training_sentences(texts: Path, folder: Path) -> Path:
     """Sentences to train an encoder on: the rest of STS, film reviews, school questions."""
     measured = set(unseen_sentences(texts, folder).read_text().splitlines())
     measured |= set((texts / "sts_sentences.txt").read_text().splitlines())
-    rows = (texts / "stsb_dev.csv").read_text().splitlines()
-    found = [sentence for row in rows for sentence in row.split("\t")[5:7]]
+    found = sts_sentences(texts)
     reviews = (texts / "sst2_dev_even.tsv").read_text().splitlines()[1:]
     found += [row.split("\t")[0] for row in reviews]
     for name in ("arc_easy_test_even.jsonl", "piqa_valid_even.jsonl"):

@@ -21,16 +21,16 @@ from typing import Any
 
 import typer
 from commands import BIN, command
-from figures import ROOT, fill, found_models, machine
+from figures import ROOT, by_stamp, fill, found_models, machine
 from safetensors.numpy import load_file, save_file
-from systems import DOCS, SYSTEMS, TRAINED, Row, sources
+from systems import DOCS, NAMES, Row, sources
 
 RECORD = ROOT / "benchmarks" / "engines.json"
 CONTEXT = 16
 MOMENT = ("--updates", 3)
 TOKENS = {"step": 4, "lava": 2}
 LAYERS = ("num_hidden_layers", "n_layer")
-LATER = re.compile(r"(?:^|\.)(?:h\.|layers?\.)?[1-9]\d*\.")  # tensors of the second layer and on
+LATER = re.compile(r"(?:^|\.)[1-9]\d*\.")  # tensors of the second layer and on
 
 
 def main(
@@ -41,9 +41,7 @@ def main(
         folder = Path(name)
         for model in found_models(data):
             if only in model["name"]:
-                wanted = sources(
-                    model, (*SYSTEMS, *TRAINED), data, folder, trained or folder, MOMENT
-                )
+                wanted = sources(model, NAMES, data, folder, trained or folder, MOMENT)
                 read = ("--calibrate", model["calibrate"], "--context", CONTEXT)
                 rows = {
                     of: compared(source, (*read, *options), folder)
@@ -105,10 +103,8 @@ def table(figures: dict[str, Any]) -> str:
     for system in systems:
         cells = [cell(made["rows"].get(system)) for made in figures.values()]
         lines.append(f"| {system} | {' | '.join(cells)} |")
-    stamps: dict[str, list[str]] = {}
-    for name, made in figures.items():
-        stamps.setdefault(made["stamp"], []).append(name)
-    said = "; ".join(f"{', '.join(names)}: {stamp}" for stamp, names in stamps.items())
+    stamps = by_stamp({name: made["stamp"] for name, made in figures.items()})
+    said = "; ".join(f"{', '.join(names)}: {stamp}" for stamp, names in stamps)
     return "\n".join(lines) + f"\n\nCompared by `benchmarks/engines.py`; {said}."
 
 

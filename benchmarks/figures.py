@@ -18,8 +18,9 @@ import re
 import subprocess
 import tempfile
 import time
+from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import accuracy
 import typer
@@ -30,6 +31,7 @@ TINY = ROOT / "examples" / "tiny_lm"
 PROMPTS = ("Once upon a time", "The little dog", "Lily went to the park")
 PLANS = ("opt-125m", "llama-2-7b", "opt-13b", "opt-66b")
 Row = dict[str, Any]
+Stamp = TypeVar("Stamp", bound=Hashable)
 
 
 def main(data: Path = ROOT.parent / "shared" / "data", only: str = "") -> None:
@@ -275,6 +277,14 @@ def plans(rows: list[Row]) -> str:
             f" | {row['seconds']:.1f} s, {row['mb']:,.0f} MB |"
         )
     return "\n".join(lines)
+
+
+def by_stamp(stamps: Mapping[str, Stamp]) -> list[tuple[Stamp, list[str]]]:
+    """Names of what was measured, by when and where; the stamp of most first."""
+    found: dict[Stamp, list[str]] = {}
+    for name, stamp in stamps.items():
+        found.setdefault(stamp, []).append(name)
+    return sorted(found.items(), key=lambda pair: -len(pair[1]))
 
 
 def fill(path: Path, tables: dict[str, str]) -> None:

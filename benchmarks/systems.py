@@ -4,9 +4,9 @@
 
 Compiles each model with each system, then has `las-eval --compare` measure all of them.  --only
 measures some of the models, --system some of the rows beside the first; what was measured of the
-others stays.  FAS and SpikeLM compile models
-of their own, trained here from the float one on text that is not measured: --trained keeps them,
-and a second run finds them there.  MiniLM's 22 million weights take half an hour each.
+others stays.  FAS and SpikeLM compile models of their own, trained here from the float one on text
+that is not measured: --trained keeps them, and a second run finds them there.  MiniLM's 22 million
+weights take half an hour each.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Annotated, Any
 import typer
 from accuracy import ENCODER, training_sentences, unseen_sentences
 from commands import command
-from figures import ROOT, TINY, fill, found_models, machine
+from figures import ROOT, TINY, by_stamp, fill, found_models, machine
 
 from hwsim.accounts.side_by_side import pareto
 
@@ -53,6 +53,7 @@ SYSTEMS: dict[str, tuple[Any, ...]] = {
     ),
 }
 TRAINED = {"FAS, T = 8, trained": "fas", "SpikeLM, T = 4, trained": "spikelm"}
+NAMES = (*SYSTEMS, *TRAINED)
 LENGTH = {  # a narrow model needs more updates, a wide one has no time for them
     ("stories260K", "spikelm"): ("--updates", 1500, "--lr", 3e-3),
     (ENCODER, "spikelm"): ("--updates", 200, "--lr", 3e-4),
@@ -63,7 +64,7 @@ MEASURED = 40_000  # characters of a text that is measured and not trained on
 def main(
     data: Path = ROOT.parent / "shared" / "data",
     only: str = "",
-    system: Annotated[list[str], typer.Option(help='In a row\'s name; all: "".')] = [""],  # noqa: B006
+    system: Annotated[list[str] | None, typer.Option(help="In a row's name; none: all.")] = None,
     trained: Path | None = None,
 ) -> None:
     """Measure, and write benchmarks/systems.json, the tables of docs/systems.md and README."""
@@ -71,14 +72,14 @@ def main(
         kept = trained or Path(folder)
         for model in found_models(data):
             if only in model["name"]:
-                keep(model["name"], measure(model, system, data, Path(folder), kept))
+                keep(model["name"], measure(model, system or [""], data, Path(folder), kept))
 
 
 def keep(name: str, rows: list[Row]) -> None:
     """Into the record and the pages, in the place of what was measured before."""
     figures = json.loads(RECORD.read_text()) if RECORD.is_file() else {}
     known = {row["name"]: row for row in figures.get(name, [])} | {row["name"]: row for row in rows}
-    rows = [known[of] for of in (*SYSTEMS, *TRAINED) if of in known]
+    rows = [known[of] for of in NAMES if of in known]
     front = pareto([(row["synaptic_events_per_token"], error(row)) for row in rows])
     figures[name] = [row | {"pareto": i in front} for i, row in enumerate(rows)]
     RECORD.write_text(json.dumps(figures, indent=1) + "\n")
@@ -94,23 +95,18 @@ def error(row: Row) -> float:
 
 def stamps(rows: list[Row]) -> str:
     """When and where most rows were measured, and which were at another time."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for row in rows:
-        day, _, where = row["measured"].partition(" on ")
-        found.setdefault((where, day), []).append(row["name"])
-    (where, day), *others = sorted(found, key=lambda stamp: -len(found[stamp]))
+    found = by_stamp({row["name"]: (row["day"], row["machine"]) for row in rows})
+    ((day, where), _), *others = found
     said = [f"measured {day} by `benchmarks/systems.py`: {where}"]
-    for there, then in others:
-        names = "; ".join(found[there, then])
-        said.append(f"{then}{'' if there == where else f' on {there}'}: {names}")
+    for (then, there), names in others:
+        said.append(f"{then}{'' if there == where else f' on {there}'}: {'; '.join(names)}")
     return ". ".join(said)
 
 
 def measure(model: Row, systems: list[str], data: Path, folder: Path, trained: Path) -> list[Row]:
     """One row a system, all measured in one call on the same tokens."""
     print(f"systems on {model['name']}")
-    names = list((*SYSTEMS, *TRAINED))
-    names = [of for of in names if of == names[0] or any(word in of for word in systems)]
+    names = [of for of in NAMES if of == NAMES[0] or any(word in of for word in systems)]
     wanted = sources(model, names, data, folder, trained)
     nets = []
     for name, (source, options) in wanted.items():
@@ -122,10 +118,9 @@ def measure(model: Row, systems: list[str], data: Path, folder: Path, trained: P
     others = [word for net in nets[1:] for word in ("--compare", net)]
     read = ("--text", text, "--reference", model["model"])
     made = command("las-eval", nets[0], *others, *read)
-    measured = f"{datetime.date.today().isoformat()} on {machine()}"
+    stamp = {"day": datetime.date.today().isoformat(), "machine": machine()}
     return [
-        row | {"name": name, "measured": measured}
-        for name, row in zip(wanted, made["netlists"], strict=True)
+        row | {"name": name, **stamp} for name, row in zip(wanted, made["netlists"], strict=True)
     ]
 
 

@@ -173,7 +173,7 @@ def twos_complement(
     reset leaves what the other bits are to say.
     """
     most = 1 << (bits - 1)
-    below = tuple(1 << place for place in range(bits - 2, -1, -1))
+    below = powers(2.0, bits - 1)
     return Firing(
         "two's complement",
         unit,

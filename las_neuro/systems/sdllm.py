@@ -27,10 +27,9 @@ from las_neuro.graph import SPIKING_OPS, Axes, Graph, Node, Tensor, Value
 from las_neuro.systems import las
 from las_neuro.systems.las import Drawing
 from las_neuro.systems.sites import linear_inputs, only_linear, relative, with_weight_bits
-from las_neuro.thresholds import MARGIN, Site
+from las_neuro.thresholds import MARGIN, MOST_SHIFT, Site
 
 MOST_LIFT = 8  # trained encoders have values a thousand times the mean; 2**5 clipped those
-MOST_SHIFT = 7  # an outlier payload is a signed byte
 LEAST = 1e-3  # added to a token's mean |x|, so that nothing divides by the mean of a silent one
 
 
@@ -83,12 +82,11 @@ class SdLlm:
         than the next.
         """
         digits = self.steps.bit_length()
-        code = Code(digits, unit * 2**digits)
-        if site is None:
+        code = Code(digits, unit * 2**digits, spread=None if site is None else site.spread)
+        if site is None or lift is None:
             return code
-        code = replace(code, spread=site.spread)
         outliers = MARGIN * site.peaks > code.theta
-        if lift is None or not outliers.any():
+        if not outliers.any():
             return code
         # No wider than calibrated peaks: in few digits that would cost more than clipping does.
         least = int(np.ceil(np.log2(max(site.peaks.max() / code.theta, 2.0))))

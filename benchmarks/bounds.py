@@ -22,6 +22,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
+from bounds.bounded import Share, hold  # noqa: E402
 from conftest import random_model  # noqa: E402
 from figures import machine  # noqa: E402
 from switches import CASES  # noqa: E402
@@ -29,7 +30,6 @@ from switches import CASES  # noqa: E402
 from compiler.passes.round_weights import round_weights  # noqa: E402
 from compiler.pipeline import build  # noqa: E402
 from compiler.precision import PLANES, with_planes  # noqa: E402
-from hwsim.bounded import Share, hold  # noqa: E402
 from las_neuro.convert import measured  # noqa: E402
 from las_neuro.patches import patches  # noqa: E402
 from las_neuro.systems.las import Las  # noqa: E402

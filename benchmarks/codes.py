@@ -28,11 +28,11 @@ from figures import ROOT, fill, found_models, machine
 from compiler.netlist.model import Netlist
 from compiler.passes.round_weights import round_weights
 from compiler.pipeline import build
-from hwsim.engine import Engine
-from hwsim.evaluate import batched, log_softmax, read_sequences
-from las_neuro.codes import FORMS
+from hwsim.backends.fast.engine import Engine
+from hwsim.measure.evaluate import batched, log_softmax, read_sequences
 from las_neuro.convert import measured
 from las_neuro.graph import Graph
+from las_neuro.neurons.codes import FORMS
 from las_neuro.reference.model import FloatModel
 from las_neuro.reference.tokenizer import tokenizer_json
 from las_neuro.systems.las import Las

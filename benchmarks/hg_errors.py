@@ -3,7 +3,7 @@
     python benchmarks/hg_errors.py
 
 Prints two tables in markdown.  Ours hold for every input of a compartment, as
-compiler/passes/fit_functions.py says; the published tables' errors were measured by running the
+compiler/functions/fit_functions.py says; the published tables' errors were measured by running the
 code of LAS (arXiv 2505.09659), each over its own range.
 """
 
@@ -12,8 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from compiler.netlist.kinds import KINDS
-from compiler.passes.fit_functions import (
+from compiler.functions.fit_functions import (
     BOUNDED,
     OCTAVE_BUDGET,
     SEGMENT_BUDGET,
@@ -22,8 +21,9 @@ from compiler.passes.fit_functions import (
     octave_fit,
     segment_fit,
 )
-from compiler.passes.lower_attention import SCORE_BITS
-from las_neuro.codes import largest_magnitude
+from compiler.lowering.attention import SCORE_BITS
+from compiler.netlist.kinds import KINDS
+from las_neuro.neurons.codes import largest_magnitude
 
 PEAK, PEAK_BITS = 8.0, 20  # the largest calibrated value, and the bits it takes (fix_units)
 SEGMENT_BUDGETS = (4.0, SEGMENT_BUDGET, 64.0, 256.0)

@@ -20,8 +20,8 @@ from compiler.options import Options
 from compiler.precision import with_planes
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.errors import CalibrationError, ConfigError, TargetError, UnsupportedError
-from las_neuro.few_spikes import Tables, read_tables, with_tables
 from las_neuro.graph import Graph
+from las_neuro.neurons.few_spikes import Tables, read_tables, with_tables
 from las_neuro.systems.las import Las
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _rounded(
     """The model's spiking graph, calibrated, its weights rounded, its codes chosen."""
     from compiler.passes.round_weights import round_weights
     from las_neuro.convert import measured
-    from las_neuro.reference.omniquant import learn
+    from las_neuro.training.omniquant import learn
 
     found = measured(
         model,
@@ -155,7 +155,7 @@ def _within_budget(
 
 def _foresee(planned: Netlist, target: str, checkpoint: Checkpoint) -> None:
     """Raise where the target cannot run the netlist, or is too small for it."""
-    from compiler.passes.limits import check_limits
+    from compiler.mapping.limits import check_limits
     from compiler.targets.target import load
 
     try:
@@ -181,9 +181,9 @@ def _settle(
     net: Netlist, target_name: str, watch: Watch | None, progress: Progress | None
 ) -> Netlist:
     """Choose the target, then give everything a core on it."""
-    from compiler.passes.limits import check_limits
-    from compiler.passes.partition import partition
-    from compiler.passes.place import place
+    from compiler.mapping.limits import check_limits
+    from compiler.mapping.partition import partition
+    from compiler.mapping.place import place
 
     tell = progress or (lambda stage, done, of: None)
     tell("place", 0, 2)
@@ -202,9 +202,9 @@ def _settle(
 
 def _choose(net: Netlist, name: str) -> Any:
     """The target of that name, or the smallest that fits; `TargetError` where none does."""
-    from compiler.passes.limits import choose_target
-    from compiler.passes.partition import count
-    from compiler.plan import narrowed
+    from compiler.mapping.limits import choose_target
+    from compiler.mapping.partition import count
+    from compiler.mapping.plan import narrowed
     from compiler.targets.target import ORDER, load
 
     measured = load(ORDER[-1] if name == "auto" else name)

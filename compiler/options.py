@@ -21,15 +21,16 @@ FINER_STEPS = 2  # of LAS, with two planes
 class Options:
     """system: a published method; system_options: its own.  steps: time steps a value, or its
     binary digits in LAS; None: the system's usual number.  code: the form of LAS's spikes, one of
-    las_neuro.codes.FORMS.
+    las_neuro.neurons.codes.FORMS.
     ranges: thresholds of an encoder, 2: normal and outlier, 1: normal alone.  channel_steps: spare
     channels the digits that matter least.  planes: int8 synapse groups a weight is made of, 1 or 2.
     error_budget: most error of the output, in the units `compiler.budget` states; it chooses steps
     and planes layer by layer, none finer than `steps`.  calibrate: a text (images for a vision
     model); None: the model's own.  context: most tokens a sequence; None: all the model allows.
     target: a name, or "auto" for the smallest that fits.  builtin_only: refuse kinds that no
-    built-in Lava process equals.  tables: few-spikes tables of functions, see las_neuro.few_spikes;
-    subtract_first: theirs is the published order and not SpikingJelly's.
+    built-in Lava process equals.  tables: few-spikes tables of functions, see
+    las_neuro.neurons.few_spikes; subtract_first: theirs is the published order and not
+    SpikingJelly's.
     """
 
     system: str = "las"

@@ -4,7 +4,7 @@
     las-compile tiny_spikelm --system spikelm -o tiny_spikelm.h5
 
 Every linear map but the head gets ternary neurons at its inputs, keys and values too; the network
-runs T passes over its input, whose outputs are averaged (las_neuro/reference/elastic.py).  The
+runs T passes over its input, whose outputs are averaged (las_neuro/training/elastic.py).  The
 paper trains from scratch on 8 GPUs; this starts from a trained float model and is held to it too:
 
     (1 - distil) * cross-entropy of the next token + distil * KL(float || spiking)
@@ -26,11 +26,11 @@ from train_tiny_lm import FOLDER, split_corpus, topics
 from las_neuro.architectures import draw
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.errors import LasError
-from las_neuro.reference.elastic import Passes
 from las_neuro.reference.model import FloatModel
-from las_neuro.reference.training_text import Text, read_text
-from las_neuro.reference.tuned_folder import check_free, write_folder
-from las_neuro.reference.tuning import Tuning, falling
+from las_neuro.training.elastic import Passes
+from las_neuro.training.training_text import Text, read_text
+from las_neuro.training.tuned_folder import check_free, write_folder
+from las_neuro.training.tuning import Tuning, falling
 
 CLIP = 1.0  # longest gradient
 

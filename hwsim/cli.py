@@ -234,7 +234,7 @@ def audit(
     """Run a netlist on a text, count everything, and write what it cost."""
     from hwsim import generate
     from hwsim.commands import accounting
-    from hwsim.evaluate import read_sequences
+    from hwsim.measure.evaluate import read_sequences
 
     check_writable(output)
     net = generate.opened(netlist)
@@ -266,7 +266,7 @@ def diff(
     where one netlist differs from itself.
     """
     from hwsim.commands import differing
-    from hwsim.depth_error import BUDGET
+    from hwsim.measure.depth_error import BUDGET
 
     if output is not None:
         check_writable(output)

@@ -1,8 +1,8 @@
 """generate: a decoder netlist continues a prompt, token by token, on any backend.
 
-    fast   whole windows at once (hwsim.engine)
-    step   one time step after the other (hwsim.stepper)
-    lava   Lava's CPU runtime (hwsim.lava); it is given the whole sequence again for each token
+    fast   whole windows at once (hwsim.backends.fast.engine)
+    step   one time step after the other (hwsim.backends.step.stepper)
+    lava   Lava's CPU runtime (hwsim.backends.lava), given the whole sequence again for each token
 
 The host picks each token from the output's integers: the largest (the first of equals), or drawn.
 """
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from compiler.netlist.arrays import Ints
 from compiler.netlist.model import Dense, Netlist
-from hwsim.traces import Difference, Trace, first_difference
+from hwsim.backends.traces import Difference, Trace, first_difference
 from las_neuro.errors import BackendError, ConfigError, PromptError, UnsupportedError
 
 BACKENDS = ("fast", "step", "lava")
@@ -42,7 +42,7 @@ class Fast:
     """The fast engine."""
 
     def __init__(self, net: Netlist, trace: Trace | None = None) -> None:
-        from hwsim.engine import Engine  # torch is slow to import
+        from hwsim.backends.fast.engine import Engine  # torch is slow to import
 
         self.trace = trace
         self.engine = Engine(net, count=False, on_train=trace.train if trace else None)
@@ -57,7 +57,7 @@ class Steps:
     """The reference engine."""
 
     def __init__(self, net: Netlist, trace: Trace | None = None) -> None:
-        from hwsim.stepper import Stepper
+        from hwsim.backends.step.stepper import Stepper
 
         self.engine = Stepper(net, trace.spike if trace else None)
 
@@ -74,7 +74,7 @@ class Lava:
         self.tokens: list[int] = []
 
     def feed(self, tokens: Sequence[int]) -> Ints:
-        from hwsim.lava import run as run_lava
+        from hwsim.backends.lava import run as run_lava
 
         self.tokens += tokens
         if self.trace:
@@ -111,7 +111,7 @@ def check_backend(backend: str) -> None:
     if backend not in BACKENDS:
         raise ConfigError(f"unknown backend {backend!r}", f"choose one of {', '.join(BACKENDS)}")
     if backend == "lava":
-        from hwsim.lava import installed
+        from hwsim.backends.lava import installed
 
         if not installed():
             raise BackendError(

@@ -13,7 +13,7 @@ from las_neuro.graph import Graph
 from las_neuro.systems import System
 
 if TYPE_CHECKING:
-    from las_neuro.calibrate import Rows
+    from las_neuro.calibration.ranges import Rows
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ def measured(
 ) -> Measured:
     """Open a model, make it spiking and calibrate it; its encoders have no codes yet."""
     from las_neuro.architectures import draw
-    from las_neuro.calibrate import calibrate as measure
-    from las_neuro.calibration_images import calibration_images
-    from las_neuro.calibration_text import calibration_tokens
+    from las_neuro.calibration.images import calibration_images
+    from las_neuro.calibration.ranges import calibrate as measure
+    from las_neuro.calibration.text import calibration_tokens
 
     method = system or systems.find("las")
     tell = progress or (lambda stage, done, of: None)

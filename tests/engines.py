@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.netlist.model import Netlist
-from hwsim.engine import Engine
-from hwsim.stepper import Stepper
-from hwsim.traces import Trace, first_difference
+from hwsim.backends.fast.engine import Engine
+from hwsim.backends.step.stepper import Stepper
+from hwsim.backends.traces import Trace, first_difference
 
 
 def same_in_both(net: Netlist, tokens: NDArray[Any]) -> NDArray[Any]:

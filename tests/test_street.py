@@ -30,13 +30,13 @@ ENTRANCES = {
     # a vision netlist reads images cut as calibration cuts them
     "hwsim/commands/evaluating.py": ("las_neuro.patches",),
     "hwsim/commands/comparing.py": ("las_neuro.terminal",),
-    "hwsim/commands/harnessing.py": ("las_neuro.terminal",),
-    "hwsim/harness.py": ("las_neuro.terminal",),
-    "hwsim/depth.py": ("las_neuro.graph", "las_neuro.reference.interpret"),
+    "hwsim/commands/las_harness.py": ("las_neuro.terminal",),
+    "hwsim/measure/harness.py": ("las_neuro.terminal",),
+    "hwsim/measure/depth.py": ("las_neuro.graph", "las_neuro.reference.interpret"),
     # bounded holds each operator of a run against what the compiler promises of it
-    "hwsim/bounded.py": (
-        "compiler.bound",
-        "compiler.bounds",
+    "tests/bounds/bounded.py": (
+        "bounds.bound",
+        "bounds.rules",
         "las_neuro.graph",
         "las_neuro.reference.interpret",
     ),
@@ -44,14 +44,17 @@ ENTRANCES = {
 
 # package -> the only places that may import it
 DOORS = {
-    "lava": ("hwsim/lava/",),
-    "transformers": ("las_neuro/reference/",),
-    "torch": ("las_neuro/reference/", "hwsim/"),
+    "lava": ("hwsim/backends/lava/",),
+    "transformers": (
+        "las_neuro/reference/",
+        "las_neuro/training/",
+    ),
+    "torch": ("las_neuro/reference/", "las_neuro/training/", "hwsim/"),
     "plotly": ("hwsim/accounts/",),
     "jinja2": ("hwsim/accounts/",),
     "dask": ("hwsim/cluster.py",),
     "distributed": ("hwsim/cluster.py",),
-    "lm_eval": ("hwsim/harness.py",),  # an optional extra
+    "lm_eval": ("hwsim/measure/harness.py",),  # an optional extra
     "pickle": (),
 }
 
@@ -122,7 +125,9 @@ def test_kinds_know_no_engine_and_nothing_outside() -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("module", ["compiler.netlist.model", "las_neuro.graph", "hwsim.counters"])
+@pytest.mark.parametrize(
+    "module", ["compiler.netlist.model", "las_neuro.graph", "hwsim.backends.counters"]
+)
 def test_the_formats_import_without_the_heavy_packages(module: str) -> None:
     heavy = sorted(name for name in DOORS if name not in ("pickle", "distributed"))
     heavy = [name for name in heavy if importlib.util.find_spec(name) is not None]

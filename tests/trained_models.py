@@ -10,9 +10,9 @@ from safetensors.numpy import load_file, save_file
 
 from las_neuro.architectures import draw
 from las_neuro.checkpoint import Checkpoint
-from las_neuro.fas_tables import FasTables
-from las_neuro.reference.elastic import Passes
+from las_neuro.neurons.fas_tables import FasTables
 from las_neuro.reference.model import FloatModel
+from las_neuro.training.elastic import Passes
 
 QUIET = np.float32(0.1)
 

@@ -24,7 +24,7 @@ from las_neuro.errors import CalibrationError
 from las_neuro.graph import Graph
 
 if TYPE_CHECKING:
-    from las_neuro.calibrate import Rows
+    from las_neuro.calibration.ranges import Rows
     from las_neuro.reference.rounded import Rounding
 
 __all__ = ["Choice", "Chosen", "keep_budget"]

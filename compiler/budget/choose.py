@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from compiler.budget.measure import PROBED, TABLE_PROBE, Alone, by_layer, is_bounded, usual
-from compiler.passes.fix_units import VALUE_BITS
+from compiler.lowering.units import VALUE_BITS
 from las_neuro.graph import Graph, Node
 
 FEWEST_DIGITS = 4

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compiler.passes.quantize import quantize
+from compiler.weights.quantize import quantize
 from las_neuro.graph import Graph, Node
 
 if TYPE_CHECKING:
-    from las_neuro.calibrate import Rows
+    from las_neuro.calibration.ranges import Rows
     from las_neuro.reference.rounded import Probe, Rounding
 
 PROBED = 8  # digits at which an encoder is measured

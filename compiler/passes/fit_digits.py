@@ -12,7 +12,7 @@ from __future__ import annotations
 from compiler.netlist.arrays import WORD_LIMIT
 from compiler.netlist.model import Dense, Netlist, Synapses
 from compiler.netlist.reach import reach
-from compiler.passes.quantize import WEIGHT_LIMIT, Unweighted
+from compiler.weights.quantize import WEIGHT_LIMIT, Unweighted
 
 
 def fit_digits(net: Netlist) -> Netlist:

@@ -9,25 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from compiler.lowering import attention, codes, functions, maps, norm
+from compiler.lowering.lowering import Lowering
 from compiler.netlist.model import Netlist
-from compiler.passes import (
-    lower_attention,
-    lower_codes,
-    lower_functions,
-    lower_maps,
-    lower_norm,
-)
-from compiler.passes.lowering import Lowering
 from las_neuro.graph import Graph, Node
 
 Progress = Callable[[str, int, int], None]  # stage, done, of
 
 RULES: dict[str, Callable[[Lowering, Node], None]] = {
-    **lower_codes.RULES,
-    **lower_maps.RULES,
-    **lower_functions.RULES,
-    **lower_attention.RULES,
-    **lower_norm.RULES,
+    **codes.RULES,
+    **maps.RULES,
+    **functions.RULES,
+    **attention.RULES,
+    **norm.RULES,
 }
 
 

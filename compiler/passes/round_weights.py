@@ -14,7 +14,7 @@ arXiv 2504.02692, does).  Where the result is only added to a residual stream th
 stands for W x + r: the map gives back of r what can be had from x' (ours).  The means go to the
 bias, which every receiver has for nothing.
 Two planes lose too little for that; they are rounded to nearest as they are.  Maps whose clips were
-learned beside activations of few bits (las_neuro/reference/omniquant.py) are rounded to second
+learned beside activations of few bits (las_neuro/training/omniquant.py) are rounded to second
 order as they are: making up for exact activations would be wrong there.
 """
 
@@ -27,12 +27,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.passes.equalize import spread
-from compiler.passes.quantize import Quantized, quantize
+from compiler.weights.equalize import spread
+from compiler.weights.quantize import Quantized, quantize
 from las_neuro.graph import Floats, Graph, Node, Tensor
 
 if TYPE_CHECKING:
-    from las_neuro.calibrate import Rows
+    from las_neuro.calibration.ranges import Rows
 
 Doubles = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]  # stage, done, of

@@ -19,9 +19,9 @@ from hwsim.accounts.comparison import Comparison, compare
 from hwsim.accounts.latency import Latency, StepTime, estimate, fixed
 from hwsim.accounts.memory import Memory, measure
 from hwsim.accounts.tally import Row, by_population, grouped, layer_name, total
-from hwsim.counters import Counters
+from hwsim.accounts.traffic import Traffic
+from hwsim.backends.counters import Counters
 from hwsim.energy import Bill, Profile, bill, load
-from hwsim.traffic import Traffic
 from las_neuro.errors import PromptError, TargetError
 
 PROFILES = ("loihi1_davies2018", "horowitz_45nm_sram", "horowitz_45nm_int8", "las_paper_style")
@@ -137,7 +137,8 @@ def audit(
 ) -> Audit:
     """Account for one run.
 
-    traffic: from `hwsim.traffic.hops`; without it no bill has an energy of the mesh, and says so.
+    traffic: from `hwsim.accounts.traffic.hops`; without it no bill has an energy of the mesh, and
+    says so.
     step_time: replaces the latency estimated from the target's rates; a netlist that is not placed
     and has none gets no latency and no static energy.  lengths: tokens of each sequence, for the
     ANN's attention; without them equal lengths are assumed and the figure is an estimate.

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from compiler.netlist.model import Dense, Netlist
-from hwsim.counters import Counters
+from hwsim.backends.counters import Counters
 from hwsim.energy import Bill, Profile
 from hwsim.energy.bill import JOULE
 

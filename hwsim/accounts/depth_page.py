@@ -10,7 +10,7 @@ from markupsafe import Markup
 from hwsim.accounts import wording
 from hwsim.accounts.figures import BLUE, GREY, ORANGE, PURPLE, RED
 from hwsim.accounts.pages import embedded, fill, tame
-from hwsim.depth_error import Comparison, Row, layer_name
+from hwsim.measure.depth_error import Comparison, Row, layer_name
 
 TEMPLATE = "depth.html.jinja"
 LEAST = 1e-8  # float32's own rounding; smaller errors are drawn here

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from compiler.netlist.model import Dense, Netlist, Placement
 from compiler.targets import Target
-from hwsim.counters import Counters
+from hwsim.backends.counters import Counters
 
 MICRO, NANO = 1e-6, 1e-9
 SOURCE = "peak core rates of {target}, no mesh contention"

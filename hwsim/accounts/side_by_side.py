@@ -18,7 +18,7 @@ from hwsim.accounts.audit import Audit
 class Row:
     """One netlist: the options it was compiled with, its figures and its account.
 
-    `figures` are those of `hwsim.evaluate`, with a reference.
+    `figures` are those of `hwsim.measure.evaluate`, with a reference.
     """
 
     netlist: str

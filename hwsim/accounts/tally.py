@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 
 from compiler.netlist.model import Netlist, Population
-from hwsim.counters import Counters
+from hwsim.backends.counters import Counters
 
 OUTSIDE = "outside the layers"  # embeddings, final norm, read-out: Population.layer == -1
 

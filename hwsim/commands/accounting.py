@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compiler.netlist.model import Netlist
-from hwsim.evaluate import Progress, batched, read_sequences
 from hwsim.generate import opened
+from hwsim.measure.evaluate import Progress, batched, read_sequences
 
 if TYPE_CHECKING:
     from hwsim.accounts import Audit
@@ -27,8 +27,8 @@ def account(
 ) -> Audit:
     """Run every sequence once and audit it; traffic where the netlist is placed."""
     from hwsim import accounts
-    from hwsim.engine import Engine
-    from hwsim.traffic import hops
+    from hwsim.accounts.traffic import hops
+    from hwsim.backends.fast.engine import Engine
 
     engine = Engine(net)
     batches = list(batched(sequences, net.populations[net.output].n))

@@ -12,8 +12,8 @@ from compiler.netlist.model import Netlist
 from hwsim.accounts.side_by_side import NAMES, Column, Row, SideBySide, columns
 from hwsim.accounts.wording import precise, times
 from hwsim.commands.accounting import account
-from hwsim.evaluate import Passage, Progress, Reference, evaluate, read_passages
 from hwsim.generate import opened
+from hwsim.measure.evaluate import Passage, Progress, Reference, evaluate, read_passages
 from las_neuro.errors import ConfigError
 from las_neuro.terminal import check_writable, print_facts, print_json, print_table, printable
 

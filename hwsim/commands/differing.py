@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from compiler.netlist.model import Netlist
+from hwsim.backends.host import Rows
 from hwsim.commands.first_spike import TRACED, spikes_beside
-from hwsim.depth_error import BUDGET, Comparison
-from hwsim.evaluate import Progress, batched, read_passages, read_sequences
 from hwsim.generate import LAVA_SECONDS, check_backend, opened
-from hwsim.host import Rows
+from hwsim.measure.depth_error import BUDGET, Comparison
+from hwsim.measure.evaluate import Progress, batched, read_passages, read_sequences
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.errors import ConfigError, UnsupportedError
 from las_neuro.graph import Graph
@@ -92,7 +92,7 @@ def compared(
     timeout: float = LAVA_SECONDS,
 ) -> Comparison:
     """The second run beside the first."""
-    from hwsim import depth  # torch is slow to import
+    from hwsim.measure import depth  # torch is slow to import
 
     tokens = sum(rows.shape[0] * rows.shape[1] for rows in batches)
     labels = (str(one), str(two), tokens, sum(map(len, batches)))

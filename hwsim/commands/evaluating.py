@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compiler.netlist.model import Netlist
-from hwsim.evaluate import Progress, Reference, evaluate, read_passages
-from hwsim.evaluate_images import Reference as ImageReference
-from hwsim.evaluate_images import evaluate_images
+from hwsim.measure.evaluate import Progress, Reference, evaluate, read_passages
+from hwsim.measure.evaluate_images import Reference as ImageReference
+from hwsim.measure.evaluate_images import evaluate_images
 from las_neuro.errors import ConfigError
 from las_neuro.patches import patches, read_images
 
@@ -62,7 +62,7 @@ def task_figures(
     net: Netlist, tasks: Path, reference: Reference | None, progress: Progress
 ) -> dict[str, Any]:
     from hwsim.generate import spare_threads
-    from hwsim.tasks import read_items, score
+    from hwsim.measure.tasks import read_items, score
 
     spare_threads(net)  # questions are short
     return score(net, read_items(net, tasks), reference, progress)

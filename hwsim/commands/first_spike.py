@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from compiler.netlist.model import Netlist
+from hwsim.backends.traces import Difference, Trace, first_difference
 from hwsim.generate import open_session
-from hwsim.traces import Difference, Trace, first_difference
 
 TRACED = 16  # tokens whose every spike is compared where no node's value differs
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from compiler.netlist.model import Netlist
-from hwsim.evaluate import Reference
 from hwsim.generate import Generation, compare, continued_text, tokenizer
+from hwsim.measure.evaluate import Reference
 
 BROKEN = "\N{REPLACEMENT CHARACTER}"  # what a decoder shows for a character cut in two
 

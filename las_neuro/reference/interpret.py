@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor as Torch
 
 from las_neuro.errors import PromptError
-from las_neuro.firing import LEAK, decoded
 from las_neuro.graph import Axes, Floats, Graph, Node, Tensor
+from las_neuro.neurons.firing import LEAK, decoded
 
 Tokens = NDArray[np.int64]  # [B, S]
 Rows = Tokens | Floats  # or patches [B, S, pixels]

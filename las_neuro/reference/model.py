@@ -20,10 +20,10 @@ from transformers.utils import logging
 from las_neuro.architectures import draw
 from las_neuro.checkpoint import INDEX, Checkpoint
 from las_neuro.errors import CheckpointError, UnsupportedError
-from las_neuro.fas_tables import FasTables
 from las_neuro.graph import Floats
-from las_neuro.reference.elastic import with_neurons
-from las_neuro.reference.qcfs import Neuron, places, put
+from las_neuro.neurons.fas_tables import FasTables
+from las_neuro.training.elastic import with_neurons
+from las_neuro.training.qcfs import Neuron, places, put
 
 Tokens = NDArray[np.int64]  # [B, S]
 AUTO = {

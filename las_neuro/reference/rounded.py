@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor as Torch
 
-from las_neuro.codes import Code, decode, encode
-from las_neuro.firing import Firing, decoded
 from las_neuro.graph import Graph, Node, Tensor
+from las_neuro.neurons.codes import Code, decode, encode
+from las_neuro.neurons.firing import Firing, decoded
 from las_neuro.reference.interpret import RULES, Rows, Run
 
 SEED = 0

@@ -17,9 +17,9 @@ from pydantic.dataclasses import dataclass
 
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.errors import ConfigError
-from las_neuro.fas_tables import FasTables
-from las_neuro.firing import rate
 from las_neuro.graph import SPIKING_OPS, Graph, Node, Tensor, Value
+from las_neuro.neurons.fas_tables import FasTables
+from las_neuro.neurons.firing import rate
 from las_neuro.systems import las
 from las_neuro.systems.sites import rest
 

@@ -3,7 +3,7 @@
 `spiking` draws each model operator in spiking operators: activations enter linear maps through OAT
 encoders, attention multiplies spikes with memories, norms and softmax become scalar functions (the
 paper's HG neurons).  `Las.threshold` gives each OAT encoder its two thresholds; the paper publishes
-thresholds set by hand (10 and 500 in its BERT), las_neuro.thresholds finds them by search.
+thresholds set by hand (10 and 500 in its BERT), las_neuro.neurons.thresholds finds them by search.
 
 Unlike the paper's code, softmax subtracts the exact row maximum and divides by the exact row sum:
 its clamps (row sum at most 60, logits within 20 of the maximum) fail on long rows.
@@ -23,9 +23,9 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from las_neuro.checkpoint import Checkpoint
-from las_neuro.codes import Code, largest_magnitude
 from las_neuro.graph import SPIKING_OPS, Axes, Floats, Graph, Node, Tensor, Value
-from las_neuro.thresholds import Site, search, spared
+from las_neuro.neurons.codes import Code, largest_magnitude
+from las_neuro.neurons.thresholds import Site, search, spared
 
 Indices = NDArray[np.int64]
 

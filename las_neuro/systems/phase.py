@@ -21,11 +21,11 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from las_neuro.checkpoint import Checkpoint
-from las_neuro.firing import Firing, phase, powers
 from las_neuro.graph import Graph
+from las_neuro.neurons.firing import Firing, phase, powers
+from las_neuro.neurons.thresholds import MARGIN, PER_OCTAVE, Site
 from las_neuro.systems import las
 from las_neuro.systems.sites import linear_inputs, with_weight_bits
-from las_neuro.thresholds import MARGIN, PER_OCTAVE, Site
 
 BASES = (2.0, 2.1, 2.2, 2.3, 2.5, 3.0)  # below 2, digits say the same twice: never nearer
 LARGEST = 2**15  # payload, without its lift

@@ -21,13 +21,13 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from las_neuro.checkpoint import Checkpoint
-from las_neuro.codes import Code
-from las_neuro.firing import Firing, Ints, graded, phase, powers, twos_complement
 from las_neuro.graph import SPIKING_OPS, Axes, Graph, Node, Tensor, Value
+from las_neuro.neurons.codes import Code
+from las_neuro.neurons.firing import Firing, Ints, graded, phase, powers, twos_complement
+from las_neuro.neurons.thresholds import MARGIN, MOST_SHIFT, Site
 from las_neuro.systems import las
 from las_neuro.systems.las import Drawing
 from las_neuro.systems.sites import linear_inputs, only_linear, relative, with_weight_bits
-from las_neuro.thresholds import MARGIN, MOST_SHIFT, Site
 
 MOST_LIFT = 8  # trained encoders have values a thousand times the mean; 2**5 clipped those
 LEAST = 1e-3  # added to a token's mean |x|, so that nothing divides by the mean of a silent one

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from las_neuro.firing import Firing
 from las_neuro.graph import Graph, Node
+from las_neuro.neurons.firing import Firing
+from las_neuro.neurons.thresholds import Site
 from las_neuro.systems.las import Las
-from las_neuro.thresholds import Site
 
 Doubles = NDArray[np.float64]
 

@@ -26,12 +26,12 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from las_neuro.checkpoint import Checkpoint
-from las_neuro.codes import Code
-from las_neuro.firing import Firing, graded
 from las_neuro.graph import Graph, Node
+from las_neuro.neurons.codes import Code
+from las_neuro.neurons.firing import Firing, graded
+from las_neuro.neurons.thresholds import MARGIN, Site
 from las_neuro.systems import las
 from las_neuro.systems.sites import best_unit, linear_inputs, with_weight_bits
-from las_neuro.thresholds import MARGIN, Site
 
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]

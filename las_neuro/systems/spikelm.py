@@ -29,10 +29,10 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from las_neuro.checkpoint import Checkpoint
-from las_neuro.elastic_tables import TRAIN, Alphas, ElasticTables
 from las_neuro.errors import ConfigError, UnsupportedError
-from las_neuro.firing import elastic
 from las_neuro.graph import SPIKING_OPS, Graph, Node, Tensor, Value
+from las_neuro.neurons.elastic_tables import TRAIN, Alphas, ElasticTables
+from las_neuro.neurons.firing import elastic
 from las_neuro.systems import las
 from las_neuro.systems.sites import rest, with_weight_bits
 

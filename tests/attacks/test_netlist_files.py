@@ -20,9 +20,9 @@ import h5py
 import numpy as np
 import pytest
 
+from compiler.mapping.partition import partition
 from compiler.netlist.hdf5 import HEADER_BYTES, load, save
 from compiler.netlist.model import Dense, Held
-from compiler.passes.partition import partition
 from compiler.pipeline import build
 from compiler.targets import target as targets
 from las_neuro.convert import convert

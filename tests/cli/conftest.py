@@ -24,14 +24,14 @@ SIZES = {
 }
 TEXT = "the cat sat on the mat. the dog ran to the cat, and the cat ran from the dog.\n" * 4
 ENTRIES = {
-    "las-compile": "compiler.cli:main",
+    "las-compile": "compiler.commands.las_compile:main",
     "las-run": "hwsim.cli:run_main",
     "las-eval": "hwsim.cli:eval_main",
     "las-audit": "hwsim.cli:audit_main",
     "las-diff": "hwsim.cli:diff_main",
-    "las-harness": "hwsim.commands.harnessing:main",
+    "las-harness": "hwsim.commands.las_harness:main",
     "las-inspect": "hwsim.cli:inspect_main",
-    "las-finetune": "las_neuro.finetune_cli:main",
+    "las-finetune": "las_neuro.commands.las_finetune:main",
 }
 
 

@@ -109,7 +109,7 @@ def test_a_plan_needs_the_config_alone(las, tmp_path: Path) -> None:
 
 def test_a_plan_imports_no_torch(tmp_path: Path, decoder: Path) -> None:
     code = (
-        "import sys; from compiler.cli import main\n"
+        "import sys; from compiler.commands.las_compile import main\n"
         f"sys.argv = ['las-compile', {str(decoder)!r}, '--plan']\n"
         "try: main()\n"
         "except SystemExit as end: assert not end.code, end.code\n"

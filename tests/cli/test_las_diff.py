@@ -10,8 +10,8 @@ import pytest
 
 from compiler.netlist.hdf5 import load, save
 from compiler.netlist.model import Dense, Held
+from hwsim.backends.lava import installed
 from hwsim.commands.differing import diff
-from hwsim.lava import installed
 
 Change = Callable[[np.ndarray], None]
 
@@ -123,7 +123,8 @@ def test_one_netlist_that_differs_from_itself_exits_1(
     """The stepper is given another weight, as a faulty engine would have."""
     import typer
 
-    from hwsim import cli, stepper
+    from hwsim import cli
+    from hwsim.backends.step import stepper
 
     name, kept = linear(netlist), stepper.Stepper.__init__
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from compiler.netlist.hdf5 import load
-from hwsim.evaluate import evaluate, read_passages, read_sequences
+from hwsim.measure.evaluate import evaluate, read_passages, read_sequences
 
 
 def test_a_decoder_beside_its_model(las, netlist: Path, decoder: Path, text: Path) -> None:

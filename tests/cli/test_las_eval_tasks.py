@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from compiler.netlist.hdf5 import load
-from hwsim.evaluate import outputs
-from hwsim.likelihood import Likelihood, likelihoods
-from hwsim.tasks import read_items, score
-from hwsim.text_tokens import Pair, TextTokens
+from hwsim.measure.evaluate import outputs
+from hwsim.measure.likelihood import Likelihood, likelihoods
+from hwsim.measure.tasks import read_items, score
+from hwsim.measure.text_tokens import Pair, TextTokens
 from las_neuro.errors import PromptError
 
 QUESTIONS = [

@@ -14,8 +14,8 @@ import pytest
 
 import hwsim
 from compiler.netlist.hdf5 import load
-from hwsim.evaluate import evaluate, outputs, read_passages
-from hwsim.tasks import read_items, score
+from hwsim.measure.evaluate import evaluate, outputs, read_passages
+from hwsim.measure.tasks import read_items, score
 
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -65,7 +65,7 @@ def harness(tmp_path: Path, netlist: Path) -> Callable[[str], dict[str, Any]]:
     from lm_eval import simple_evaluate
     from lm_eval.tasks import TaskManager
 
-    import hwsim.harness  # noqa: F401  registers the model
+    import hwsim.measure.harness  # noqa: F401  registers the model
 
     def run(kind: str) -> dict[str, Any]:
         made = simple_evaluate(
@@ -93,7 +93,7 @@ def test_multiple_choice_is_ours(task: Task, harness, netlist: Path, tmp_path: P
         assert theirs[f"{name},none"] == ours[name]
         assert theirs[f"{name}_stderr,none"] == pytest.approx(ours[f"{name}_stderr"], abs=1e-9)
     told = [tuple(answer[0]) for one in theirs["samples"] for answer in one["resps"]]
-    from hwsim.likelihood import likelihoods
+    from hwsim.measure.likelihood import likelihoods
 
     assert told == likelihoods(outputs(net), [pair for item in items for pair in item.pairs], net)
 
@@ -124,7 +124,7 @@ def test_whole_texts_in_rolling_windows(task: Task, harness, netlist: Path) -> N
     task("loglikelihood_rolling", [{"text": text}], doc_to_text="", doc_to_target="{{text}}")
     made = harness("loglikelihood_rolling")
     net = load(netlist)
-    from hwsim.text_tokens import TextTokens
+    from hwsim.measure.text_tokens import TextTokens
 
     ids, run = TextTokens(net).encode(text), outputs(net)
     nats, size = 0.0, len(text)
@@ -154,7 +154,7 @@ def test_generation_is_las_run_s(task: Task, harness, netlist: Path) -> None:
 
 
 def _letters(netlist: Path, text: str) -> list[int]:
-    from hwsim.text_tokens import TextTokens
+    from hwsim.measure.text_tokens import TextTokens
 
     return TextTokens(load(netlist)).encode(text, special=False)
 
@@ -162,7 +162,7 @@ def _letters(netlist: Path, text: str) -> list[int]:
 def test_settings_it_does_not_know_are_refused(netlist: Path, encoder_netlist: Path) -> None:
     from lm_eval.api.instance import Instance
 
-    from hwsim.harness import NetlistLM
+    from hwsim.measure.harness import NetlistLM
     from las_neuro.errors import ConfigError, UnsupportedError
 
     model = NetlistLM(netlist)

@@ -11,8 +11,8 @@ import typer
 import hwsim
 from compiler.netlist.hdf5 import load, save
 from hwsim import generate
+from hwsim.backends.lava import installed
 from hwsim.commands.writing import Writer, first_difference
-from hwsim.lava import installed
 
 PROMPT = "the cat"
 

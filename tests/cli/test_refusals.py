@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hwsim.lava import installed
+from hwsim.backends.lava import installed
 
 Break = Callable[[Path], Path]  # spoils a model folder; gives what the command is to be called with
 
@@ -196,7 +196,7 @@ def test_a_disk_that_fills_up_while_writing(las, decoder: Path, text: Path, tmp_
 
     code = (
         "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "import sys, resource; from compiler.cli import main\n"
+        "import sys, resource; from compiler.commands.las_compile import main\n"
         f"sys.argv = ['las-compile', {str(decoder)!r}, '-o', {str(tmp_path / 'net.h5')!r},"
         f" '--calibrate', {str(text)!r}]\n"
         "from compiler.netlist import hdf5; save = hdf5.save\n"

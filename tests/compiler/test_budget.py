@@ -12,7 +12,7 @@ from compiler.budget.choose import choose, predicted
 from compiler.budget.measure import Alone, few
 from compiler.compile import compile
 from compiler.netlist.model import Netlist
-from hwsim.engine import Engine
+from hwsim.backends.fast.engine import Engine
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.convert import measured, plan_graph
 from las_neuro.errors import CalibrationError, ConfigError

@@ -19,8 +19,8 @@ from compiler.netlist.model import Netlist
 from compiler.netlist.reach import digit_widths, reach
 from compiler.passes import fit_digits as pass_file
 from compiler.pipeline import build
-from las_neuro.codes import FORMS, Code, decode, encode, largest_magnitude, spike_counts
 from las_neuro.convert import convert, plan_graph
+from las_neuro.neurons.codes import FORMS, Code, decode, encode, largest_magnitude, spike_counts
 from las_neuro.systems import find
 
 Ints = NDArray[np.int64]
@@ -115,7 +115,7 @@ def test_a_channel_that_skips_digits_is_coded_in_larger_steps(
 def test_the_closed_form_is_the_kind(
     form: str, digits: int, k: int, skipped: int, data: st.DataObject
 ) -> None:
-    """las_neuro.codes in real numbers: channels with spread, outliers and skipped digits."""
+    """neurons.codes in real numbers: channels with spread, outliers and skipped digits."""
     top = largest_magnitude(form, digits)
     halvings, outliers = np.array([0, 1, 0, 2]), np.array([False, True, True, False])
     skips = np.array([0, skipped, skipped, 0])

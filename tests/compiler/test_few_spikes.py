@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from compiler import compile
-from hwsim.engine import Engine
-from hwsim.stepper import Stepper
+from hwsim.backends.fast.engine import Engine
+from hwsim.backends.step.stepper import Stepper
 from las_neuro.errors import ConfigError
-from las_neuro.few_spikes import read_tables
+from las_neuro.neurons.few_spikes import read_tables
 
 STEPS = 12
 POWERS = [2.0**-t for t in range(1, STEPS + 1)]

@@ -18,10 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compiler.netlist.arrays import WORD_LIMIT, shift_right
-from compiler.netlist.kinds import KINDS
-from compiler.netlist.model import Netlist
-from compiler.passes.fit_functions import (
+from compiler.functions.fit_functions import (
     ANTILOG_BUDGET,
     BOUNDED,
     MOST_SEGMENTS,
@@ -31,7 +28,10 @@ from compiler.passes.fit_functions import (
     octave_fit,
     segment_fit,
 )
-from compiler.passes.fit_lines import Curve, Lines, fit_lines, join, largest_errors, parts
+from compiler.functions.fit_lines import Curve, Lines, fit_lines, join, largest_errors, parts
+from compiler.netlist.arrays import WORD_LIMIT, shift_right
+from compiler.netlist.kinds import KINDS
+from compiler.netlist.model import Netlist
 from compiler.passes.lower import lower
 from compiler.passes.split_phases import split_phases
 from las_neuro.convert import plan_graph

@@ -17,13 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compiler.mapping.partition import partition
 from compiler.netlist.hdf5 import HEADER_BYTES, load, save
 from compiler.netlist.model import Dense, Held, Netlist, Synapses
 from compiler.netlist.packed import pack, packed_shape, unpack
-from compiler.passes.partition import partition
 from compiler.pipeline import build
 from compiler.targets import target as targets
-from hwsim.engine import Engine
+from hwsim.backends.fast.engine import Engine
 from las_neuro.convert import convert
 from las_neuro.errors import NetlistError, OutputError
 

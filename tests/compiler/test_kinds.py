@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
+from compiler.functions.fit_functions import antilog_fit, octave_fit, segment_fit
 from compiler.netlist.arrays import (
     WORD_LIMIT,
     below_leading_bit,
@@ -30,7 +31,6 @@ from compiler.netlist.arrays import (
 from compiler.netlist.kinds import KINDS, fold
 from compiler.netlist.kinds.integrate import segments
 from compiler.netlist.trains import Digits, Train, Volley
-from compiler.passes.fit_functions import antilog_fit, octave_fit, segment_fit
 
 Ints = NDArray[np.int64]
 Draw = st.DrawFn

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from compiler.mapping.footprint import Room, Use, block_use
+from compiler.mapping.limits import check_limits
+from compiler.mapping.links import links
+from compiler.mapping.packing import Packing
+from compiler.mapping.partition import count, grid, partition
 from compiler.netlist.model import Dense, Form, Gather, Netlist, Pattern, Population, Synapses
-from compiler.passes.limits import check_limits
-from compiler.passes.partition import count, grid, partition
 from compiler.targets import Target, load
-from compiler.targets.footprint import Room, Use, block_use
-from compiler.targets.links import links
-from compiler.targets.packing import Packing
 
 LOIHI2 = load("loihi2")
 CODE = {

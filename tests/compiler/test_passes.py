@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from compiler.compile import compile
+from compiler.lowering.norm import loud_channels
 from compiler.netlist.arrays import WORD_LIMIT
 from compiler.netlist.model import Netlist, Population
-from compiler.passes.equalize import spread
 from compiler.passes.fold_scales import fold_scales
-from compiler.passes.lower_norm import loud_channels
 from compiler.passes.prove_widths import cuts
-from compiler.passes.quantize import quantize
 from compiler.passes.round_weights import round_weights
 from compiler.passes.split_phases import split_phases
 from compiler.pipeline import build
+from compiler.weights.equalize import spread
+from compiler.weights.quantize import quantize
 from las_neuro.convert import convert, measured, plan_graph
 
 

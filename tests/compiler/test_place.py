@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from test_partition import LOIHI2, decoder, feed_forward, narrow
 
+from compiler.mapping.limits import check_limits
+from compiler.mapping.links import links
+from compiler.mapping.partition import partition
+from compiler.mapping.place import graph, place
 from compiler.netlist.model import Dense, Gather, Netlist, Pattern, Synapses
-from compiler.passes.limits import check_limits
-from compiler.passes.partition import partition
-from compiler.passes.place import graph, place
 from compiler.targets import load
-from compiler.targets.links import links
-from hwsim.counters import Counters
-from hwsim.traffic import hops
+from hwsim.accounts.traffic import hops
+from hwsim.backends.counters import Counters
 
 SMALL = narrow(LOIHI2, compartments=48, synapse_words=150, pool_words=600)
 

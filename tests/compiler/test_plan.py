@@ -12,11 +12,11 @@ import pytest
 from rich.console import Console
 from test_partition import LOIHI2, decoder, feed_forward, narrow
 
+from compiler.mapping import limits
+from compiler.mapping.limits import check_limits, choose_target
+from compiler.mapping.partition import count, partition
+from compiler.mapping.plan import narrowed, plan, render
 from compiler.netlist.model import Gather, Netlist, Pattern, Synapses
-from compiler.passes import limits
-from compiler.passes.limits import check_limits, choose_target
-from compiler.passes.partition import count, partition
-from compiler.plan import narrowed, plan, render
 from compiler.targets import Target, load
 from las_neuro.errors import TargetError
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from compiler.mapping.mesh import Mesh
 from compiler.targets import load, names
-from compiler.targets.mesh import Mesh
 from compiler.targets.target import FOLDER, parse
 from las_neuro.errors import ConfigError, TargetError
 

@@ -37,9 +37,9 @@ from compiler.targets.target import Time
 from hwsim.accounts import Audit, StepTime, audit, render, write_report
 from hwsim.accounts.latency import estimate
 from hwsim.accounts.tally import OUTSIDE
+from hwsim.accounts.traffic import Hops, Traffic
 from hwsim.accounts.wording import count, quantity, share, size, times
-from hwsim.counters import Counters
-from hwsim.traffic import Hops, Traffic
+from hwsim.backends.counters import Counters
 from las_neuro import files
 from las_neuro.errors import OutputError, PromptError
 from las_neuro.files import write_atomic

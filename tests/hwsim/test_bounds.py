@@ -14,21 +14,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from bounds.bounded import Bounded, Share, hold, response
+from bounds.rules import Bounds
 from random_models import random_model
 from switches import CASES
 from trained_models import TRAINED
 
-from compiler.bounds import Bounds
 from compiler.netlist.kinds import antilog, integrate, product
 from compiler.netlist.model import Held, HostTable, Netlist
 from compiler.passes.round_weights import round_weights
 from compiler.pipeline import build
 from compiler.precision import with_planes
-from hwsim.bounded import Bounded, Share, hold, response
-from las_neuro.codes import FORMS
 from las_neuro.convert import Measured, convert, measured
-from las_neuro.firing import Firing
 from las_neuro.graph import Graph, Node
+from las_neuro.neurons.codes import FORMS
+from las_neuro.neurons.firing import Firing
 from las_neuro.patches import patches
 from las_neuro.reference.interpret import RULES, Run
 from las_neuro.reference.model import FloatModel

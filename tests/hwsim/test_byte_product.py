@@ -11,9 +11,9 @@ import torch
 
 from compiler.netlist.trains import Digits
 from compiler.pipeline import build
-from hwsim import byte_product
-from hwsim.byte_product import ByteWeights
-from hwsim.engine import Engine
+from hwsim.backends.fast import byte_product
+from hwsim.backends.fast.byte_product import ByteWeights
+from hwsim.backends.fast.engine import Engine
 from las_neuro.convert import convert
 
 needs_kernels = pytest.mark.skipif(

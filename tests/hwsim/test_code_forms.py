@@ -12,10 +12,10 @@ from engines import same_in_both
 
 from compiler.netlist.model import Netlist
 from compiler.pipeline import build
-from hwsim import byte_product
-from hwsim.engine import Engine
-from las_neuro.codes import FORMS
+from hwsim.backends.fast import byte_product
+from hwsim.backends.fast.engine import Engine
 from las_neuro.convert import convert
+from las_neuro.neurons.codes import FORMS
 from las_neuro.systems import find
 
 TOKENS = np.array([3, 60, 17, 17, 5])

@@ -20,16 +20,16 @@ import torch
 
 from compiler.netlist.model import Dense, Held, Netlist
 from compiler.pipeline import build
-from hwsim import engine
 from hwsim.accounts.depth_page import render_depth
+from hwsim.backends.fast import engine
 from hwsim.commands.first_spike import spikes_beside, unlike
-from hwsim.depth import against_model, between_models, between_netlists
-from hwsim.depth_error import Comparison, Row, first_over
-from hwsim.readings import Reading, open_run, softmax_degrees
-from las_neuro.codes import FORMS
+from hwsim.measure.depth import against_model, between_models, between_netlists
+from hwsim.measure.depth_error import Comparison, Row, first_over
+from hwsim.measure.readings import Reading, open_run, softmax_degrees
 from las_neuro.convert import convert
 from las_neuro.errors import ConfigError
 from las_neuro.graph import Graph
+from las_neuro.neurons.codes import FORMS
 from las_neuro.reference.interpret import interpret
 from las_neuro.systems import find
 

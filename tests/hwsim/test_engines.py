@@ -14,12 +14,12 @@ import torch
 from compiler.netlist.kinds import KINDS, Outcome, Swept
 from compiler.netlist.model import Netlist
 from compiler.netlist.trains import Graded
-from compiler.passes.quantize import quantize
 from compiler.pipeline import build
-from hwsim import engine as engine_module
-from hwsim.engine import Engine
-from hwsim.stepper import Stepper
-from hwsim.traces import Trace, first_difference
+from compiler.weights.quantize import quantize
+from hwsim.backends.fast import engine as engine_module
+from hwsim.backends.fast.engine import Engine
+from hwsim.backends.step.stepper import Stepper
+from hwsim.backends.traces import Trace, first_difference
 from las_neuro.convert import convert
 from las_neuro.errors import BackendError
 from las_neuro.graph import Graph, Tensor

@@ -14,7 +14,7 @@ from trained_models import fas
 from compiler import compile
 from compiler.netlist.hdf5 import save
 from compiler.pipeline import build
-from hwsim.engine import Engine
+from hwsim.backends.fast.engine import Engine
 from las_neuro.architectures import draw
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.convert import convert

@@ -15,7 +15,7 @@ from engines import same_in_both
 import compiler
 import hwsim
 from compiler.netlist.model import Netlist
-from hwsim.evaluate import evaluate, read_sequences
+from hwsim.measure.evaluate import evaluate, read_sequences
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.reference.model import FloatModel
 

@@ -15,18 +15,18 @@ from trained_models import spikelm
 from compiler import compile
 from compiler.pipeline import build
 from hwsim.accounts.comparison import attention_macs, dense_macs
-from hwsim.counters import Counters
-from hwsim.engine import Engine
+from hwsim.backends.counters import Counters
+from hwsim.backends.fast.engine import Engine
 from las_neuro.architectures import draw
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.convert import convert, plan_graph
-from las_neuro.elastic_tables import ElasticTables
 from las_neuro.errors import CheckpointError, ConfigError
-from las_neuro.reference.elastic import Elastic
+from las_neuro.neurons.elastic_tables import ElasticTables
 from las_neuro.reference.interpret import final
 from las_neuro.reference.model import FloatModel
 from las_neuro.systems import find
 from las_neuro.systems.spikelm import SpikeLm
+from las_neuro.training.elastic import Elastic
 
 TOKENS = np.array([3, 60, 17, 17, 5])
 FAMILIES = [family for family in CLASSES if not family.startswith("vit")]

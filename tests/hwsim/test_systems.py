@@ -13,19 +13,19 @@ from engines import same_in_both
 
 from compiler import compile
 from compiler.compile import planned_graph
+from compiler.mapping.footprint import weight_widths
 from compiler.netlist.hdf5 import load, save
 from compiler.netlist.kinds import KINDS
 from compiler.netlist.model import Dense, Netlist
 from compiler.options import Options
-from compiler.passes.quantize import quantize
 from compiler.pipeline import build
-from compiler.targets.footprint import weight_widths
+from compiler.weights.quantize import quantize
+from hwsim.backends.fast.engine import Engine
 from hwsim.commands.contents import contents
-from hwsim.engine import Engine
 from las_neuro.convert import convert
 from las_neuro.errors import ConfigError
-from las_neuro.firing import Firing
 from las_neuro.graph import Graph, Tensor
+from las_neuro.neurons.firing import Firing
 from las_neuro.reference.interpret import final
 from las_neuro.systems import SYSTEMS, find, kind
 

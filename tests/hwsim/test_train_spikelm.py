@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from compiler import compile
-from hwsim.engine import Engine
+from hwsim.backends.fast.engine import Engine
 from las_neuro.checkpoint import Checkpoint
-from las_neuro.elastic_tables import ElasticTables
+from las_neuro.neurons.elastic_tables import ElasticTables
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "train_spikelm.py"
 

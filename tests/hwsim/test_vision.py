@@ -12,14 +12,14 @@ from engines import same_in_both
 from test_engines import rounded
 
 from compiler.compile import compile
+from compiler.mapping.plan import plan as planned
 from compiler.netlist.check import check
 from compiler.netlist.hdf5 import load, save
 from compiler.netlist.model import Held, HostTable, Netlist
 from compiler.pipeline import build
-from compiler.plan import plan as planned
-from hwsim.engine import Engine
-from hwsim.evaluate_images import evaluate_images
-from hwsim.stepper import Stepper
+from hwsim.backends.fast.engine import Engine
+from hwsim.backends.step.stepper import Stepper
+from hwsim.measure.evaluate_images import evaluate_images
 from las_neuro import Checkpoint
 from las_neuro.convert import convert, plan_graph
 from las_neuro.errors import NetlistError, PromptError

@@ -7,8 +7,8 @@ import pytest
 import torch
 from transformers.activations import ACT2FN
 
+from compiler.functions.fit_functions import BOUNDED, segment_fit
 from compiler.netlist.kinds import KINDS
-from compiler.passes.fit_functions import BOUNDED, segment_fit
 from las_neuro.architectures.family import ACTIVATIONS as WORDS
 from las_neuro.graph import ACTIVATIONS, FUNCTIONS
 from las_neuro.reference import interpret

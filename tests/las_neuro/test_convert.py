@@ -14,8 +14,8 @@ import torch
 
 from las_neuro import Checkpoint, convert
 from las_neuro.architectures import draw
-from las_neuro.calibrate import Measure, calibrate
-from las_neuro.calibration_text import calibration_tokens
+from las_neuro.calibration.ranges import Measure, calibrate
+from las_neuro.calibration.text import calibration_tokens
 from las_neuro.errors import CalibrationError, CheckpointError, ConfigError, PromptError
 from las_neuro.graph import Graph
 from las_neuro.reference.interpret import final, interpret

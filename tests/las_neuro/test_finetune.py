@@ -27,14 +27,14 @@ from las_neuro.errors import (
     OutputError,
     UnsupportedError,
 )
-from las_neuro.fas_tables import FasTables
-from las_neuro.reference.fas_calibrate import calibrated, coarse
-from las_neuro.reference.finetune import finetune, start_thresholds, train
+from las_neuro.neurons.fas_tables import FasTables
 from las_neuro.reference.model import FloatModel
-from las_neuro.reference.qcfs import PLACES, Neuron, fired, staircase
-from las_neuro.reference.training_text import Text, read_text
-from las_neuro.reference.tuned_folder import check_free
-from las_neuro.reference.tuning import Settings, Tuning, prepare
+from las_neuro.training.fas_calibrate import calibrated, coarse
+from las_neuro.training.finetune import finetune, start_thresholds, train
+from las_neuro.training.qcfs import PLACES, Neuron, fired, staircase
+from las_neuro.training.training_text import Text, read_text
+from las_neuro.training.tuned_folder import check_free
+from las_neuro.training.tuning import Settings, Tuning, prepare
 
 SaveModel = Callable[..., Path]
 QUICK = Settings(updates=4, batch=60, rate=1e-3, calibration_updates=3)
@@ -259,7 +259,7 @@ def test_refusals(save_model: SaveModel, text: Path, tmp_path: Path) -> None:
 
 
 def las_finetune(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    code = "from las_neuro.finetune_cli import main; main()"
+    code = "from las_neuro.commands.las_finetune import main; main()"
     start = [sys.executable, "-c", code, *map(str, words)]
     one = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.run(start, capture_output=True, text=True, check=False, env=one)

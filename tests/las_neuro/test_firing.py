@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from compiler.netlist.kinds import KINDS
-from las_neuro.firing import (
+from las_neuro.neurons.firing import (
     Firing,
     count_spikes,
     decoded,

@@ -13,7 +13,7 @@ import torch
 
 from las_neuro import Checkpoint
 from las_neuro.architectures import draw
-from las_neuro.calibration_images import calibration_images
+from las_neuro.calibration.images import calibration_images
 from las_neuro.convert import convert, measured, plan_graph
 from las_neuro.errors import (
     CalibrationError,

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compiler.passes.quantize import quantize
+from compiler.weights.quantize import quantize
 from las_neuro.convert import measured
 from las_neuro.graph import Graph, Tensor
-from las_neuro.reference import omniquant
 from las_neuro.reference.interpret import final
 from las_neuro.systems import find
+from las_neuro.training import omniquant
 
 SaveModel = Callable[..., Path]
 BITS = 3

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from las_neuro.firing import Firing, decoded, powers
 from las_neuro.graph import Floats, Node, Tensor
+from las_neuro.neurons.firing import Firing, decoded, powers
+from las_neuro.neurons.thresholds import Doubles, Site
 from las_neuro.systems.phase import FULL, LARGEST, MARGIN, Phase
-from las_neuro.thresholds import Doubles, Site
 
 
 def site(sample: Doubles, weight: Floats | None = None, spread: Doubles | None = None) -> Site:

@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 
 from compiler.pipeline import build
-from hwsim.engine import Engine
+from hwsim.backends.fast.engine import Engine
 from las_neuro.architectures import draw
-from las_neuro.calibrate import calibrate
+from las_neuro.calibration.ranges import calibrate
 from las_neuro.checkpoint import Checkpoint
-from las_neuro.codes import Code
 from las_neuro.convert import convert
-from las_neuro.firing import Firing
 from las_neuro.graph import Graph, Tensor
+from las_neuro.neurons.codes import Code
+from las_neuro.neurons.firing import Firing
+from las_neuro.neurons.thresholds import Site
 from las_neuro.reference.interpret import final, interpret
 from las_neuro.systems import find, las
 from las_neuro.systems.sdllm import SdLlm
 from las_neuro.systems.sites import only_linear
-from las_neuro.thresholds import Site
 
 SaveModel = Callable[..., Path]
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from compiler.pipeline import build
-from hwsim.engine import Engine
-from las_neuro.calibrate import calibrate
+from hwsim.backends.fast.engine import Engine
+from las_neuro.calibration.ranges import calibrate
 from las_neuro.convert import convert, plan_graph
 from las_neuro.graph import Graph
 from las_neuro.reference.interpret import interpret

@@ -9,13 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from las_neuro import calibrate as measuring
-from las_neuro.calibrate import calibrate
-from las_neuro.codes import FORMS, Code, decode, encode, spike_counts
+from las_neuro.calibration import ranges as measuring
+from las_neuro.calibration.ranges import calibrate
 from las_neuro.convert import convert, measured
 from las_neuro.errors import ConfigError
+from las_neuro.neurons.codes import FORMS, Code, decode, encode, spike_counts
+from las_neuro.neurons.thresholds import (
+    ALLOWED,
+    MARGIN,
+    OUTLIERS_COST,
+    Doubles,
+    Site,
+    search,
+    spared,
+)
 from las_neuro.systems import find
-from las_neuro.thresholds import ALLOWED, MARGIN, OUTLIERS_COST, Doubles, Site, search, spared
 
 SaveModel = Callable[..., Path]  # the fixture save_model
 

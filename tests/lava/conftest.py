@@ -11,9 +11,9 @@ import pytest
 
 from compiler.netlist.model import Netlist
 from compiler.pipeline import build
-from hwsim import lava
-from hwsim.stepper import Stepper
-from hwsim.traces import Trace, first_difference
+from hwsim.backends import lava
+from hwsim.backends.step.stepper import Stepper
+from hwsim.backends.traces import Trace, first_difference
 
 TINY: dict[str, Any] = {
     "vocab_size": 61,

@@ -23,7 +23,7 @@ from compiler.netlist.model import (
     Population,
     Synapses,
 )
-from hwsim import lava
+from hwsim.backends import lava
 from las_neuro.errors import BackendError
 
 pytestmark = [pytest.mark.lava, pytest.mark.timeout(60)]

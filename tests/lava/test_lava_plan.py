@@ -12,10 +12,10 @@ import pytest
 from wiring import wire
 
 from compiler.netlist.model import Dense, Gather, Held, Pattern, Population, Synapses
-from hwsim import lava
-from hwsim.lava.plan import choose, edges, shards
-from hwsim.lava.synapses import matrix, reach, shift
-from hwsim.stepper import Delivery
+from hwsim.backends import lava
+from hwsim.backends.lava.plan import choose, edges, shards
+from hwsim.backends.lava.synapses import matrix, reach, shift
+from hwsim.backends.step.stepper import Delivery
 from las_neuro.errors import BackendError, PromptError
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ carry the payload 2**k.  The code is rounded to nearest (LAS rounds down and dro
 by one unit) and sent least significant digit first, so that the receiver can halve instead of
 overflow.  Values beyond the last threshold are clamped and counted.
 
-Three forms of the same `digits` binary digits of precision (las_neuro.codes):
+Three forms of the same `digits` binary digits of precision (las_neuro.neurons.codes):
 
     binary        a digit a step
     signed-digit  -1, 0 or 1 a step, no two neighbours set: the non-adjacent form (Reitwiesner 1960)

@@ -1,0 +1,305 @@
+"""las-compile: a model folder becomes a netlist file, or a plan of what it would need."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from compiler.commands.list_systems import systems
+from compiler.compile import PASSES, Watch, compile, planned_graph, refuse_custom_kinds
+from compiler.netlist.model import Netlist
+from compiler.options import Options
+from compiler.settings import chosen, own_options
+from las_neuro.errors import ConfigError, TargetError
+from las_neuro.terminal import (
+    Json,
+    Quiet,
+    Version,
+    check_writable,
+    command,
+    print_facts,
+    print_json,
+    print_table,
+    progress_bars,
+)
+
+EXAMPLES = """
+  las-compile examples/tiny_lm -o tiny_lm.h5
+  las-compile examples/tiny_lm -o tiny_lm.h5 --calibrate examples/tiny_lm/calibration.txt
+  las-compile examples/tiny_lm --dump-after schedule
+  las-compile examples/tiny_lm --plan --target kapoho-point
+  las-compile examples/tiny_lm -o sdllm.h5 --system sdllm --calibrate examples/tiny_lm/calibration.txt
+"""  # noqa: E501
+
+Model = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="MODEL", help="Folder of a Hugging Face model, its .safetensors file, or the index."
+    ),
+]
+Out = Annotated[Path | None, typer.Option("--output", "-o", help="Netlist to write (.h5).")]
+System = Annotated[str, typer.Option(help="Published method that makes the model spike.")]
+Own = Annotated[
+    list[str] | None,
+    typer.Option("--option", help="An option of the system's own, key=value; may be repeated."),
+]
+Config = Annotated[
+    Path | None, typer.Option(help="TOML file with these options by name; [options]: the system's.")
+]
+ListSystems = Annotated[
+    bool, typer.Option("--list-systems", help="Explain the systems and their options.")
+]
+Calibrate = Annotated[
+    Path | None,
+    typer.Option(help="Text to measure ranges on (default: text the model draws itself)."),
+]
+Steps = Annotated[
+    int | None,
+    typer.Option(help="Time steps of a value; its binary digits in LAS. [default: the system's]"),
+]
+CodeForm = Annotated[
+    str,
+    typer.Option(
+        "--code",
+        help="Spikes of a value: binary, a digit a step; signed-digit, with fewest spikes; "
+        "graded, as many digits a spike as fit (needs graded spikes).",
+    ),
+]
+Ranges = Annotated[
+    int,
+    typer.Option(min=1, max=2, help="Thresholds of an encoder; 2: normal and outlier, 1: normal."),
+]
+ChannelSteps = Annotated[
+    bool,
+    typer.Option("--channel-steps", help="Spare channels the digits that matter least."),
+]
+Planes = Annotated[
+    int,
+    typer.Option("--weight-planes", help="int8 synapse groups a weight is made of: 1 or 2."),
+]
+ErrorBudget = Annotated[
+    float | None,
+    typer.Option(
+        help="Most error of the output: mean KL in nats, for an encoder 1 - cosine; steps and "
+        "planes are then chosen layer by layer, as few as keep it.",
+    ),
+]
+TargetName = Annotated[
+    str, typer.Option("--target", help="Chip or system; auto: the smallest that fits.")
+]
+Context = Annotated[
+    int | None, typer.Option(help="Most tokens of a sequence (default: all the model allows).")
+]
+DumpAfter = Annotated[
+    str | None,
+    typer.Option(help=f"Print the text that this pass leaves: {', '.join(PASSES)}."),
+]
+BuiltinOnly = Annotated[
+    bool, typer.Option("--builtin-only", help="Refuse what no built-in Lava process equals.")
+]
+TablesFile = Annotated[
+    Path | None,
+    typer.Option("--tables", help="Few-spikes tables of functions (theta, h, d), a JSON file."),
+]
+SubtractFirst = Annotated[
+    bool,
+    typer.Option(
+        "--subtract-first",
+        help="The tables subtract before they test (h[0] is dead), as published ones do; "
+        "default: SpikingJelly's order.",
+    ),
+]
+Plan = Annotated[
+    bool,
+    typer.Option("--plan", help="Only say what the model would need; reads config.json alone."),
+]
+
+
+OPTIONS = {field.name for field in fields(Options)}  # as the command's own are called
+
+
+class Enough(Exception):
+    """The pass to be printed has been; the rest of the compilation is not wanted."""
+
+
+def compile_command(
+    ctx: typer.Context,
+    model: Model = None,
+    output: Out = None,
+    system: System = "las",
+    option: Own = None,
+    config: Config = None,
+    list_systems: ListSystems = False,
+    calibrate: Calibrate = None,
+    steps: Steps = None,
+    code: CodeForm = "binary",
+    ranges: Ranges = 2,
+    channel_steps: ChannelSteps = False,
+    planes: Planes = 1,
+    error_budget: ErrorBudget = None,
+    target: TargetName = "auto",
+    context: Context = None,
+    dump_after: DumpAfter = None,
+    builtin_only: BuiltinOnly = False,
+    tables: TablesFile = None,
+    subtract_first: SubtractFirst = False,
+    plan: Plan = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    version: Version = False,
+) -> None:
+    """Compile a language model into a netlist of integer compartments.
+
+    The netlist is written whole or not at all; the same input gives the same bytes.
+    """
+    if list_systems:
+        return typer.echo(systems())
+    if model is None:
+        raise ConfigError("no model is named", "give a model folder: las-compile MODEL -o FILE.h5")
+    _check_names(target, dump_after)
+    asked = {name: value for name, value in locals().items() if name in OPTIONS}
+    wanted = Options(**asked, system_options=own_options(option or ()))
+    wanted = chosen(wanted, config, _given(ctx, wanted))
+    if plan:
+        return _plan(model, wanted, json)
+    if output is None and dump_after is None:
+        raise ConfigError("no netlist to write", "name one with -o FILE.h5")
+    if output is not None:
+        check_writable(output)
+    started = time.perf_counter()
+    try:
+        net = _compile(model, wanted, output, quiet, _printer(dump_after, output))
+    except Enough:
+        return
+    assert output is not None
+    record = summary(net, output, time.perf_counter() - started)
+    if json:
+        print_json(record)
+    elif not quiet:
+        if "error_budget" in net.provenance:
+            print_table(_choices(net.provenance["error_budget"]))
+        print_facts(_facts(record))
+
+
+def _given(ctx: typer.Context, wanted: Options) -> dict[str, Any]:
+    """The options that stand on the command line, by the names of `Options`."""
+    named = {"option": "system_options"}
+    typed = [
+        named.get(name, name)
+        for name in ctx.params
+        if (source := ctx.get_parameter_source(name)) and source.name == "COMMANDLINE"
+    ]
+    return {name: getattr(wanted, name) for name in typed if hasattr(wanted, name)}
+
+
+def _printer(dump_after: str | None, output: Path | None) -> Watch | None:
+    """Prints what one pass leaves; without a netlist to write there is no need to go on."""
+
+    def watch(name: str, text: str) -> None:
+        if name == dump_after:
+            typer.echo(text, nl=False)
+            if output is None:
+                raise Enough
+
+    return watch if dump_after else None
+
+
+def _compile(
+    model: Path, wanted: Options, output: Path | None, quiet: bool, watch: Watch | None
+) -> Netlist:
+    """Compile and write, with progress."""
+    from compiler.netlist.hdf5 import save
+
+    with progress_bars(quiet) as tell:
+        net = compile(model, wanted, watch=watch, progress=tell)
+        assert output is not None
+        tell("write", 0, 1)
+        save(net, output)
+        tell("write", 1, 1)
+    return net
+
+
+compile_command.__name__ = "compile"  # the command's name, without hiding the function called
+main = command(compile_command, EXAMPLES)
+
+
+def summary(net: Netlist, path: Path, seconds: float) -> dict[str, Any]:
+    """What was made, as plain values."""
+    assert net.placement is not None
+    return {
+        "netlist": str(path),
+        "bytes": path.stat().st_size,
+        "family": net.family,
+        "context": net.context,
+        "target": net.placement.target,
+        "cores": net.placement.cores,
+        "chips": net.placement.chips,
+        "populations": len(net.populations),
+        "compartments": sum(population.n for population in net.populations.values()),
+        "synapses": sum(int(net.fan_out(group).sum()) for group in net.synapses),
+        "steps_per_token": net.period,
+        "phases": len(net.phases),
+        "calibration": net.provenance["calibration"],
+        "error_budget": net.provenance.get("error_budget"),
+        "seconds": seconds,
+    }
+
+
+def _choices(made: dict[str, Any]) -> Any:
+    """What an error budget chose, node by node, and why."""
+    from rich.table import Table
+
+    table = Table(
+        title=f"error budget {made['budget']:.3g}: {made['measured']:.3g} measured on the "
+        "calibration text"
+    )
+    for column in ("node", "choice", "error alone", "why"):
+        table.add_column(column, justify="right" if column == "error alone" else "left")
+    for choice in made["choices"]:
+        table.add_row(choice["node"], choice["what"], f"{choice['alone']:.1e}", choice["why"])
+    return table
+
+
+def _facts(record: dict[str, Any]) -> dict[str, str]:
+    return {
+        "netlist": f"{record['netlist']}  ({record['bytes'] / 1e6:,.1f} MB)",
+        "model": f"{record['family']}, context {record['context']:,} tokens",
+        "target": f"{record['target']}, {record['cores']:,} cores on {record['chips']:,} chips",
+        "compartments": f"{record['compartments']:,} in {record['populations']:,} populations",
+        "synapses": f"{record['synapses']:,}",
+        "steps": f"{record['steps_per_token']:,} a token, {record['phases']:,} phases",
+        "time": f"{record['seconds']:,.1f} s",
+    }
+
+
+def _check_names(target: str, dump_after: str | None) -> None:
+    from compiler.targets.target import load
+
+    if target != "auto":
+        load(target)
+    if dump_after is not None and dump_after not in PASSES:
+        raise ConfigError(f"unknown pass {dump_after!r}", f"choose one of {', '.join(PASSES)}")
+
+
+def _plan(model: Path, wanted: Options, json: bool) -> None:
+    """Print the plan; a named target that is too small is an error."""
+    from compiler.mapping.plan import plan, render
+    from compiler.pipeline import build
+
+    beside_weights = model.name.endswith((".safetensors", ".safetensors.index.json"))
+    net = build(planned_graph(model.parent if beside_weights else model, wanted), weights=False)
+    if wanted.builtin_only:
+        refuse_custom_kinds(net)
+    target = wanted.target
+    made = plan(net, target)
+    if json:
+        print_json(made.as_dict())
+    else:
+        print_table(render(made))
+    if target != "auto" and not made.fits:
+        what, _, remedy = made.refused.partition("; help: ")
+        raise TargetError(f"{model}: {what or made.problem}", remedy or made.advice)

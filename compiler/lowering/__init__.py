@@ -1,0 +1,1 @@
+"""One lowering rule a graph operator: what populations and synapses it becomes."""

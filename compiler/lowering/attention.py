@@ -1,0 +1,181 @@
+"""lower_attention: spike-equivalent attention as memories, a spiking maximum and an antilog.
+
+LAS (arXiv 2505.09659) multiplies two spike trains incrementally, O_t = A_t S_B(t) + S_A(t-1) B_t.
+Here one factor (K, V) has been received whole and waits in memory compartments, so O_t = A_t S_B.
+Axes: k key-value heads, g queries that share one, j slots (of the context, or of a layer's sliding
+window where that is shorter), d width of a head.
+
+    keys     memory [k g j d]    value * digit of q, summed over d by unit synapses; with a sliding
+                                 window a ring: token t overwrites slot t % j
+    scores   integrate [k g j]   in 2**-12 octaves, offset so that a live slot is >= 1; gated by
+    slots    memory [j]          the flags of written slots, read once a token
+    top      compete [k g j], any [k g], integrate [k g]: the maximum's leading bits, rest ones
+    weights  antilog [k g j]     2**-(top - score)
+    values   memory [k g j d]    value * digit of the weight, summed over j by unit synapses
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from compiler.functions.fit_functions import ANTILOG_BUDGET, antilog_fit
+from compiler.lowering.codes import fire
+from compiler.lowering.functions import error_budget, kept
+from compiler.lowering.lowering import RESCALE, Lowering
+from compiler.lowering.units import seen
+from compiler.netlist.arrays import WORD_BITS, WORD_LIMIT
+from compiler.netlist.model import Population
+from las_neuro.graph import Node
+from las_neuro.neurons.firing import graded
+
+SCORE_BITS = 12  # of an octave's fraction: e**x is right to 1e-4
+SCORE_OFFSET = 1 << (WORD_BITS - 2)
+MAXIMUM_BITS = 12  # the reference is within half an octave above the maximum
+KEY_BITS = 16  # scores are sums over one head's width, and softmax magnifies their errors
+VALUE_BITS = 14  # sums over the whole context: every bit more costs a cut more
+FINER_BITS = 2  # more of each, where the weights have two planes
+HEADROOM = 2.0  # of stored keys and values over the largest calibrated
+
+
+def _memory(low: Lowering, node: Node) -> None:
+    """Slots for one value per token, written where the pointer stands."""
+    source = low.source(node)
+    axes_read = [low.graph[name].attrs.get("axis") for name in low.readers[node.name]]
+    finer = FINER_BITS if node.attrs.get("planes") == 2 else 0
+    bits, summed = (VALUE_BITS, "j") if "j" in axes_read else (KEY_BITS, "d")
+    # A sum over all slots, or over a head's width, must leave room for a digit.
+    bits = min(
+        node.attrs.get("bits", bits + finer), WORD_BITS - math.ceil(math.log2(node.axes[summed]))
+    )
+    limit = 2 ** (bits - 1) - 1
+    unit = node.attrs.get("unit") or (seen(node).peak or 1.0) * HEADROOM / limit
+    value = _value(low, node, source, unit, limit)
+    axes = {
+        "k": source.axes["k"],
+        "g": low.groups,
+        "j": node.axes["j"],
+        "d": source.axes["d"],
+    }
+    writer = _pointer(low, node, ".pointer", node.axes["j"])
+    made = low.add(node, "memory", axes, unit, limit=limit, slot_axis=2)
+    low.join(value, made, "write")
+    low.join(writer, made, "enable")
+
+
+def _value(low: Lowering, node: Node, source: Population, unit: float, limit: int) -> Population:
+    """What is written: whole units up to the limit, or 2**lift of them in a channel's own steps."""
+    lift = node.attrs.get("lift")
+    if lift is not None:  # a neuron that fires once rounds so
+        return fire(low, node, source, graded(unit, limit >> lift, 1, limit, lift=lift), ".value")
+    value = low.rescale(source, node, unit, ".value")
+    low.net.update(value.name, params={**value.params, "low": -limit, "high": limit})
+    return value
+
+
+def _pointer(low: Lowering, node: Node, suffix: str, slots: int) -> Population:
+    return low.add(node, "pointer", {"j": slots} if slots > 1 else {}, 1.0, suffix, slots=slots)
+
+
+def _recall(low: Lowering, node: Node) -> None:
+    memory, spikes = low.source(node, 0), low.source(node, 1)
+    low.join(spikes, memory, "read")
+    exact = memory.unit * spikes.unit * node.attrs["factor"]
+    if node.attrs["axis"] == "d":
+        return _scores(low, node, memory, exact)
+    unit = low.units[node.name]
+    axes = {axis: memory.axes[axis] for axis in ("k", "g", "d")}
+    made = low.add(node, "integrate", axes, unit, factor=exact / unit, **RESCALE)
+    low.join(memory, made, "a")
+
+
+def _scores(low: Lowering, node: Node, memory: Population, exact: float) -> None:
+    """Scores in octaves; only slots that were written take part."""
+    unit = math.log(2) / 2**SCORE_BITS
+    axes = {axis: memory.axes[axis] for axis in ("k", "g", "j")}
+    slots = memory.axes["j"]
+    keys = low.graph[node.inputs[0]]
+    writer = _pointer(low, keys, ".written", slots)
+    mark = _pointer(low, keys, ".mark", 1)
+    clock = _pointer(low, node, ".clock", 1)
+    flags = low.add(node, "memory", {"j": slots}, 1.0, ".slots", limit=1, slot_axis=0)
+    made = low.add(
+        node,
+        "integrate",
+        axes,
+        unit,
+        factor=exact / unit,
+        bias_value=float(SCORE_OFFSET),
+        low=1,
+        high=WORD_LIMIT,
+        gated=1,
+    )
+    low.join(memory, made, "a")
+    low.join(mark, flags, "write")
+    low.join(writer, flags, "enable")
+    low.join(clock, flags, "read")
+    low.join(flags, made, "enable")
+
+
+def _maximum(low: Lowering, node: Node) -> None:
+    scores = low.source(node)
+    heads = {axis: scores.axes[axis] for axis in ("k", "g")}
+    drop = WORD_BITS - 1 - MAXIMUM_BITS
+    compete = low.add(
+        node, "compete", scores.axes, scores.unit, ".compete", bits=MAXIMUM_BITS, drop=drop
+    )
+    referee = low.add(node, "any", heads, scores.unit, ".referee")
+    low.join(scores, compete, "x")
+    low.join(compete, referee, "a")
+    low.join(referee, compete, "veto", feedback=True)
+    made = low.add(
+        node,
+        "integrate",
+        heads,
+        scores.unit,
+        shift=tuple(range(MAXIMUM_BITS - 1 + drop, drop - 1, -1)),
+        factor=1.0,
+        bias_value=float(2**drop - 1),
+        **RESCALE,
+    )
+    low.join(referee, made, "a")
+
+
+def _exponential(low: Lowering, node: Node) -> None:
+    scores, top = low.source(node, 0), low.source(node, 1)
+    readers = [low.graph[name] for name in low.readers[node.name]]
+    code = max(
+        (reader.attrs["code"] for reader in readers if reader.op == "encode"),
+        key=lambda code: code.digits,
+    )
+    # The largest weight is all that the code's digits hold, not quite 1; softmax divides that out.
+    bits = max(16, code.digits)
+    one = int(code.top * code.unit * 2**bits)
+    fit = antilog_fit(SCORE_BITS, one, error_budget(node, ANTILOG_BUDGET))
+    made = low.add(node, "antilog", scores.axes, 2.0**-bits, **kept(node, fit))
+    low.join(scores, made, "x")
+    low.join(top, made, "reference")
+
+
+def _wait(low: Lowering, node: Node) -> None:
+    """A value of an earlier phase, kept for every token and recalled in the same order."""
+    source, slots = low.source(node), low.graph.context
+    axes = {"j": slots, **source.axes}
+    earlier, phase = low.graph[node.inputs[0]], node.attrs["phase"]
+    writer = _pointer(low, earlier, f".to{phase}", slots)
+    reader = _pointer(low, node, ".turn", slots)
+    memory = low.add(node, "memory", axes, source.unit, ".kept", limit=WORD_LIMIT, slot_axis=0)
+    low.join(source, memory, "write")
+    low.join(writer, memory, "enable")
+    low.join(reader, memory, "read")
+    made = low.add(node, "integrate", source.axes, source.unit, factor=1.0, **RESCALE)
+    low.join(memory, made, "a")
+
+
+RULES: dict[str, Callable[[Lowering, Node], None]] = {
+    "memory": _memory,
+    "recall": _recall,
+    "maximum": _maximum,
+    "exponential": _exponential,
+    "wait": _wait,
+}

@@ -1,0 +1,104 @@
+"""lower_codes: values become spikes, by digits or by neurons that fire as their tables say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from compiler.lowering.lowering import Lowering
+from compiler.netlist.declaration import MOST_DIGIT_BITS
+from compiler.netlist.model import Held, HostTable, Population
+from compiler.weights.quantize import TableRows
+from las_neuro.graph import Node
+from las_neuro.neurons.codes import Code
+from las_neuro.neurons.firing import LEAK, Firing
+
+
+def _input(low: Lowering, node: Node) -> None:
+    unit = low.units[node.name]
+    made = low.add(node, "input", low.viewed(node), unit)
+    if node.attrs["source"] == "patch":
+        rows: Any = Held(np.zeros((0, made.n), np.int32))
+    else:
+        rows = TableRows(node.weights["table"], unit)
+    low.net.tables.append(HostTable(made.name, node.attrs["source"], node.attrs["offset"], rows))
+
+
+def _encode(low: Lowering, node: Node) -> None:
+    source = low.source(node)
+    code: Code | Firing = node.attrs["code"]
+    if isinstance(code, Firing):
+        fire(low, node, source, code)
+        return
+    shift = code.outlier_shift if code.outliers is not None and code.outliers.any() else 0
+    outliers = np.asarray(code.outliers if shift else [False])
+    skipped = np.asarray([0] if code.skipped is None else code.skipped)
+    made = low.add(
+        node,
+        "encode",
+        source.axes,
+        code.unit,
+        factor=source.unit / code.unit / (1.0 if code.spread is None else code.spread),
+        steps=code.digits,
+        digits=code.digits,
+        digit_bits=MOST_DIGIT_BITS if code.form == "graded" else 1,  # until fit_digits
+        signed_digit=int(code.form == "signed-digit"),
+        skipped=skipped.astype(np.int64).reshape(-1),
+        outlier_shift=shift,
+        outliers=outliers.astype(np.int64).reshape(-1),
+    )
+    low.join(source, made, "x")
+
+
+def fire(
+    low: Lowering, node: Node, source: Population, code: Firing, suffix: str = ""
+) -> Population:
+    """Neurons by tables; the factor of each compartment takes its lift out again."""
+    lift = np.zeros(1, np.int64) if code.lift is None else code.lift
+    made = low.add(
+        node,
+        "fire",
+        source.axes,
+        code.unit,
+        suffix,
+        factor=source.unit * code.factor,
+        offset=code.offset,
+        low=code.low,
+        high=code.high,
+        theta=np.array(code.theta, np.int64),
+        reset=np.array(code.reset, np.int64),
+        send=np.array(code.send, np.int64),
+        level=code.level,
+        most=code.most,
+        lift=lift,
+        steps=code.steps,
+        drive=int(code.drive),
+        signed=int(code.signed),
+        strict=int(code.strict),
+    )
+    low.join(source, made, "x")
+    return made
+
+
+def _leak(low: Lowering, node: Node) -> None:
+    """Tests its potential as the neuron beside it does, so that both see the same spike."""
+    source, code, unit = low.source(node), node.attrs["code"], low.units[node.name]
+    made = low.add(
+        node,
+        "leak",
+        source.axes,
+        unit,
+        factor=source.unit * code.factor,
+        threshold=code.theta[0],
+        gain_value=LEAK * code.unit * source.unit / unit,
+    )
+    low.join(source, made, "x")
+
+
+RULES: dict[str, Callable[[Lowering, Node], None]] = {
+    "input": _input,
+    "encode": _encode,
+    "leak": _leak,
+}

@@ -1,0 +1,100 @@
+"""lower_functions: functions of one value as tables of lines, and the errors these may have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.functions.fit_functions import (
+    OCTAVE_BUDGET,
+    SEGMENT_BUDGET,
+    Fit,
+    octave_fit,
+    segment_fit,
+)
+from compiler.lowering.lowering import RESCALE, Lowering
+from compiler.lowering.units import seen
+from compiler.netlist.arrays import WORD_LIMIT
+from compiler.netlist.model import Population
+from las_neuro.errors import ConfigError
+from las_neuro.graph import Node
+
+
+def _function(low: Lowering, node: Node) -> None:
+    source, fn, unit = low.source(node), node.attrs["fn"], low.units[node.name]
+    if "few_spikes" in node.attrs:
+        return _few_spikes(low, node, source)
+    if fn == "relu":
+        rectify = {**RESCALE, "low": 0}
+        made = low.add(node, "integrate", source.axes, unit, factor=source.unit / unit, **rectify)
+        return low.join(source, made, "a")
+    if fn in ("reciprocal", "inverse_sqrt"):
+        budget, kind = error_budget(node, OCTAVE_BUDGET), "octave"
+        fit = octave_fit(fn == "inverse_sqrt", source.unit, unit, budget)
+    else:
+        budget, kind = segment_budget(node), "segment"
+        unit = _binary_multiple(low, node, source.unit)
+        fit = segment_fit(fn, source.unit, unit, budget)
+    made = low.add(node, kind, source.axes, unit, **kept(node, fit))
+    low.join(source, made, "x")
+
+
+def _few_spikes(low: Lowering, node: Node, source: Population) -> None:
+    """Imported tables: thresholds and resets in the source's unit, spike values in the result's."""
+    domains, unit = node.attrs["few_spikes"], low.units[node.name]
+    tables: dict[str, Any] = {
+        "edges": _payloads(node, [one.low for one in domains], source.unit),
+        "theta": _payloads(node, [x for one in domains for x in one.theta], source.unit),
+        "reset": _payloads(node, [x for one in domains for x in one.h], source.unit),
+        "d": _payloads(node, [x for one in domains for x in one.d], unit),
+    }
+    count = len(domains[0].theta)
+    made = low.add(node, "few_spikes", source.axes, unit, count=count, **tables)
+    low.join(source, made, "x")
+
+
+def _payloads(node: Node, values: list[float], unit: float) -> NDArray[np.int64]:
+    """Real numbers in units of a payload; an infinite threshold is beyond every word."""
+    scaled = np.rint(np.clip(np.asarray(values, np.float64) / unit, -WORD_LIMIT, WORD_LIMIT))
+    return np.asarray(scaled, np.int64)
+
+
+def _binary_multiple(low: Lowering, node: Node, unit_in: float) -> float:
+    """The node's unit, or unit_in * 2**k where its readers take any unit.
+
+    An asymptote's slope is then exact; a rounded one is some units off at the end of the word.
+    """
+    unit = low.units[node.name]
+    if {low.graph[name].op for name in low.readers[node.name]} <= {"encode", "product", "square"}:
+        return float(unit_in * 2.0 ** round(math.log2(unit / unit_in)))
+    return unit
+
+
+def error_budget(node: Node, default: float) -> float:
+    """What the graph asks for: last places of a bounded function, else a share of the value."""
+    return float(node.attrs.get("hg_error", default))
+
+
+def segment_budget(node: Node) -> float:
+    """A spike code's step follows the 0.999 quantile, not the peak that the unit follows."""
+    usual = seen(node).q999 / (seen(node).peak or 1.0)
+    return error_budget(node, SEGMENT_BUDGET * max(usual, 1 / 64))
+
+
+def kept(node: Node, fit: Fit) -> Mapping[str, Any]:
+    """The fit's table, where it is as near as the graph asks for."""
+    asked = node.attrs.get("hg_error", fit.error)
+    if fit.error > asked:
+        raise ConfigError(
+            f"{node.name}: {fit.lines} lines, the most there may be, are off by {fit.error:.3g}; "
+            f"hg_error is {asked:.3g}",
+            f"allow at least {fit.error:.3g}",
+        )
+    return fit.table
+
+
+RULES: dict[str, Callable[[Lowering, Node], None]] = {"function": _function}

@@ -1,0 +1,84 @@
+"""lowering: the netlist that the rules of lower_*.py build, and what they all need to do so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from compiler.lowering.units import fix_units
+from compiler.netlist.arrays import WORD_LIMIT
+from compiler.netlist.model import Form, Netlist, Pattern, Population, Synapses
+from las_neuro.graph import Axes, Graph, Node
+
+RESCALE: Mapping[str, Any] = {"low": -WORD_LIMIT, "high": WORD_LIMIT, "gated": 0}
+
+
+class Lowering:
+    """The netlist being built, and what earlier rules made: node -> population."""
+
+    def __init__(self, graph: Graph, *, weights: bool) -> None:
+        self.graph = graph
+        self.weights = weights
+        self.units = fix_units(graph)
+        self.readers = graph.readers()
+        self.made: dict[str, str] = {}
+        self.parts: dict[str, list[Population]] = {}  # node -> what holds its values together
+        memories = [node for node in graph if node.op == "memory"]
+        self.groups: int = memories[0].attrs["groups"] if memories else 1
+        self.heads: int = memories[0].axes["h"] if memories else 1
+        self.net = Netlist(graph.family, graph.causal, graph.context, graph.vocabulary, "", "")
+
+    def source(self, node: Node, i: int = 0) -> Population:
+        """Population that sends the i-th input of a node."""
+        return self.net.populations[self.made[node.inputs[i]]]
+
+    def add(
+        self, node: Node, kind: str, axes: Axes, unit: float, suffix: str = "", **params: Any
+    ) -> Population:
+        """A population that computes (part of) `node`."""
+        name = node.name + suffix
+        params["phase"] = node.attrs["phase"]
+        made = Population(name, kind, axes, params, layer=node.layer, unit=unit, node=node.name)
+        self.net.populations[name] = made
+        if not suffix:
+            self.made[node.name] = name
+        return made
+
+    def join(
+        self, source: Population, target: Population, port: str, weight: int = 1, **more: Any
+    ) -> None:
+        """Synapses along the axes both share: copies and sums over the others."""
+        form = Pattern(tuple(source.axes), tuple(target.axes), weight)
+        self.connect(source, target, port, form, **more)
+
+    def connect(
+        self, source: Population, target: Population, port: str, form: Form, **more: Any
+    ) -> None:
+        self.net.synapses.append(Synapses(source.name, target.name, port, form, **more))
+
+    def rescale(self, source: Population, node: Node, unit: float, suffix: str) -> Population:
+        """The same values in another unit."""
+        made = self.add(
+            node, "integrate", source.axes, unit, suffix, factor=source.unit / unit, **RESCALE
+        )
+        self.join(source, made, "a")
+        return made
+
+    def grouped(self, axes: Axes) -> Axes:
+        """Query heads {h} as key-value heads and the queries that share one {k, g}."""
+        out: Axes = {}
+        for axis, size in axes.items():
+            if axis == "h" and size != self.heads:
+                out["k"] = size
+            elif axis == "h":
+                out |= {"k": size // self.groups, "g": self.groups}
+            else:
+                out[axis] = size
+        return out
+
+    def viewed(self, node: Node) -> Axes:
+        """Axes a node's readers see it under: those of a view, else its own."""
+        for name in self.readers[node.name]:
+            if self.graph[name].op == "view":
+                return self.grouped(self.graph[name].axes)
+        return self.grouped(node.axes)

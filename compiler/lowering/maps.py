@@ -1,0 +1,121 @@
+"""lower_maps: weights, sums and products as integrating compartments and the synapses into them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from compiler.lowering.lowering import RESCALE, Lowering
+from compiler.netlist.model import Dense, Gather, Matrix, Population
+from compiler.weights.quantize import FINE, Unweighted, quantize
+from las_neuro.graph import Node
+
+RELAYED = 2**12  # payload units that one spike of a relayed neuron counts, at most
+
+
+def _linear(low: Lowering, node: Node) -> None:
+    """One population, or two that each sum a plane of the weights and a third that adds them."""
+    source, unit, axes = low.source(node), low.units[node.name], low.viewed(node)
+    weight, planes = node.weights["weight"], node.attrs.get("planes", 1)
+    bits = node.attrs.get("weight_bits", 8)
+    bias, scale = np.zeros(1), np.ones(1)
+    matrices: list[Matrix] = [Unweighted((weight.shape[0], weight.shape[1]))] * planes
+    if low.weights:
+        rounded = node.attrs.get("rounded") or quantize(
+            weight.load().astype(np.float64) * _spread_of(low, node), planes=planes, bits=bits
+        )
+        matrices, scale = list(rounded.planes), rounded.scale
+        if rounded.bias is not None:
+            bias = rounded.bias
+        elif "bias" in node.weights:
+            bias = node.weights["bias"].load().astype(np.float64)
+    factor, bias = scale * source.unit / unit, bias / unit
+    if planes == 1:
+        made = low.add(node, "integrate", axes, unit, factor=factor, bias_value=bias, **RESCALE)
+        return low.connect(source, made, "a", Dense(matrices[0], bits))
+    parts = []
+    for place, (name, matrix) in enumerate(zip((".coarse", ".fine"), matrices, strict=True)):
+        shared = factor / FINE**place
+        parts.append(low.add(node, "integrate", axes, unit, name, factor=shared, **RESCALE))
+        low.connect(source, parts[-1], "a", Dense(matrix, bits))
+    made = low.add(node, "integrate", axes, unit, factor=1.0, bias_value=bias, **RESCALE)
+    for part in parts:
+        low.join(part, made, "a")
+
+
+def _spread_of(low: Lowering, node: Node) -> Any:
+    """Units of the channels of the encoder that a node reads, over the encoder's."""
+    source = low.graph[node.inputs[0]]
+    code = source.attrs["code"] if source.op == "encode" else None
+    return np.ones(1) if code is None or code.spread is None else code.spread
+
+
+def _affine(low: Lowering, node: Node) -> None:
+    source, unit = low.source(node), low.units[node.name]
+    if source.kind == "fire":  # fine units say no more of a few spikes, nor does a multiplier reach
+        unit = max(unit, source.unit / RELAYED)
+    gain: Any = np.ones(1)
+    bias: Any = 0.0
+    if low.weights:
+        gain = node.weights["gain"].load().astype(np.float64)
+        if "bias" in node.weights:
+            bias = node.weights["bias"].load().astype(np.float64) / unit
+    factor = gain * _spread_of(low, node).reshape(-1) * source.unit / unit
+    made = low.add(node, "integrate", source.axes, unit, factor=factor, bias_value=bias, **RESCALE)
+    low.join(source, made, "a")
+
+
+def _sum(low: Lowering, node: Node) -> None:
+    terms = [low.source(node, i) for i in range(len(node.inputs))]
+    unit = max(term.unit for term in terms)
+    terms = [
+        term if term.unit == unit else low.rescale(term, node, unit, f".term{i}")
+        for i, term in enumerate(terms)
+    ]
+    widest, out = max(terms, key=lambda term: term.n), low.units[node.name]
+    made = low.add(node, "integrate", widest.axes, out, factor=unit / out, **RESCALE)
+    for term, sign in zip(terms, node.attrs["signs"], strict=True):
+        low.join(term, made, "a", sign)
+
+
+def _product(low: Lowering, node: Node) -> None:
+    multiply(low, node, low.source(node, 0), low.source(node, 1))
+
+
+def multiply(low: Lowering, node: Node, a: Population, b: Population) -> None:
+    """a b in the finest unit that is a * b's times a power of two and not below the wanted one."""
+    exact = a.unit * b.unit
+    shift = max(0, int(np.ceil(np.log2(low.units[node.name] / exact) - 1e-9)))
+    axes = max((a, b), key=lambda x: x.n).axes
+    made = low.add(node, "product", axes, exact * 2.0**shift, shift=shift)
+    low.join(a, made, "a")
+    low.join(b, made, "b")
+
+
+def _turn(low: Lowering, node: Node) -> None:
+    """A permutation with signs: kept as a value of its own, one relay compartment each."""
+    source = low.source(node)
+    made = low.add(node, "integrate", source.axes, source.unit, factor=1.0, **RESCALE)
+    index = np.asarray(node.attrs["index"], np.int32)
+    low.connect(source, made, "a", Gather(index, np.asarray(node.attrs["sign"], np.int8)))
+
+
+def _view(low: Lowering, node: Node) -> None:
+    low.made[node.name] = low.made[node.inputs[0]]
+
+
+def _output(low: Lowering, node: Node) -> None:
+    low.net.output, low.net.output_kind = low.made[node.inputs[0]], node.attrs["kind"]
+
+
+RULES: dict[str, Callable[[Lowering, Node], None]] = {
+    "linear": _linear,
+    "affine": _affine,
+    "sum": _sum,
+    "product": _product,
+    "turn": _turn,
+    "view": _view,
+    "output": _output,
+}

@@ -1,0 +1,101 @@
+"""lower_norm: mean squares, in two ranges where a few channels are far louder than the rest.
+
+A norm sums x^2 over its channels in one 24-bit word.  Trained models have a few channels whose
+squares are 1e4 times the others' (LLM.int8(), arXiv 2208.07339): a unit coarse enough for them
+leaves a quiet token a handful of steps.  So, as an OAT encoder keeps an outlier sub-neuron only
+where calibration saw outliers, the loud channels get squares and a sum of their own:
+
+    quiet   product [n - m], integrate []    in fine units
+    loud    product [m], integrate []        in coarse units
+    mean    integrate []                     both, rescaled to the variance's unit, and eps
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.lowering.lowering import RESCALE, Lowering
+from compiler.lowering.maps import multiply
+from compiler.lowering.units import seen
+from compiler.netlist.arrays import WORD_LIMIT
+from compiler.netlist.model import Gather, Population
+from las_neuro.graph import Floats, Node
+
+LOUD = 16.0  # times the median of the channels' largest squares
+WEIGHTIEST = 2**15 - 1  # factor that a compartment's multiplier can hold
+MOST_LOUD = 1 / 16  # of the channels: more are no exception
+UNSEEN = 4.0  # headroom of a sum over the sum of the channels' largest squares
+
+
+def _square(low: Lowering, node: Node) -> None:
+    source, peaks = low.source(node), seen(node).channel_peak
+    loud = np.zeros(0, np.int64) if peaks is None else loud_channels(peaks)
+    if not loud.size or peaks is None:
+        return multiply(low, node, source, source)
+    quiet = np.setdiff1d(np.arange(source.n), loud)
+    low.parts[node.name] = [
+        _squares(low, node, source, channels, float(peaks[channels].sum()), suffix)
+        for channels, suffix in ((quiet, ".quiet"), (loud, ".loud"))
+    ]
+
+
+def loud_channels(peaks: Floats) -> NDArray[np.int64]:
+    """Channels whose largest square stands far above the others'; none where many do."""
+    found = np.flatnonzero(peaks > LOUD * np.median(peaks)).astype(np.int64)
+    return found if found.size <= MOST_LOUD * peaks.size else found[:0]
+
+
+def _squares(
+    low: Lowering,
+    node: Node,
+    source: Population,
+    channels: NDArray[np.int64],
+    largest: float,
+    suffix: str,
+) -> Population:
+    """Squares of some channels, in a unit whose sum keeps inside the word."""
+    exact = source.unit**2
+    shift = max(0, int(np.ceil(np.log2(UNSEEN * largest / WORD_LIMIT / exact))))
+    unit = exact * 2.0**shift
+    made = low.add(node, "product", {"c": channels.size}, unit, suffix, shift=shift)
+    for port in ("a", "b"):
+        form = Gather(channels.astype(np.int32), np.ones(channels.size, np.int8))
+        low.connect(source, made, port, form)
+    return made
+
+
+def _reduce(low: Lowering, node: Node) -> None:
+    parts = low.parts.get(node.inputs[0])
+    if parts is None:
+        return _sum_over(low, node, low.source(node))
+    unit = low.units[node.name]
+    sums = []
+    for part in parts:
+        factor = node.attrs["factor"] * part.unit / unit
+        suffix = part.name.removeprefix(node.inputs[0])
+        sums.append(low.add(node, "integrate", {}, unit, suffix, factor=factor, **RESCALE))
+        low.join(part, sums[-1], "a")
+    bias = _epsilon(low, node) / unit
+    made = low.add(node, "integrate", {}, unit, factor=1.0, bias_value=bias, **RESCALE)
+    for one in sums:
+        low.join(one, made, "a")
+
+
+def _sum_over(low: Lowering, node: Node, source: Population) -> None:
+    unit = low.units[node.name]
+    axes = {axis: size for axis, size in source.axes.items() if axis in low.grouped(node.axes)}
+    total = node.attrs["factor"] * source.unit
+    unit = max(unit, abs(total) / WEIGHTIEST)  # no finer than the steps of a short code
+    bias = _epsilon(low, node) / unit
+    made = low.add(node, "integrate", axes, unit, factor=total / unit, bias_value=bias, **RESCALE)
+    low.join(source, made, "a")
+
+
+def _epsilon(low: Lowering, node: Node) -> float:
+    return float(sum(low.graph[name].attrs.get("eps", 0.0) for name in low.readers[node.name]))
+
+
+RULES: dict[str, Callable[[Lowering, Node], None]] = {"square": _square, "reduce": _reduce}

@@ -1,0 +1,251 @@
+"""limits: every hardware limit as one small check, and the choice of a target.
+
+A check's docstring is what the user reads: population, what the check says, need, limit, its
+source, and the way out.  The first excess raises; nothing is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from compiler.mapping.footprint import Room, Use, block_use, partial_use, tile_costs
+from compiler.mapping.size import Size
+from compiler.netlist.kinds.fire import largest_payload
+from compiler.netlist.model import Dense, Gather, Netlist, Pattern, Population, Synapses
+from compiler.targets.target import ORDER, Figure, Target, load, names
+from las_neuro.errors import TargetError
+
+
+class Excess(NamedTuple):
+    """What is too much: the need, the figure it passes, and the remedy."""
+
+    need: int
+    limit: Figure
+    remedy: str
+
+
+def check_limits(net: Netlist, target: Target) -> None:
+    """Raise TargetError at the first limit passed; cores are checked where the net is placed."""
+    for population in net.populations.values():
+        for check in POPULATION:
+            _raise(check(population, target), check, population.name, target)
+    for group in net.synapses:
+        _raise(weight_bits(group, target), weight_bits, group.target, target)
+    if net.placement is not None:
+        for name, use in _core_uses(net, target):
+            for core_check in CORE:
+                _raise(core_check(use, target), core_check, name, target)
+
+
+def refusal(net: Netlist, target: Target) -> str:
+    """Why the target cannot run the net, whatever its size; empty if it can."""
+    try:
+        check_limits(net, target)
+    except TargetError as error:
+        return str(error)
+    return ""
+
+
+def _raise(
+    found: Excess | None, check: Callable[..., Excess | None], name: str, target: Target
+) -> None:
+    if found is None:
+        return
+    unit = f" {found.limit.unit}" if found.limit.unit else ""
+    raise TargetError(
+        f"population {name} on {target.name}: {check.__doc__}: needs {found.need:,}{unit}, "
+        f"limit {found.limit} [{found.limit.source}]",
+        found.remedy,
+    )
+
+
+def _over(need: int, limit: Figure | None, remedy: str) -> Excess | None:
+    if limit is None or need <= int(limit):
+        return None
+    return Excess(need, limit, remedy)
+
+
+# Checks of one population or group.
+
+
+def graded_payload(population: Population, target: Target) -> Excess | None:
+    """spikes of this chip carry no value, but the population sends graded ones"""
+    if not population.graded or target.graded:
+        return None
+    remedy = f"choose a target with graded spikes: {', '.join(_graded_names())}"
+    return Excess(payload_width(population), target.word.payload_bits, remedy)
+
+
+def payload_bits(population: Population, target: Target) -> Excess | None:
+    """a spike's payload is wider than a message carries"""
+    if not population.graded:
+        return None
+    remedy = "lower the population's limits, or use a coarser unit for it"
+    return _over(payload_width(population), target.word.payload_bits, remedy)
+
+
+def state_bits(population: Population, target: Target) -> Excess | None:
+    """a state word is wider than the chip's"""
+    widest = max(population.does.state.values(), default=0)
+    return _over(widest, target.word.state_bits, "use a kind with narrower state words")
+
+
+def weight_bits(group: Synapses, target: Target) -> Excess | None:
+    """a weight is wider than a synapse"""
+    if isinstance(group.form, Pattern):
+        need = _signed_width(abs(group.form.weight))
+    elif isinstance(group.form, Gather):
+        need = _signed_width(int(np.abs(group.form.weight.astype(np.int64)).max(initial=0)))
+    else:
+        need = group.form.bits
+    return _over(need, target.word.weight_bits, "split the weight over two synapse groups")
+
+
+# Checks of one core.
+
+
+def compartments(use: Use, target: Target) -> Excess | None:
+    """more compartments than a core holds"""
+    return _over(use.compartments, target.core.compartments, "run partition for this target")
+
+
+def synapse_memory(use: Use, target: Target) -> Excess | None:
+    """more synapse memory than a core has"""
+    return _over(use.synapse_words, target.core.synapse_words, "run partition for this target")
+
+
+def pool_memory(use: Use, target: Target) -> Excess | None:
+    """synapses, input axons and axon map together pass a core's pool"""
+    return _over(use.pool_words, target.core.pool_words, "run partition for this target")
+
+
+def state_memory(use: Use, target: Target) -> Excess | None:
+    """more neuron state and tables than a core has"""
+    remedy = "run partition for this target, or use shorter tables"
+    return _over(use.state_bytes, target.core.state_bytes, remedy)
+
+
+def neuron_groups(use: Use, target: Target) -> Excess | None:
+    """more neuron groups than a core has"""
+    return _over(use.neuron_groups, target.core.neuron_groups, "run partition for this target")
+
+
+def input_axons(use: Use, target: Target) -> Excess | None:
+    """more input axons than a core has"""
+    return _over(use.input_axons, target.core.input_axons, "run partition for this target")
+
+
+POPULATION: tuple[Callable[[Population, Target], Excess | None], ...] = (
+    graded_payload,
+    payload_bits,
+    state_bits,
+)
+CORE: tuple[Callable[[Use, Target], Excess | None], ...] = (
+    compartments,
+    synapse_memory,
+    pool_memory,
+    state_memory,
+    neuron_groups,
+    input_axons,
+)
+
+
+def payload_width(population: Population) -> int:
+    """Bits of the largest payload: from the population's limits, else a whole state word."""
+    if not population.graded:
+        return 1
+    if population.kind == "encode":
+        return int(1 + population.params["digit_bits"] + population.params["outlier_shift"])
+    if population.kind == "fire":
+        return _signed_width(largest_payload(population.params))
+    bounds = [population.params[key] for key in ("low", "high") if key in population.params]
+    if len(bounds) == 2:
+        return _signed_width(max(int(np.abs(np.asarray(bound)).max()) for bound in bounds))
+    return max(population.does.state.values(), default=24)
+
+
+def _signed_width(magnitude: int) -> int:
+    return magnitude.bit_length() + 1
+
+
+def _graded_names() -> list[str]:
+    return [name for name in names() if load(name).graded]
+
+
+def _core_uses(net: Netlist, target: Target) -> Iterator[tuple[str, Use]]:
+    """(population that takes most of it, use) of each core, in order."""
+    assert net.placement is not None
+    room = Room.of(net, target)
+    uses: dict[int, Use] = {}
+    largest: dict[int, tuple[float, str]] = {}
+
+    def add(core: int, name: str, use: Use) -> None:
+        uses[core] = uses.get(core, Use()).plus(use)
+        largest[core] = max(largest.get(core, (-1.0, "")), (use.share(room.limit), name))
+
+    costs = tile_costs(net)
+    steps: dict[str, int] = {}
+    homes: set[tuple[str, int, int]] = set()
+    for tile in net.placement.tiles:
+        n = tile.stop - tile.start
+        step = steps.setdefault(tile.population, n)
+        add(tile.core, tile.population, costs[tile.population].use(room, n, max(n, step)))
+        homes.add((tile.population, tile.start, tile.core))
+    planes: dict[tuple[str, str, str, int, tuple[int, int], tuple[int, int], int], int] = {}
+    for block in net.placement.blocks:
+        group = net.synapses[block.group]
+        assert isinstance(group.form, Dense)
+        ends = (group.source, group.target, group.port, group.form.bits)
+        key = (*ends, block.rows, block.cols, block.core)
+        planes[key] = planes.get(key, 0) + 1
+    for (_, name, _, bits, rows, cols, core), count in planes.items():
+        home = (name, rows[0], core) in homes
+        take = block_use if home else partial_use
+        add(core, name, take(room, rows[1] - rows[0], cols[1] - cols[0], count, bits))
+    for core in sorted(uses):
+        yield largest[core][1], uses[core]
+
+
+def choose_target(size: Size, name: str, narrow: Size | None = None) -> Target:
+    """The named target, or for "auto" the smallest Loihi 2 system that holds `size`.
+
+    `narrow`: the same net with 4-bit weights, for the advice of the error.
+    """
+    if name != "auto":
+        target = load(name)
+        if size.cores <= target.cores:
+            return target
+        raise TargetError(too_small(size, target), advice(size, target, narrow))
+    for candidate in ORDER:
+        if size.cores <= load(candidate).cores:
+            return load(candidate)
+    largest = load(ORDER[-1])
+    raise TargetError(too_small(size, largest), advice(size, largest, narrow))
+
+
+def too_small(size: Size, target: Target) -> str:
+    """The need against the target, in cores and systems."""
+    systems = -(-size.cores // target.cores)
+    return (
+        f"needs {size.cores:,} cores, {target.name} has {target.cores:,}: {systems} systems "
+        f"(weights alone {size.weight_cores:,} cores, memories {size.memory_cores:,})"
+    )
+
+
+def advice(size: Size, target: Target, narrow: Size | None = None) -> str:
+    """What would fit."""
+    fitting = [name for name in ORDER if size.cores <= load(name).cores]
+    largest = load(ORDER[-1])
+    count = -(-size.cores // largest.cores)
+    found = [f"use {fitting[0]}" if fitting else f"use {count} {largest.name} systems"]
+    if narrow is not None and narrow.cores < size.cores:
+        held = [name for name in ORDER if narrow.cores <= load(name).cores]
+        fewer = -(-narrow.cores // largest.cores)
+        where = held[0] if held else f"{fewer} {largest.name} system{'s' * (fewer > 1)}"
+        found.append(f"{narrow.weight_bits}-bit weights ({narrow.cores:,} cores) on {where}")
+    if 4 * size.memory_cores > size.cores:
+        found.append(f"a shorter context: memories take {size.memory_cores:,} cores")
+    return ", or ".join(found)

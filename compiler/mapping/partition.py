@@ -1,0 +1,312 @@
+"""partition: cut populations into tiles and dense groups into near-square blocks, a core for each.
+
+Needs: populations in schedule order.  Leaves: a placement in which cores are numbered as they were
+opened; `place` gives them their seats.  Changes no result.
+
+A dense group [n_post, n_pre] in r rows and c columns of blocks sends each spike to r cores and
+c - 1 partial sums to each compartment; rows-only tiles (c = 1) send far more, 13 times on Llama-2
+(6-anchors, A3).  Of all grids whose blocks take at most 1.05 times the fewest cores, the one with
+the fewest messages wins.  The first column's blocks live with their rows' compartments.
+
+`layout` does all of it on shapes and counts; `count` sums it up, `partition` writes it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+import numpy as np
+
+from compiler.mapping.footprint import (
+    Room,
+    TileCost,
+    Use,
+    block_use,
+    expected_spikes,
+    partial_use,
+    segments,
+    tile_costs,
+    weight_widths,
+)
+from compiler.mapping.packing import Laid, Packing
+from compiler.mapping.size import LayerSize, Size
+from compiler.netlist.model import Block, Dense, Netlist, Placement, Population, Tile
+from compiler.targets.target import Target
+from las_neuro.errors import TargetError
+
+SLACK = 1.05  # cores a grid may take over the fewest, for fewer messages
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Dense groups of one width from one source to one port: cut alike, stored together."""
+
+    groups: tuple[int, ...]
+    rows: int
+    cols: int
+    bits: int  # of a weight
+    spikes: float  # expected, of one source compartment in a token
+    segments: int
+
+    @property
+    def planes(self) -> int:
+        return len(self.groups)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Pieces of one shape: row parts x column parts of a grid, and where they were laid."""
+
+    population: str
+    bundle: Bundle | None
+    rows: int  # of every grid part but the last
+    cols: int
+    row_parts: tuple[int, int]  # which parts of the grid
+    col_parts: tuple[int, int]
+    home: bool  # has the compartments of its rows
+    use: Use
+    laid: tuple[Laid, ...] = ()
+
+    @property
+    def pieces(self) -> int:
+        return (self.row_parts[1] - self.row_parts[0]) * (self.col_parts[1] - self.col_parts[0])
+
+
+@dataclass
+class Layout:
+    """All runs of a netlist, laid on cores 0 .. cores - 1."""
+
+    room: Room
+    runs: list[Run] = field(default_factory=list)
+    cores: int = 0
+
+
+def partition(net: Netlist, target: Target) -> Netlist:
+    """The netlist with every compartment and every synapse on a core."""
+    laid = layout(net, target)
+    tiles: list[Tile] = []
+    blocks: list[Block] = []
+    for run in laid.runs:
+        for row, col, core in _pieces(run):
+            n = net.populations[run.population].n
+            start, stop = row * run.rows, min(n, (row + 1) * run.rows)
+            if run.home:
+                tiles.append(Tile(run.population, start, stop, core))
+            if run.bundle is None:
+                continue
+            left, right = col * run.cols, min(run.bundle.cols, (col + 1) * run.cols)
+            for group in run.bundle.groups:
+                blocks.append(Block(group, (start, stop), (left, right), core))
+    placement = Placement(
+        target.name,
+        laid.cores,
+        int(target.system.cores_per_chip),
+        int(target.mesh.width),
+        tuple(tiles),
+        tuple(blocks),
+    )
+    return replace(net, placement=placement)
+
+
+def count(net: Netlist, target: Target) -> Size:
+    """The cores that `partition` would use, and what fills them, without a list of pieces."""
+    return summary(net, layout(net, target), target.name)
+
+
+def summary(net: Netlist, laid: Layout, target_name: str) -> Size:
+    """A layout in sums, by layer."""
+    room = laid.room
+    size = Size(target_name, laid.cores, weight_widths(net))
+    layers: dict[int, LayerSize] = {}
+    for run in laid.runs:
+        population = net.populations[run.population]
+        layer = layers.setdefault(population.layer, LayerSize(population.layer))
+        share = run.pieces * run.use.share(room.limit)
+        layer.cores += share
+        layer.synapse_bytes += 8 * run.pieces * run.use.synapse_words
+        layer.state_bytes += run.pieces * run.use.state_bytes
+        if run.home:
+            layer.compartments += _rows_in(run, population.n)
+        else:
+            layer.partial_sums += run.pieces * run.use.compartments
+        if population.kind == "memory":
+            layer.memory_cores += share
+            layer.memory_compartments += _rows_in(run, population.n)
+    for group in net.synapses:
+        if isinstance(group.form, Dense):
+            post, pre = group.form.weights.shape
+            layers[net.populations[group.target].layer].weights += post * pre
+    size.layers = [layers[number] for number in sorted(layers)]
+    bits = sum(weights * room.weight(bits) for bits, weights in size.widths.items())
+    words = -(-bits // 64)
+    size.weight_cores = -(-words // room.limit.synapse_words)
+    return size
+
+
+def layout(net: Netlist, target: Target) -> Layout:
+    """Cut and pack everything, in schedule order."""
+    room = Room.of(net, target)
+    packing = Packing(room.limit)
+    found = Layout(room)
+    bundles, costs = _bundles(net), tile_costs(net)
+    for population in net.populations.values():
+        for run in _runs(
+            population, costs[population.name], bundles.get(population.name, []), room
+        ):
+            if not run.use.fits(room.limit):
+                raise _too_large(population, run.use, room.limit, target)
+            found.runs.append(replace(run, laid=tuple(packing.lay(run.use, run.pieces))))
+    found.cores = packing.cores
+    return found
+
+
+def _bundles(net: Netlist) -> dict[str, list[Bundle]]:
+    """Population -> its dense bundles, the largest first: it decides how the rows are cut."""
+    groups: dict[tuple[str, str, str, int], list[int]] = {}
+    for i, group in enumerate(net.synapses):
+        if isinstance(group.form, Dense):
+            key = (group.target, group.source, group.port, group.form.bits)
+            groups.setdefault(key, []).append(i)
+    found: dict[str, list[Bundle]] = {}
+    for (target, source, _, bits), members in groups.items():
+        form = net.synapses[members[0]].form
+        assert isinstance(form, Dense)
+        rows, cols = form.weights.shape
+        spikes = expected_spikes(net, source)
+        sums = segments(net.populations[target])
+        found.setdefault(target, []).append(Bundle(tuple(members), rows, cols, bits, spikes, sums))
+    for bundles in found.values():
+        bundles.sort(key=lambda bundle: -bundle.rows * bundle.cols * bundle.planes)
+    return found
+
+
+def _runs(
+    population: Population, cost: TileCost, bundles: list[Bundle], room: Room
+) -> Iterator[Run]:
+    """The pieces of one population and of the dense groups into it."""
+    if not bundles:
+        rows = _tile_size(cost, population.n, room)
+        yield from _grid_runs(population, None, rows, 1, cost, room)
+    for bundle in bundles:
+        home = cost if bundle is bundles[0] else None
+        rows, cols = grid(bundle.rows, bundle.cols, bundle.planes, bundle.bits, bundle.spikes,
+                          bundle.segments, home, room)  # fmt: skip
+        yield from _grid_runs(population, bundle, rows, cols, home, room)
+
+
+def _grid_runs(
+    population: Population, bundle: Bundle | None, rows: int, cols: int,
+    home: TileCost | None, room: Room,
+) -> Iterator[Run]:  # fmt: skip
+    """Whole rows and the last, shorter one; the home column and the others."""
+    whole, rest = divmod(population.n, rows)
+    parts = 1 if bundle is None else -(-bundle.cols // cols)
+    for first, last, height in ((0, whole, rows), (whole, whole + 1, rest)):
+        if last == first or not height:
+            continue
+        if home is not None:
+            use = _home_use(home, bundle, height, rows, cols, room)
+            yield Run(population.name, bundle, rows, cols, (first, last), (0, 1), True, use)
+        start = 1 if home is not None else 0
+        if bundle is not None and parts > start:
+            use = partial_use(room, height, cols, bundle.planes, bundle.bits)
+            columns = (start, parts)
+            yield Run(population.name, bundle, rows, cols, (first, last), columns, False, use)
+
+
+def _home_use(
+    home: TileCost, bundle: Bundle | None, height: int, step: int, cols: int, room: Room
+) -> Use:
+    use = home.use(room, height, step)
+    if bundle is None:
+        return use
+    return use.plus(block_use(room, height, cols, bundle.planes, bundle.bits))
+
+
+@lru_cache(maxsize=4096)
+def grid(
+    n_post: int,
+    n_pre: int,
+    planes: int,
+    bits: int,
+    spikes: float,
+    sums: int,
+    home: TileCost | None,
+    room: Room,
+) -> tuple[int, int]:
+    """Rows and columns of a block: fewest messages within SLACK of the fewest cores."""
+    found: list[tuple[float, float, int, int]] = []  # cores, messages, rows, cols
+    splits = np.unique(-(-n_pre // np.arange(1, n_pre + 1)))  # every width of a column, no repeats
+    for cols in splits[splits <= room.limit.input_axons].tolist():
+        rows = _most_rows(n_post, cols, planes, bits, home, room)
+        if not rows:
+            continue
+        parts = -(-n_pre // cols)
+        uses = [partial_use(room, rows, cols, planes, bits)]
+        if home is not None:
+            uses.append(home.use(room, rows, rows).plus(block_use(room, rows, cols, planes, bits)))
+        fill = max(use.share(room.limit) for use in uses) if rows == n_post else 1.0
+        cores = parts * fill * n_post / rows
+        shipped = (parts - (home is not None)) * n_post * sums * planes
+        found.append((cores, -(-n_post // rows) * n_pre * spikes + shipped, rows, cols))
+    if not found:  # not even one row fits: the caller says so
+        return 1, n_pre
+    fewest = min(found)[0]
+    best = min((f for f in found if f[0] <= SLACK * fewest), key=lambda f: (f[1], f[0]))
+    return best[2], best[3]
+
+
+def _most_rows(
+    n_post: int, cols: int, planes: int, bits: int, home: TileCost | None, room: Room
+) -> int:
+    """Most rows of a block of so many columns, on the home core as on the others."""
+    low, high = 0, min(n_post, room.limit.compartments)
+    while low < high:
+        rows = (low + high + 1) // 2
+        fits = partial_use(room, rows, cols, planes, bits).fits(room.limit)
+        if fits and home is not None:
+            use = home.use(room, rows, rows).plus(block_use(room, rows, cols, planes, bits))
+            fits = use.fits(room.limit)
+        low, high = (rows, high) if fits else (low, rows - 1)
+    return low
+
+
+def _tile_size(cost: TileCost, n: int, room: Room) -> int:
+    """Most compartments of a tile; within 5 % of that, the size that needs the fewest axons."""
+    most = min(n, room.limit.compartments)
+    while most > 1:
+        fitting = [s for s in cost.aligned(most) if cost.use(room, s, s).fits(room.limit)]
+        if fitting:
+            large = [size for size in fitting if SLACK * size >= max(fitting)]
+            return min(large, key=lambda s: (cost.use(room, s, s).input_axons, -s))
+        most = most * 7 // 8
+    return 1
+
+
+def _pieces(run: Run) -> Iterator[tuple[int, int, int]]:
+    """(row part, column part, core) of every piece, row by row."""
+    width = run.col_parts[1] - run.col_parts[0]
+    i = 0
+    for laid in run.laid:
+        for k in range(laid.pieces):
+            row, col = divmod(i, width)
+            yield run.row_parts[0] + row, run.col_parts[0] + col, laid.first + k // laid.per_core
+            i += 1
+
+
+def _rows_in(run: Run, n: int) -> int:
+    """Compartments of a home run."""
+    return min(n, run.row_parts[1] * run.rows) - run.row_parts[0] * run.rows
+
+
+def _too_large(population: Population, use: Use, limit: Use, target: Target) -> TargetError:
+    for what, need, has in zip(Use._fields, use, limit, strict=True):
+        if need > has:
+            return TargetError(
+                f"population {population.name}: one compartment needs {need:,} "
+                f"{what.replace('_', ' ')}, a core of {target.name} has {has:,}",
+                "shrink the tables of this population or choose a larger target",
+            )
+    raise AssertionError("it fits")

@@ -1,0 +1,226 @@
+"""plan: what a model would need of a target, from shapes alone: cores, memory, steps, latency.
+
+No weight is read, so a model of any size is planned in seconds.  Counts are those that `partition`
+would give; latency is an estimate: the length of each step is its slowest part (barrier, a core's
+synaptic events, a core's updates: the max-affine form of arXiv 2601.10035), without the mesh.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
+
+from compiler.mapping import limits
+from compiler.mapping.footprint import expected_spikes, fan_in_of
+from compiler.mapping.partition import Layout, Run, count, layout, summary
+from compiler.mapping.size import LayerSize, Size
+from compiler.netlist.model import Dense, Netlist, Synapses
+from compiler.targets.target import ORDER, Target, load
+
+NARROW_BITS = 4  # the narrower weights that advice mentions
+LATENCY_BASIS = "estimate: peak core rates, no mesh contention"
+
+
+@dataclass(frozen=True)
+class Latency:
+    """One token, in microseconds, by what bounds each step; sums to `total_us`."""
+
+    steps: int  # of the schedule
+    partial_sum_steps: int  # more, because a sum from another core arrives a step later
+    barrier_us: float  # steps as short as the barrier allows
+    events_us: float  # steps bound by one core's synaptic events
+    updates_us: float  # steps bound by one core's compartment updates
+    partial_sums_us: float
+    basis: str = LATENCY_BASIS
+
+    @property
+    def total_us(self) -> float:
+        return self.barrier_us + self.events_us + self.updates_us + self.partial_sums_us
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a netlist needs of one target."""
+
+    target: str
+    title: str
+    cores: int
+    chips: int
+    systems: int
+    weights: int
+    weight_bits: int  # of the widest
+    weight_widths: dict[int, int]  # bits of a weight -> how many have them
+    weight_cores: int  # the least that the weights' bytes need
+    memory_cores: int  # taken by key, value and waiting memories
+    synapse_bytes: int
+    state_bytes: int
+    compartments: int
+    memory_compartments: int
+    partial_sums: int
+    latency: Latency | None  # None: the netlist has no schedule yet
+    worst_layer: int
+    layers: tuple[LayerSize, ...]
+    fits: bool
+    refused: str  # why the target cannot run it whatever its size; empty if it can
+    problem: str  # what does not fit; empty if it fits
+    advice: str  # what would fit
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        made = asdict(self)
+        if self.latency is not None:
+            made["latency"]["total_us"] = self.latency.total_us
+        return made
+
+
+def plan(net: Netlist, target_name: str = "auto") -> Plan:
+    """The plan for a named target, or for the smallest that holds the net (else the largest)."""
+    target = load(ORDER[-1] if target_name == "auto" else target_name)
+    laid = layout(net, target)
+    size = summary(net, laid, target.name)
+    if target_name == "auto":
+        target = load(next((n for n in ORDER if size.cores <= load(n).cores), ORDER[-1]))
+    refused = limits.refusal(net, target)
+    fits = size.cores <= target.cores and not refused
+    problem, help_text = "", ""
+    if size.cores > target.cores:
+        problem = limits.too_small(size, target)
+        help_text = limits.advice(size, target, count(narrowed(net), target))
+    return _assembled(net, target, size, laid, (fits, refused, problem, help_text))
+
+
+def narrowed(net: Netlist) -> Netlist:
+    """The same shapes with weights of NARROW_BITS at most, to count what these would need."""
+    return replace(net, synapses=[_narrowed(group) for group in net.synapses])
+
+
+def _narrowed(group: Synapses) -> Synapses:
+    if not isinstance(group.form, Dense):
+        return group
+    return replace(group, form=replace(group.form, bits=min(group.form.bits, NARROW_BITS)))
+
+
+def _assembled(
+    net: Netlist, target: Target, size: Size, laid: Layout, verdict: tuple[bool, str, str, str]
+) -> Plan:
+    fits, refused, problem, help_text = verdict
+    worst = max(size.layers, key=lambda layer: layer.cores, default=LayerSize(-1))
+    return Plan(
+        target=target.name,
+        title=target.title,
+        cores=size.cores,
+        chips=-(-size.cores // int(target.system.cores_per_chip)),
+        systems=-(-size.cores // target.cores),
+        weights=size.weights,
+        weight_bits=size.weight_bits,
+        weight_widths=size.widths,
+        weight_cores=size.weight_cores,
+        memory_cores=size.memory_cores,
+        synapse_bytes=size.synapse_bytes,
+        state_bytes=size.state_bytes,
+        compartments=size.compartments,
+        memory_compartments=size.memory_compartments,
+        partial_sums=size.partial_sums,
+        latency=latency(net, laid, target) if net.period else None,
+        worst_layer=worst.layer,
+        layers=tuple(size.layers),
+        fits=fits,
+        refused=refused,
+        problem=problem,
+        advice=help_text,
+    )
+
+
+def latency(net: Netlist, laid: Layout, target: Target) -> Latency:
+    """Each step's length, summed over the period of one token."""
+    time = target.time
+    barrier = float(time.barrier_us)
+    events, updates = np.zeros(net.period + 1), np.zeros(net.period + 1)
+    tile: dict[str, int] = {}
+    summed: set[int] = set()  # first steps of populations that wait for partial sums
+    for run in laid.runs:
+        population = net.populations[run.population]
+        if run.home:
+            tile[run.population] = max(tile.get(run.population, 0), _height(run, population.n))
+        elif population.steps:
+            summed.add(population.steps[0])
+        if run.bundle is not None:
+            group = net.synapses[run.bundle.groups[0]]
+            fan_in = min(run.cols, run.bundle.cols) * run.bundle.planes
+            _raise_to(events, net, group, _height(run, population.n) * fan_in)
+    for name, rows in tile.items():
+        at = np.asarray(net.populations[name].steps, np.int64)
+        updates[at] = np.maximum(updates[at], rows)
+    for group in net.synapses:
+        if not isinstance(group.form, Dense):
+            _raise_to(events, net, group, tile[group.target] * fan_in_of(net, group))
+    events_us = events[: net.period] * float(time.synaptic_event_ns) / 1e3
+    updates_us = updates[: net.period] * float(time.neuron_update_ns) / 1e3
+    slow = np.maximum(events_us, updates_us)
+    bound_by_events = (slow > barrier) & (events_us >= updates_us)
+    bound_by_updates = (slow > barrier) & ~bound_by_events
+    return Latency(
+        net.period,
+        len(summed),
+        barrier * int((slow <= barrier).sum()),
+        float(events_us[bound_by_events].sum()),
+        float(updates_us[bound_by_updates].sum()),
+        barrier * len(summed),
+    )
+
+
+def _height(run: Run, n: int) -> int:
+    return min(run.rows, n - run.row_parts[0] * run.rows)
+
+
+def _raise_to(events: NDArray[np.float64], net: Netlist, group: Synapses, synapses: int) -> None:
+    """Book one core's expected events of a group at the steps where they arrive."""
+    source = net.populations[group.source]
+    if not source.sends:
+        return
+    rate = expected_spikes(net, source.name) / len(source.sends)
+    at = np.minimum(np.asarray(source.sends, np.int64) + 1, len(events) - 1)
+    events[at] = np.maximum(events[at], synapses * rate)
+
+
+def render(plan: Plan) -> Table:
+    """The plan as one table of named facts."""
+    table = Table(title=f"{plan.title} ({plan.target})", show_header=False)
+    table.add_column("what", no_wrap=True)
+    table.add_column("value")
+    for what, value in _facts(plan):
+        table.add_row(what, value)
+    return table
+
+
+def _facts(plan: Plan) -> list[tuple[str, str]]:
+    verdict = "yes" if plan.fits else "no"
+    facts = [
+        ("fits", verdict),
+        ("cores", f"{plan.cores:,} ({plan.chips:,} chips, {plan.systems:,} systems)"),
+        ("cores for weights", f"at least {plan.weight_cores:,}, by bytes alone"),
+        ("cores for memories", f"{plan.memory_cores:,} (keys, values, waiting streams)"),
+        ("weights", ", ".join(f"{n:,} of {b} bits" for b, n in plan.weight_widths.items())),
+        ("synapse memory", f"{plan.synapse_bytes / 1e6:,.1f} MB"),
+        ("neuron state", f"{plan.state_bytes / 1e6:,.1f} MB"),
+        ("compartments", f"{plan.compartments:,}, {plan.memory_compartments:,} in memories"),
+        ("partial sums", f"{plan.partial_sums:,} compartments more"),
+        ("worst layer", f"{plan.worst_layer}"),
+    ]
+    if plan.latency is not None:
+        of = plan.latency
+        facts.append(("steps a token", f"{of.steps:,} + {of.partial_sum_steps:,} for partial sums"))
+        facts.append(("latency a token", f"{of.total_us:,.1f} us ({of.basis})"))
+        parts = (
+            f"barrier {of.barrier_us:,.1f}, synaptic events {of.events_us:,.1f}, "
+            f"updates {of.updates_us:,.1f}, partial sums {of.partial_sums_us:,.1f} us"
+        )
+        facts.append(("  of that", parts))
+    for what in ("refused", "problem", "advice"):
+        if getattr(plan, what):
+            facts.append((what, getattr(plan, what)))
+    return facts

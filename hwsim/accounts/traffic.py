@@ -1,0 +1,75 @@
+"""Traffic: messages of a run, counted from measured spikes and the placement.
+
+A spike is one message to each core with a synapse of its compartment, also to its own (0 hops).
+Partial sums are counted by the schedule: each block away from its rows' compartments sends one a
+row, run of steps between two cuts, and token, zero or not (the most it can be).  Ways are X first,
+then Y; chips are assumed to stand in a near-square field (compiler/mapping/mesh.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.mapping.footprint import segments
+from compiler.mapping.links import Links, links
+from compiler.mapping.mesh import Mesh
+from compiler.netlist.model import Netlist
+from hwsim.backends.counters import Counters
+
+
+@dataclass
+class Hops:
+    """Messages and their ways, summed."""
+
+    messages: int = 0
+    local: int = 0  # of these, to a compartment on the same core
+    east_west: int = 0  # hops between neighbours on the mesh
+    north_south: int = 0
+    crossings: int = 0  # chip borders
+
+
+@dataclass
+class Traffic:
+    """Traffic of one run; `populations` by the sender of the spikes."""
+
+    spikes: Hops = field(default_factory=Hops)
+    partial_sums: Hops = field(default_factory=Hops)
+    populations: dict[str, Hops] = field(default_factory=dict)
+
+
+def hops(net: Netlist, counters: Counters) -> Traffic:
+    """What the run's spikes made on the mesh; the netlist must be placed."""
+    if net.placement is None:
+        raise ValueError("hops needs a placed netlist")
+    found = links(net)
+    messages = _messages(net, counters, found)
+    way = Mesh.of(net.placement).way(found.sender, found.receiver)
+    local = found.sender == found.receiver
+    columns = np.stack([np.ones_like(messages), local, *way]) * messages  # order of Hops
+
+    def total(which: NDArray[np.bool_]) -> Hops:
+        return Hops(*columns[:, which].sum(1).tolist())
+
+    names = {name: i for i, name in enumerate(net.populations)}
+    sources = np.array([names[group.source] for group in net.synapses], np.int64)[found.group]
+    own = {name: total((sources == i) & ~found.partial) for name, i in names.items()}
+    return Traffic(total(~found.partial), total(found.partial), own)
+
+
+def _messages(net: Netlist, counters: Counters, found: Links) -> NDArray[np.int64]:
+    """Messages of each link in the whole run."""
+    sent = np.zeros(len(found), np.int64)
+    for i, group in enumerate(net.synapses):
+        mine = (found.group == i) & ~found.partial
+        if mine.any():
+            spikes = counters.populations[group.source].spikes
+            upto = np.concatenate(([0], np.cumsum(spikes)))
+            sent[mine] = upto[found.stop[mine]] - upto[found.start[mine]]
+        mine = (found.group == i) & found.partial
+        if mine.any():
+            rows = found.stop[mine] - found.start[mine]
+            sent[mine] = rows * segments(net.populations[group.target]) * counters.tokens
+    return sent

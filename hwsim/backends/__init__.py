@@ -1,0 +1,1 @@
+"""What executes a netlist: one folder a backend."""

@@ -1,0 +1,1 @@
+"""The fast engine: whole windows at once."""

@@ -1,0 +1,175 @@
+"""How whole windows travel through synapse groups: closed-form trains in, sums of a segment out.
+
+A segment is linear, so its steps collapse into one exact integer product.  Where the compiler
+proved the sum below 2**23, float32 products are exact whatever the order of addition (all partial
+sums stay below 2**24) and are used as the fastest exact integer product at hand; else float64,
+exact below 2**53.  The result is converted back at once: no population ever sees a float.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from compiler.netlist.arrays import WORD_BITS, WORD_LIMIT
+from compiler.netlist.model import (
+    Dense,
+    Gather,
+    Netlist,
+    Pattern,
+    Population,
+    Synapses,
+)
+from compiler.netlist.reach import dense_reach, digit_widths, largest_spikes, volley_reach
+from compiler.netlist.trains import Digits, Graded, Recalled, Train, Volley, view
+from hwsim.backends.fast import recall
+from hwsim.backends.fast.byte_product import ByteWeights
+from las_neuro.errors import NetlistError
+
+Tensor = torch.Tensor
+Segment = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One synapse group, its arrays on the device."""
+
+    group: Synapses
+    source: Population
+    target: Population
+    alone: bool  # no other group reaches the same port
+    unread: tuple[str, ...]  # axes of a memory source that its reader does not know
+    bytes: ByteWeights | None  # dense, where 8-bit kernels serve; else
+    weights: Tensor | None  # dense: [n_post, n_pre], float32 or float64
+    index: Tensor | None
+    sign: Tensor | None
+
+    def broadcast(self, train: Train) -> Train:
+        """The train as the target's compartments see it, new axes of size 1."""
+        return view(train, self._shape(train_shape(train)))
+
+    def totals(self, train: Train, segments: list[Segment], shift: tuple[int, ...]) -> list[Tensor]:
+        """One total a segment; a dense group multiplies all segments in one product."""
+        if isinstance(train, Digits) and self.bytes is not None:
+            found = self.bytes.totals(train, segments, shift)
+            leading = train.magnitude.shape[:2]
+            return [total.reshape(*leading, *self.target.axes.values()) for total in found]
+        if isinstance(train, Recalled):
+            return self._recalled(train, segments, shift)
+        if self.weights is None:
+            return [self.total(train, segment, shift) for segment in segments]
+        planes = torch.stack([train.plane(*segment, shift) for segment in segments])
+        flat = planes.reshape(-1, self.weights.shape[1]).to(self.weights.dtype)
+        summed = torch.nn.functional.linear(flat, self.weights)
+        summed = summed.to(planes.dtype if summed.dtype == torch.float32 else torch.int64)
+        return list(summed.reshape(*planes.shape[:3], *self.target.axes.values()))
+
+    def total(self, train: Train, segment: Segment, shift: tuple[int, ...]) -> Tensor:
+        """Sum over the steps of weight * payload << shift: [batch, tokens, *target axes]."""
+        if isinstance(train, Recalled):
+            return self._recalled(train, [segment], shift)[0]
+        plane: Tensor = train.plane(*segment, shift)
+        if self.index is not None and self.sign is not None:
+            turned = plane.reshape(*plane.shape[:2], -1)[..., self.index] * self.sign
+            return turned.reshape(*plane.shape[:2], *self.target.axes.values())
+        return self._along(plane)
+
+    def _along(self, plane: Tensor) -> Tensor:
+        """Sum over the axes the target lacks, size 1 on those the source lacks."""
+        lacking = [2 + i for i, axis in enumerate(self.source.axes) if axis not in self.target.axes]
+        if lacking:
+            plane = plane.sum(dim=lacking)
+        kept = [size for size in plane.shape[2:]]
+        weight = self._weight
+        plane = plane.reshape(*plane.shape[:2], *self._spread(kept))
+        return plane if weight == 1 else plane * weight
+
+    @property
+    def _weight(self) -> int:
+        assert isinstance(self.group.form, Pattern)
+        return self.group.form.weight
+
+    def _spread(self, kept: list[int]) -> tuple[int, ...]:
+        """Sizes of the target's axes: the kept ones in order, 1 elsewhere."""
+        sizes = iter(kept)
+        return tuple(next(sizes) if axis in self.source.axes else 1 for axis in self.target.axes)
+
+    def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return self._spread(list(shape))
+
+    def _recalled(
+        self, train: Recalled, segments: list[Segment], shift: tuple[int, ...]
+    ) -> list[Tensor]:
+        """Digits times content, summed over the axis the target lacks."""
+        axes = list(self.source.axes)
+        summed = [axis for axis in axes if axis not in self.target.axes]
+        if not summed:  # flags: nothing to add up
+            planes = (train.digits.plane(*segment, shift) for segment in segments)
+            return [self._along(train.seen(plane * train.content)) for plane in planes]
+        (over,), (free,) = summed, self.unread
+        layout = recall.Layout.of(train, axes, over, free)
+        return recall.totals(train, layout, segments, shift, alone=self.alone)
+
+
+def train_shape(train: Train) -> tuple[int, ...]:
+    """Sizes of the feature axes of a train that can be copied on."""
+    if isinstance(train, Recalled):
+        raise TypeError("a recalled train is summed, never copied on")
+    if isinstance(train, Volley):
+        return tuple(train.sent[0].shape[2:])
+    x = train.value if isinstance(train, Graded) else train.magnitude
+    return tuple(x.shape[2:])
+
+
+def channel(net: Netlist, group: Synapses, device: torch.device) -> Channel:
+    """Load a group; dense weights as bytes, or in the narrowest float type whose sums are exact."""
+    source, target = net.populations[group.source], net.populations[group.target]
+    packed = weights = index = sign = None
+    if isinstance(group.form, Dense):
+        matrix = torch.from_numpy(group.form.weights.load()).to(device)
+        safe = bool(target.params.get("safe", 0))
+        packed = _pack(net, group, matrix) if safe else None
+        if packed is None:
+            weights = matrix.to(torch.float32 if safe else torch.float64)
+    elif isinstance(group.form, Gather):
+        index = torch.from_numpy(group.form.index.astype("int64")).to(device)
+        sign = torch.from_numpy(group.form.weight.astype("int64")).to(device)
+    unread: tuple[str, ...] = ()
+    if source.kind == "memory":
+        reader = next(g.source for g in net.into(source.name) if g.port == "read")
+        unread = tuple(a for a in source.axes if a not in net.populations[reader].axes)
+    alone = [g.port for g in net.into(target.name)].count(group.port) == 1
+    return Channel(group, source, target, alone, unread, packed, weights, index, sign)
+
+
+def _pack(net: Netlist, group: Synapses, matrix: Tensor) -> ByteWeights | None:
+    """Bytes for an encoder's group, after proving once more that its sums are safe."""
+    source, target = net.populations[group.source], net.populations[group.target]
+    if source.kind == "fire":
+        _prove(group, volley_reach(net, group))
+        return None
+    largest, widths = dense_reach(matrix.cpu().numpy(), source), digit_widths(net, source.name)
+    ends = [a + b for a, b in zip(widths, target.params["shift"], strict=False)]
+    _prove(group, largest << max(ends, default=WORD_BITS))
+    return ByteWeights.of(matrix, torch.from_numpy(largest_spikes(source) > 1), largest)
+
+
+def _prove(group: Synapses, largest: int) -> None:
+    if largest > WORD_LIMIT:
+        raise NetlistError(
+            f"{group.name}: sums marked safe can reach beyond {WORD_LIMIT}",
+            "compile the model again",
+        )
+
+
+def spikes_by_compartment(train: Train, population: Population, start: int) -> Tensor:
+    """Spikes summed over batch and the tokens from `start` on, [n] of the whole population."""
+    if isinstance(train, Recalled):
+        found, tokens = recall.spikes(train), train.digits.tokens
+    else:
+        found, tokens = train.spikes().sum(dim=(0, 1)), train.tokens
+    for i, (axis, size) in enumerate(population.axes.items()):
+        if axis == "j":
+            found = recall.by_slot(found, i, size, start, tokens)
+    return found.expand(list(population.axes.values()) or ()).reshape(-1)  # lazy axes

@@ -1,0 +1,244 @@
+"""The fast engine: whole windows, all tokens of a phase at once; the same spikes as the stepper.
+
+Every population is computed once per phase from closed-form trains (`window`), in dependency order.
+Time collapses: T steps cost as many integer products as the state is cut (2 or 3), not T.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+import numpy as np
+import torch
+
+from compiler.netlist.arrays import WORD_LIMIT
+from compiler.netlist.kinds import State
+from compiler.netlist.model import Netlist, Population
+from compiler.netlist.trains import Graded, Recalled, Train, Volley, narrow, view
+from hwsim.backends.counters import Counters
+from hwsim.backends.fast.delivery import Channel, channel, spikes_by_compartment
+from hwsim.backends.fast.heap import keep_freed_arrays
+from hwsim.backends.host import Host, Rows
+from las_neuro.errors import BackendError
+
+Tensor = torch.Tensor
+CHUNK, FEWEST = 64, 16  # tokens of a piece
+SCORES = 1 << 20  # of a piece, where FEWEST tokens have no more
+WORD = torch.int32  # holds a 24-bit word; kinds widen their own products
+Sent = Callable[[Population, Train, int], None]  # the last: first token of the train
+
+
+class Engine:
+    """Runs a netlist by windows.  Memories live on until `reset`."""
+
+    def __init__(
+        self, net: Netlist, *, device: str = "cpu", count: bool = True, on_train: Sent | None = None
+    ) -> None:
+        keep_freed_arrays()
+        self.net = net
+        self.device = torch.device(device)
+        self.count = count
+        self.on_train = on_train
+        self.host = Host(net)
+        self.counters = Counters.of(net)
+        self.into: dict[str, list[Channel]] = {name: [] for name in net.populations}
+        for group in net.synapses:
+            self.into[group.target].append(channel(net, group, self.device))
+        self.params = {p.name: _on_device(p, self.device) for p in net.populations.values()}
+        self.order = [_order(net, self.into, phase) for phase in net.phases]
+        self.last = [_last_use(names, self.into) for names in self.order]
+        self.scores = {(p.n // p.axes["j"], p.axes["j"]) for p in _by_slot(net)} or {(1, 1)}
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the sequences: memories empty, pointers at slot 0."""
+        self.states: dict[str, State] = {name: {} for name in self.net.populations}
+        self.tokens = 0
+
+    @torch.inference_mode()
+    def run(self, tokens: Rows) -> Tensor:
+        """Feed tokens [batch, count], the next of each sequence; output payloads [batch, count, n].
+
+        A decoder's tokens may come in any pieces: small ones keep the arrays in cache.
+        A vision model gets patches [batch, count, pixels] instead.
+        """
+        self.host.check(self.tokens + tokens.shape[1])
+        found, done = [], 0
+        while done < tokens.shape[1]:
+            size = self._piece(tokens.shape[0]) if self.net.causal else tokens.shape[1]
+            found.append(self._sweep(tokens[:, done : done + size]))
+            done += size
+        return torch.cat(found, dim=1)
+
+    def _piece(self, batch: int) -> int:
+        """Tokens of the next piece: fewer where each has many scores."""
+        scores = max(heads * min(slots, self.tokens + CHUNK) for heads, slots in self.scores)
+        return max(FEWEST, min(CHUNK, SCORES // (batch * scores)))
+
+    def _sweep(self, tokens: Rows) -> Tensor:
+        """All phases over tokens [batch, count]."""
+        start, (batch, count) = self.tokens, tokens.shape[:2]
+        injected = {
+            name: torch.from_numpy(rows).to(self.device)
+            for name, rows in self.host.inject_all(tokens, start).items()
+        }
+        blank = torch.zeros((batch, count), dtype=WORD, device=self.device)
+        output: Tensor | None = None
+        for names, last in zip(self.order, self.last, strict=True):
+            trains: dict[str, Train] = {}
+            for name in names:
+                if name not in trains:  # the inner population of a loop comes with the outer
+                    self._compute(self.net.populations[name], trains, injected, blank)
+                if name == self.net.output:
+                    output = trains[name].value  # type: ignore[union-attr]
+                for done in last.get(name, ()):
+                    trains.pop(done, None)
+        self.tokens += count
+        if self.count:
+            self.counters.add_tokens(self.net, batch * count, batch * (start == 0))
+        assert output is not None
+        return output.reshape(batch, count, -1)
+
+    def _compute(
+        self,
+        population: Population,
+        trains: dict[str, Train],
+        injected: dict[str, Tensor],
+        blank: Tensor,
+    ) -> None:
+        """One population, all tokens; a closed loop computes its two populations."""
+        name, kind, p = population.name, population.does, self.params[population.name]
+        if "host" in kind.ports:
+            rows = injected[name].reshape(*blank.shape, *population.axes.values())
+            return self._send(population, kind.window({}, {"host": rows}, p), trains)  # type: ignore[misc]
+        arrivals = self._arrivals(population, trains)
+        if kind.loop is not None:
+            return self._close(population, arrivals["x"], trains)
+        assert kind.window is not None
+        swept = kind.window(self.states[name], arrivals | {"tokens": blank}, p)
+        self.states[name] = swept.state
+        self._send(population, swept, trains)
+
+    def _arrivals(self, population: Population, trains: dict[str, Train]) -> dict[str, Any]:
+        """What reaches each port: a sum for each segment, one sum, or the train itself."""
+        p, kind = self.params[population.name], population.does
+        arrivals: dict[str, Any] = {}
+        channels = [c for c in self.into[population.name] if c.group.source in trains]
+        for port, mode in kind.ports.items():
+            wired = [(c, trains[c.group.source]) for c in channels if c.group.port == port]
+            if not wired:
+                continue
+            if mode == "train":
+                arrivals[port] = wired[0][0].broadcast(wired[0][1])
+            elif mode == "sum":
+                assert kind.segments is not None
+                runs = kind.segments(p)
+                each = [c.totals(train, runs, p["shift"]) for c, train in wired]
+                arrivals[port] = [_add(totals) for totals in zip(*each, strict=True)]
+            else:
+                arrivals[port] = _add(c.total(train, (0, 1), (0,)) for c, train in wired)
+        return arrivals
+
+    def _close(self, population: Population, x: Tensor, trains: dict[str, Train]) -> None:
+        """A competition and its referee: the referee's axes say who competes with whom."""
+        back = next(c for c in self.into[population.name] if c.group.feedback)
+        lost = [2 + i for i, axis in enumerate(population.axes) if axis not in back.source.axes]
+        assert population.does.loop is not None
+        loop = population.does.loop(
+            x, self.params[population.name], lambda v: v.amax(dim=lost, keepdim=True)
+        )
+        referee = view(loop.inner, tuple(back.source.axes.values()))
+        for member, train in ((population, loop.outer), (back.source, referee)):
+            trains[member.name] = train
+            self._book(member, train, 0, 0)
+
+    def _send(self, population: Population, swept: Any, trains: dict[str, Train]) -> None:
+        train = None if swept.train is None else narrow(swept.train, WORD)
+        if train is not None:
+            trains[population.name] = train
+        self._book(population, train, swept.clamps, swept.wraps)
+
+    def _book(self, population: Population, train: Train | None, clamps: int, wraps: int) -> None:
+        """Check that only integers of 24 bits travel, and count."""
+        count = self.counters.populations[population.name]
+        count.clamps += clamps
+        count.wraps += wraps
+        if train is None:
+            return
+        self._check(population, train)
+        if self.count:
+            count.spikes += spikes_by_compartment(train, population, self.tokens).cpu().numpy()
+        if self.on_train:
+            self.on_train(population, train, self.tokens)
+
+    def _check(self, population: Population, train: Train) -> None:
+        """Integers always; their width where the run is counted, since that reads every value."""
+        if isinstance(train, Recalled):
+            sent = train.content
+        elif isinstance(train, Volley):
+            sent = max(train.sent, key=lambda payload: int(payload.abs().max()))
+        else:
+            sent = train.value if isinstance(train, Graded) else train.magnitude
+        wide = self.count and int(sent.abs().max()) > WORD_LIMIT
+        if sent.dtype.is_floating_point or wide:
+            raise BackendError(
+                f"{population.name} sent {sent.dtype} up to {sent.abs().max()},"
+                " not integers of 24 bits",
+                "this is a bug: report it with the netlist",
+            )
+
+
+def _by_slot(net: Netlist) -> list[Population]:
+    """Populations that have a value for each slot and token: scores, weights, their codes."""
+    return [p for p in net.populations.values() if "j" in p.axes and p.kind != "memory"]
+
+
+def _add(totals: Any) -> Tensor:
+    found: Tensor | None = None
+    for total in totals:
+        found = total if found is None else found + total
+    assert found is not None
+    return found
+
+
+def _on_device(population: Population, device: torch.device) -> dict[str, Any]:
+    """Parameters as tensors; one value a compartment gets the population's axes."""
+    found: dict[str, Any] = {}
+    for key, value in population.params.items():
+        if isinstance(value, np.ndarray):
+            value = torch.from_numpy(value.astype(np.int64)).to(device)
+            if key not in population.does.tables and value.numel() == population.n > 1:
+                value = value.reshape(list(population.axes.values()))
+        found[key] = value
+    return found
+
+
+def _order(net: Netlist, into: dict[str, list[Channel]], phase: tuple[int, int]) -> list[str]:
+    """Populations active in a phase, each after all that send to it in this phase."""
+    first, stop = phase
+    active = {p.name for p in net.populations.values() if any(first <= t < stop for t in p.steps)}
+    sending = {p.name for p in net.populations.values() if any(first <= t < stop for t in p.sends)}
+    before = {
+        name: [
+            c.group.source for c in into[name] if not c.group.feedback and c.group.source in sending
+        ]
+        for name in net.populations
+        if name in active
+    }
+    try:
+        return list(TopologicalSorter(before).static_order())
+    except CycleError as error:
+        raise BackendError(
+            f"populations {error.args[1][:4]} wait for each other", "report this bug"
+        ) from error
+
+
+def _last_use(names: list[str], into: dict[str, list[Channel]]) -> dict[str, list[str]]:
+    """Population -> trains nobody needs once it is computed."""
+    last = {c.group.source: name for name in names for c in into[name] if not c.group.feedback}
+    found: dict[str, list[str]] = {}
+    for source, name in last.items():
+        found.setdefault(name, []).append(source)
+    return found

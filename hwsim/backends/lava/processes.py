@@ -1,0 +1,206 @@
+"""Lava processes and their models.  Only the child process of a run imports this file, and Lava.
+
+fine    one process a population, and Lava's own Dense or Sparse for each synapse group, which give
+        the one step of delay and break the loops.
+fused   one process a shard.  It steps, sends, and only then receives: what was sent at step t is
+        delivered at t + 1, and no loop of processes can lock, whichever way its edges run.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from lava.magma.core.decorator import implements, requires
+from lava.magma.core.model.py.model import PyLoihiProcessModel
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.process.ports.ports import InPort, OutPort
+from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+from lava.proc.dense.process import Dense as LavaDense
+from lava.proc.sparse.process import Sparse as LavaSparse
+from lava.utils.weightutils import SignMode
+
+from compiler.netlist.arrays import WORD_BITS
+from hwsim.backends.lava.cell import Cell, Shard, in_word, ticks
+from hwsim.backends.lava.files import write_failure, write_spikes
+from hwsim.backends.lava.plan import Job, edges, shards
+from hwsim.backends.lava.synapses import Reach, is_dense, matrix, reach, shift, width
+
+Models = dict[AbstractProcess, type[PyLoihiProcessModel]]
+
+
+class Chunk(AbstractProcess):  # type: ignore[misc]
+    """A part of a netlist: any ports, no variables; what it does is in its parameters."""
+
+    def __init__(self, name: str, ins: dict[str, int], outs: dict[str, int], **task: Any) -> None:
+        super().__init__(name=name, **task)
+        for port, n in (ins | {"tie_in": 1}).items():
+            setattr(self, port, InPort(shape=(n,)))
+        for port, n in (outs | {"tie_out": 1}).items():
+            setattr(self, port, OutPort(shape=(n,)))
+
+
+@implements(proc=Chunk, protocol=LoihiProtocol)
+@requires(CPU)
+class ChunkModel(PyLoihiProcessModel):  # type: ignore[misc]
+    """Steps, reports what goes wrong, and writes its spikes at the end."""
+
+    tie_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=1)
+    tie_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=1)
+
+    def run_spk(self) -> None:
+        job: Job = self.proc_params["job"]
+        try:
+            if self.time_step == 1:
+                self.ticks = ticks(job.net, job.tokens)
+                self.prepare(job)
+            self.tie_out.send(np.zeros(1, np.int32))
+            self.tie_in.recv()
+            self.advance(self.ticks[self.time_step - 1])
+            if self.time_step == len(self.ticks):
+                index = {name: i for i, name in enumerate(job.net.populations)}
+                for cell in self.cells():
+                    name = cell.population.name
+                    write_spikes(job.folder, index[name], cell, name == job.net.output)
+        except Exception as error:
+            write_failure(job.folder, f"Lava's process of {self.proc_params['what']}", error)
+            raise
+
+    def cell(self, job: Job, name: str) -> Cell:
+        return Cell(job.net.populations[name], job.rows.get(name), job.keep)
+
+
+class PopulationModel(ChunkModel):
+    """fine: receive, step, send, like any neuron of Lava."""
+
+    def prepare(self, job: Job) -> None:
+        self.own = self.cell(job, self.proc_params["what"])
+
+    def cells(self) -> list[Cell]:
+        return [self.own]
+
+    def advance(self, tick: tuple[int, int]) -> None:
+        population = self.own.population
+        where = f"at token {tick[0]}, step {tick[1]}"
+        received = {port: getattr(self, f"to_{port}").recv() for port in population.does.ports}
+        payload = None
+        if tick[1] in self.own.place:
+            arriving = {
+                port: in_word(x, f"sum into {population.name}.{port} {where}")
+                for port, x in received.items()
+            }
+            payload = self.own.step(tick, arriving)
+        if payload is None:
+            payload = np.zeros(population.n, np.int64)
+        else:
+            for bound in self.proc_params["reaches"]:
+                bound.check(payload)
+        self.out.send(payload.astype(np.int32))
+
+
+class ShardModel(ChunkModel):
+    """fused: step, send, receive, deliver."""
+
+    def prepare(self, job: Job) -> None:
+        names: list[str] = self.proc_params["names"]
+        self.shard = Shard(job.net, [self.cell(job, name) for name in names])
+        self.size = {name: population.n for name, population in job.net.populations.items()}
+
+    def cells(self) -> list[Cell]:
+        return list(self.shard.cells.values())
+
+    def advance(self, tick: tuple[int, int]) -> None:
+        sent = self.shard.step(tick)
+        for port, names in self.proc_params["sends"].items():
+            parts = [sent.get(name, np.zeros(self.size[name], np.int64)) for name in names]
+            getattr(self, port).send(np.concatenate(parts).astype(np.int32))
+        self.shard.deliver(sent)
+        for port, names in self.proc_params["receives"].items():
+            parts = np.split(
+                getattr(self, port).recv(), np.cumsum([self.size[name] for name in names])[:-1]
+            )
+            where = f"received at token {tick[0]}, step {tick[1]}"
+            self.shard.deliver(
+                {
+                    name: in_word(part, f"payload of {name} {where}")
+                    for name, part in zip(names, parts, strict=True)
+                }
+            )
+
+
+def _model(kind: type[ChunkModel], process: Chunk) -> type[ChunkModel]:
+    """The model class with the ports that this process has."""
+    word = {"d_type": np.int32, "precision": WORD_BITS}
+    ports = {port.name: LavaPyType(PyInPort.VEC_DENSE, **word) for port in process.in_ports}
+    ports |= {port.name: LavaPyType(PyOutPort.VEC_DENSE, **word) for port in process.out_ports}
+    return type(kind.__name__, (kind,), ports)
+
+
+def fine(job: Job) -> Models:
+    """Processes of all populations, wired through Lava's connection processes."""
+    net, found, chunks = job.net, {}, {}
+    matrices = {group.name: matrix(net, group) for group in net.synapses}
+    for name, population in net.populations.items():
+        reaches: list[Reach] = [
+            reach(net, group, matrices[group.name]) for group in net.out_of(name)
+        ]
+        ins = {f"to_{port}": population.n for port in population.does.ports}
+        chunk = Chunk(name, ins, {"out": population.n}, what=name, job=job, reaches=reaches)
+        chunks[name] = chunk
+        found[chunk] = _model(PopulationModel, chunk)
+    for group in net.synapses:
+        connection = (LavaDense if is_dense(group) else LavaSparse)(
+            weights=matrices[group.name],
+            weight_exp=-shift(group),
+            num_weight_bits=width(group),
+            num_message_bits=WORD_BITS,
+            sign_mode=SignMode.MIXED,
+            name=group.name,
+        )
+        chunks[group.source].out.connect(connection.s_in)
+        connection.a_out.connect(getattr(chunks[group.target], f"to_{group.port}"))
+    _tie(chunks, [(group.source, group.target) for group in net.synapses])
+    return found
+
+
+def fused(job: Job) -> Models:
+    """One process a shard, wired straight to each other."""
+    net, parts = job.net, shards(job.net)
+    links = edges(net, parts)
+    width = {ends: sum(net.populations[name].n for name in links[ends]) for ends in links}
+    found, chunks = {}, {}
+    for i, names in enumerate(parts):
+        outs = {f"to_{b}": (a, b) for a, b in links if a == i}
+        ins = {f"from_{a}": (a, b) for a, b in links if b == i}
+        layers = sorted({net.populations[name].layer for name in names})
+        chunk = Chunk(
+            f"shard {i}",
+            {port: width[ends] for port, ends in ins.items()},
+            {port: width[ends] for port, ends in outs.items()},
+            what=f"layers {layers[0]} to {layers[-1]}",
+            job=job,
+            names=names,
+            sends={port: links[ends] for port, ends in outs.items()},
+            receives={port: links[ends] for port, ends in ins.items()},
+        )
+        chunks[i] = chunk
+        found[chunk] = _model(ShardModel, chunk)
+    for a, b in links:
+        getattr(chunks[a], f"to_{b}").connect(getattr(chunks[b], f"from_{a}"))
+    _tie(chunks, list(links))
+    return found
+
+
+def _tie(chunks: dict[Any, Chunk], pairs: list[tuple[Any, Any]]) -> None:
+    """Lava runs what it can reach from one process: tie the parts of the graph together."""
+    import networkx
+
+    graph = networkx.Graph(pairs)
+    graph.add_nodes_from(chunks)
+    heads = [min(part, key=list(chunks).index) for part in networkx.connected_components(graph)]
+    for one, two in pairwise(heads):
+        chunks[one].tie_out.connect(chunks[two].tie_in)

@@ -1,0 +1,1 @@
+"""The reference engine: one time step after the other."""

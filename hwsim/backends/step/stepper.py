@@ -1,0 +1,161 @@
+"""The reference engine: one time step after the other, every spike an integer, nothing clever.
+
+For each phase, each token, each step of the phase: deliver what was sent one step ago, call `step`
+of every population whose schedule names this step, send.  Slow and plain on purpose: the fast
+engine and Lava are right when they give the same spikes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.netlist.arrays import WORD_BITS, Ints, amount
+from compiler.netlist.kinds import Outcome, State
+from compiler.netlist.model import Dense, Form, Gather, Netlist, Pattern, Population, Synapses
+from hwsim.backends.counters import Counters
+from hwsim.backends.host import Host, Rows
+from las_neuro.errors import BackendError
+
+Spike = Callable[[str, int, int, Ints], None]  # population, token, step, payload [n]
+
+
+@dataclass
+class Delivery:
+    """One synapse group, ready to carry payloads."""
+
+    group: Synapses
+    form: Form
+    weights: NDArray[np.int64] | None  # [n_post, n_pre] of a dense group
+    source: Population
+    target: Population
+
+    def carry(self, payload: Ints) -> Ints:
+        """What the target's dendrites receive, [n_post]."""
+        if self.weights is not None:
+            firing = np.flatnonzero(payload)
+            return self.weights[:, firing] @ payload[firing]
+        if isinstance(self.form, Gather):
+            return payload[self.form.index] * self.form.weight.astype(np.int64)
+        assert isinstance(self.form, Pattern)
+        return along(payload, self.source, self.target) * self.form.weight
+
+
+def along(payload: Ints, source: Population, target: Population) -> Ints:
+    """Sum over the axes the target lacks, copy along those the source lacks; [n] -> [n]."""
+    x = payload.reshape(list(source.axes.values()) or [1])
+    lacking = tuple(i for i, axis in enumerate(source.axes) if axis not in target.axes)
+    x = x.sum(axis=lacking) if lacking else x
+    kept = [axis for axis in source.axes if axis in target.axes]
+    shape = [size if axis in kept else 1 for axis, size in target.axes.items()]
+    return np.broadcast_to(x.reshape(shape or [1]), list(target.axes.values()) or [1]).reshape(-1)
+
+
+class Stepper:
+    """Runs a netlist step by step; states live from token to token until `reset`."""
+
+    def __init__(self, net: Netlist, on_spike: Spike | None = None) -> None:
+        self.net = net
+        self.host = Host(net)
+        self.counters = Counters.of(net)
+        self.on_spike = on_spike
+        self.deliveries: dict[str, list[Delivery]] = {name: [] for name in net.populations}
+        for group in net.synapses:
+            weights = group.form.weights.load() if isinstance(group.form, Dense) else None
+            self.deliveries[group.source].append(
+                Delivery(
+                    group,
+                    group.form,
+                    None if weights is None else weights.astype(np.int64),
+                    net.populations[group.source],
+                    net.populations[group.target],
+                )
+            )
+        self.active: dict[int, list[Population]] = {}
+        for population in net.populations.values():
+            for step in population.steps:
+                self.active.setdefault(step, []).append(population)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the sequence: all states 0, no spike under way."""
+        self.states: dict[str, State] = {name: {} for name in self.net.populations}
+        self.arriving: dict[tuple[str, str], Ints] = {}
+        self.tokens = 0
+
+    def run(self, tokens: Rows) -> Ints:
+        """Feed tokens [count], or patches [count, pixels], of one sequence; output [count, n]."""
+        self.host.check(self.tokens + len(tokens))
+        read = np.zeros((len(tokens), self.net.populations[self.net.output].n), np.int64)
+        self.counters.add_tokens(self.net, len(tokens), sequences=int(self.tokens == 0))
+        for first, stop in self.net.phases:
+            for i, token in enumerate(tokens):
+                injected = self.host.inject(token, self.tokens + i)
+                for t in range(first, stop):
+                    sent = self._step(t, self.tokens + i, injected)
+                    if self.net.output in sent:
+                        read[i] = sent[self.net.output]
+        self.tokens += len(tokens)
+        return read
+
+    def _step(self, t: int, token: int, injected: dict[str, Ints]) -> dict[str, Ints]:
+        """One time step of the whole netlist."""
+        arriving, self.arriving = self.arriving, {}
+        sent: dict[str, Ints] = {}
+        for population in self.active.get(t, ()):
+            inputs = self._inputs(population, arriving, injected)
+            k = population.steps.index(t)
+            name = population.name
+            outcome = population.does.step(self.states[name], inputs, population.params, k)
+            self.states[name] = outcome.state
+            self._book(population, outcome)
+            if t in population.sends:
+                sent[name] = outcome.payload
+                if self.on_spike:
+                    self.on_spike(name, token, t, outcome.payload)
+        for name, payload in sent.items():
+            self._deliver(name, payload)
+        return sent
+
+    def _inputs(
+        self,
+        population: Population,
+        arriving: dict[tuple[str, str], Ints],
+        injected: dict[str, Ints],
+    ) -> dict[str, Ints]:
+        if "host" in population.does.ports:
+            return {"host": injected[population.name]}
+        zero = np.zeros(population.n, np.int64)
+        return {port: arriving.get((population.name, port), zero) for port in population.does.ports}
+
+    def _deliver(self, name: str, payload: Ints) -> None:
+        """Put a payload on every synapse group; it is there in the next step."""
+        if not payload.any():
+            return
+        for delivery in self.deliveries[name]:
+            key = (delivery.group.target, delivery.group.port)
+            carried = delivery.carry(payload)
+            self.arriving[key] = self.arriving[key] + carried if key in self.arriving else carried
+
+    def _book(self, population: Population, outcome: Outcome) -> None:
+        """Hold payload and states to integers of their width, and count."""
+        _fits(f"{population.name}'s payload", outcome.payload, WORD_BITS)
+        for word, bits in population.does.state.items():
+            if word in outcome.state:
+                _fits(f"{population.name}'s {word}", outcome.state[word], bits)
+        count = self.counters.populations[population.name]
+        count.spikes += outcome.payload != 0
+        count.clamps += outcome.clamps
+        count.wraps += outcome.wraps
+
+
+def _fits(what: str, x: Ints, bits: int) -> None:
+    """Raise if x is not of integers, or leaves a signed word of `bits` bits (one bit: 0 and 1)."""
+    if x.dtype != np.int64 or amount(np.abs(x) > 1 << (bits - 1)):
+        raise BackendError(
+            f"{what} is {x.dtype} up to {np.abs(x).max()}, not an integer of {bits} bits",
+            "this is a bug: report it with the netlist",
+        )

@@ -1,0 +1,88 @@
+"""Every spike of a run, for comparing two engines: the first difference by name.
+
+A trace holds, per population, payloads [tokens, sends, n] of one sequence.  It grows with all of
+them, so it is for short runs of small netlists.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from compiler.netlist.arrays import Ints
+from compiler.netlist.model import Netlist, Population
+from compiler.netlist.trains import Train
+from hwsim.backends.fast.recall import by_slot
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where two runs part: the earliest step of the earliest token of the earliest phase."""
+
+    population: str
+    compartment: int
+    token: int
+    step: int
+    first: int
+    second: int
+
+    def __str__(self) -> str:
+        return (
+            f"token {self.token}, step {self.step}: {self.population}[{self.compartment}]"
+            f" sent {self.first} and {self.second}"
+        )
+
+
+@dataclass
+class Trace:
+    """Payloads of one run, collected by an engine's callback."""
+
+    net: Netlist
+    payloads: dict[str, dict[tuple[int, int], Ints]] = field(default_factory=dict)
+
+    def spike(self, name: str, token: int, step: int, payload: Ints) -> None:
+        """Callback of the step engines."""
+        if payload.any():
+            self.payloads.setdefault(name, {})[token, step] = payload.copy()
+
+    def train(self, population: Population, train: Train, start: int) -> None:
+        """Callback of the fast engine: batch entry 0, unrolled step by step."""
+        for k, step in enumerate(population.sends):
+            payload = whole(train.at(k, len(population.sends))[0], population, start)
+            for i in np.flatnonzero(payload.any(axis=1)):
+                sent = self.payloads.setdefault(population.name, {})
+                sent[start + int(i), step] = payload[i]
+
+
+def whole(payload: torch.Tensor, population: Population, start: int) -> NDArray[np.int64]:
+    """Lazy feature axes copied out, entries in their slots: [tokens, *axes] -> [tokens, n]."""
+    for i, (axis, size) in enumerate(population.axes.items(), start=1):
+        if axis == "j":
+            payload = by_slot(payload, i, size, start, payload.shape[0])
+    full = payload.expand(payload.shape[0], *population.axes.values())
+    found: NDArray[np.int64] = full.reshape(payload.shape[0], -1).cpu().numpy()
+    return found
+
+
+def first_difference(one: Trace, two: Trace) -> Difference | None:
+    """The earliest spike on which two traces disagree; a phase runs over all tokens first."""
+    starts = [first for first, _ in one.net.phases]
+
+    def when(at: tuple[int, int]) -> tuple[int, int, int]:
+        return bisect_right(starts, at[1]), *at
+
+    found: list[tuple[tuple[int, int], Difference]] = []
+    for name in {*one.payloads, *two.payloads}:
+        mine, theirs = one.payloads.get(name, {}), two.payloads.get(name, {})
+        silent = np.zeros(one.net.populations[name].n, np.int64)
+        for at in sorted({*mine, *theirs}, key=when):
+            a, b = mine.get(at, silent), theirs.get(at, silent)
+            if not np.array_equal(a, b):
+                i = int(np.flatnonzero(a != b)[0])
+                found.append((at, Difference(name, i, *at, int(a[i]), int(b[i]))))
+                break
+    return min(found, key=lambda pair: (when(pair[0]), pair[1].population))[1] if found else None

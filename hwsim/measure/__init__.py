@@ -1,0 +1,1 @@
+"""How well a netlist does, and how near it stays to its float model."""

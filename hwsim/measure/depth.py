@@ -1,0 +1,350 @@
+"""depth: how far a run is from another, node by node along the model's depth.
+
+In: a netlist and the float graph it came from, two netlists, or two float graphs, and batches of
+tokens.  Out: a `Row` (depth_error.py) a node.  Everything streams: beside a float model a value
+lives until its last reader, between two netlists one piece of a batch does; what stays are sums.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from compiler.netlist.model import Netlist
+from hwsim.backends.host import Rows
+from hwsim.generate import LAVA_SECONDS
+from hwsim.measure.depth_error import Row
+from hwsim.measure.readings import Fast, Reading, Spikes, open_run, operator, plain_name
+from las_neuro.errors import ConfigError
+from las_neuro.graph import Graph, Node
+from las_neuro.reference.interpret import RULES, Run, interpret
+
+Tensor = torch.Tensor
+Progress = Callable[[str, int, int], None]  # stage, done, of
+PIECE = 64  # tokens fed at once where both runs must be held side by side
+PASSED_ON = ("view", "output")  # operators without a population of their own
+
+
+def against_model(
+    net: Netlist,
+    graph: Graph,
+    batches: Sequence[Rows],
+    backend: str = "fast",
+    *,
+    progress: Progress | None = None,
+    timeout: float = LAVA_SECONDS,
+) -> list[Row]:
+    """A netlist's run beside the float interpretation of its spiking graph, node by node.
+
+    A node that the netlist holds only in parts is left out: its error counts where it is read.
+    """
+    beside = Beside(graph)
+    run = open_run(net, backend, beside.take, timeout)
+    for done, rows in enumerate(batches):
+        if progress:
+            progress("compare", done, len(batches))
+        for some in _one_by_one(rows, backend):
+            beside.begin(some)
+            run.reset()
+            run.feed(some)
+    count_faults(net, run, beside.rows)
+    return [row for row in beside.rows.values() if row.values or row.clamps or row.wraps]
+
+
+@dataclass
+class Beside:
+    """The float graph computed beside a run: each node when the run comes to it.
+
+    Values are held twice, [2 B, S, *axes]: the float model's own, then the run's, so that one
+    application of a node's rule gives the reference and what the run's inputs should have given.
+    """
+
+    graph: Graph
+    rows: dict[str, Row] = field(init=False)
+    readers: Counter[str] = field(init=False)
+    eps: dict[str, float] = field(init=False)
+    tokens: Rows = field(init=False)
+    run: Run = field(init=False)
+    waiting: Counter[str] = field(default_factory=Counter)
+    values: dict[str, Tensor] = field(default_factory=dict)
+    written: dict[str, Tensor] = field(default_factory=dict)  # memories, all tokens so far
+
+    def __post_init__(self) -> None:
+        nodes = [node for node in self.graph if node.op not in PASSED_ON]
+        self.rows = {
+            node.name: Row(node.name, node.layer, node.op, _single(list(node.axes)))
+            for node in nodes
+        }
+        self.readers = Counter(self._origin(name) for node in nodes for name in node.inputs)
+        self.eps = {
+            self._origin(node.inputs[0]): node.attrs["eps"] for node in nodes if "eps" in node.attrs
+        }
+
+    def begin(self, tokens: Rows) -> None:
+        """New sequences [B, S]."""
+        self.tokens, self.written = tokens, {}
+        self._piece(0, 0)
+
+    def _piece(self, start: int, count: int) -> None:
+        self.run = Run(self.graph, self.tokens[:, start : start + count], start=start)
+        self.waiting, self.values = Counter(self.readers), {}
+
+    @torch.inference_mode()
+    def take(self, reading: Reading) -> None:
+        """Compare one node; engines may cut sequences into pieces."""
+        if (self.run.start, self.run.tokens.shape[1]) != (reading.start, reading.value.shape[1]):
+            self._piece(reading.start, reading.value.shape[1])
+        node = self.graph.nodes.get(reading.node)
+        if node is None:
+            raise ConfigError(
+                f"the netlist's node {reading.node} is not in the model's graph",
+                "name the model that the netlist was compiled from",
+            )
+        if reading.repeated:
+            return self._again(node, reading)
+        both = self._apply(node)
+        exact, wanted = both.chunk(2)
+        eps = self.eps.get(node.name, 0.0)  # the netlist adds it one node before its reader
+        mine = _shaped(reading.value, exact, node.name) - eps
+        fresh = mine - wanted
+        if node.op == "maximum":  # its distance above the maximum is no error
+            fresh = fresh * 0
+        if reading.scale is not None:
+            fresh = fresh * _shaped(reading.scale.expand_as(reading.value), exact, node.name)
+        seen = _seen(exact, node.axes, self.graph.causal)
+        self.rows[node.name].add(
+            _shaped(reading.comparable, exact, node.name) - eps, exact, fresh, seen
+        )
+        self._keep(node, torch.cat([exact, mine]))
+
+    def _again(self, node: Node, reading: Reading) -> None:
+        """A copy in a later phase: the run goes on with it, the reference stays."""
+        if node.name not in self.values:
+            return
+        exact = self.values[node.name].chunk(2)[0]
+        mine = _shaped(reading.comparable, exact, node.name)
+        self.rows[node.name].add(mine, exact, None, torch.isfinite(exact))
+        self.values[node.name] = torch.cat([exact, mine])
+
+    def _apply(self, node: Node) -> Tensor:
+        found: Tensor = RULES[node.op](self.run, node, [self._value(name) for name in node.inputs])
+        return found if node.inputs else torch.cat([found, found])
+
+    def _value(self, name: str) -> Tensor:
+        """A node that the netlist holds only in parts is computed from its own inputs."""
+        node = self.graph[name]
+        if node.op == "memory":
+            return self.written[name]
+        return self.values[name] if name in self.values else self._apply(node)
+
+    def _keep(self, node: Node, both: Tensor) -> None:
+        if node.op == "memory":
+            before = [self.written[node.name]] if node.name in self.written else []
+            self.written[node.name] = torch.cat([*before, both], dim=1)
+        elif self.waiting[node.name]:
+            self.values[node.name] = both
+        for name in map(self._origin, node.inputs):
+            self.waiting[name] -= 1
+            if not self.waiting[name]:
+                self.values.pop(name, None)
+
+    def _origin(self, name: str) -> str:
+        """The node behind views."""
+        while self.graph[name].op in PASSED_ON:
+            name = self.graph[name].inputs[0]
+        return name
+
+
+def between_netlists(
+    nets: tuple[Netlist, Netlist],
+    batches: Sequence[Rows],
+    backends: tuple[str, str] = ("fast", "fast"),
+    *,
+    progress: Progress | None = None,
+    timeout: float = LAVA_SECONDS,
+) -> tuple[list[Row], Rows | None]:
+    """Two runs by node name, the first as the reference; nodes that only one has are left out.
+
+    Also the first sequence [1, S] in which any node differs, a decoder's up to that token.
+    """
+    rows = netlist_rows(nets[0])
+    mine, theirs = Gathered(), Gathered()
+    runs = [
+        open_run(net, backend, gathered.take, timeout)
+        for net, backend, gathered in zip(nets, backends, (theirs, mine), strict=True)
+    ]
+    whole = "lava" in backends or not nets[0].causal
+    parting: Rows | None = None
+    for done, batch in enumerate(batches):
+        if progress:
+            progress("compare", done, len(batches))
+        for some in _one_by_one(batch, *backends):
+            size = some.shape[1] if whole else PIECE
+            for run in runs:
+                run.reset()
+            for start in range(0, some.shape[1], size):
+                for run in runs:
+                    run.feed(some[:, start : start + size])
+                place = _compare(rows, mine.values(), theirs.values(), nets[0].causal)
+                if place is not None and parting is None:
+                    which, token = place
+                    end = start + token + 1 if nets[0].causal else some.shape[1]
+                    parting = some[which : which + 1, :end]
+    count_faults(nets[1], runs[1], rows)
+    met = [row for row in rows.values() if row.values]
+    if not met:
+        raise ConfigError(
+            "the two netlists have no node in common", "compare two netlists of the same model"
+        )
+    return met, parting
+
+
+Values = dict[tuple[str, bool], tuple[Mapping[str, int], Tensor]]  # node, copy -> axes, values
+
+
+@dataclass
+class Gathered:
+    """All readings of one piece of a run."""
+
+    readings: dict[tuple[str, bool], list[Reading]] = field(default_factory=dict)
+
+    def take(self, reading: Reading) -> None:
+        self.readings.setdefault((reading.node, reading.repeated), []).append(reading)
+
+    def values(self) -> Values:
+        """What was gathered, handed over."""
+        found: Values = {key: (some[0].axes, _joined(some)) for key, some in self.readings.items()}
+        self.readings = {}
+        return found
+
+
+def _compare(
+    rows: dict[str, Row], mine: Values, theirs: Values, causal: bool
+) -> tuple[int, int] | None:
+    """Add up one piece; the sequence and the token at which a value first differs."""
+    differs: Tensor | None = None  # [B, S]
+    for key, (axes, reference) in theirs.items():
+        if key not in mine:
+            continue
+        value = mine[key][1]
+        if value.shape != reference.shape:
+            raise ConfigError(
+                f"{key[0]} is {list(reference.shape)} in one netlist and {list(value.shape)} "
+                "in the other",
+                "compare two netlists of the same model",
+            )
+        seen = _seen(reference, axes, causal)
+        rows[key[0]].add(value, reference, None, seen)
+        wrong = ((value != reference) & seen).reshape(*value.shape[:2], -1).any(dim=2)
+        differs = wrong if differs is None else differs | wrong
+    if differs is None or not bool(differs.any()):
+        return None
+    token, which = differs.T.nonzero()[0].tolist()  # the earliest token of any sequence
+    return which, token
+
+
+def between_models(
+    graphs: tuple[Graph, Graph], batches: Sequence[Rows], *, progress: Progress | None = None
+) -> list[Row]:
+    """Two float models that are drawn alike, the first as the reference."""
+    first, second = graphs
+    if list(first.nodes) != list(second.nodes):
+        raise ConfigError(
+            f"the models are drawn differently: {len(first.nodes)} nodes and {len(second.nodes)}",
+            "compare two models of one architecture and size",
+        )
+    rows = {
+        node.name: Row(node.name, node.layer, node.op, _single(list(node.axes)))
+        for node in first
+        if node.op not in PASSED_ON
+    }
+    for done, batch in enumerate(batches):
+        if progress:
+            progress("compare", done, len(batches))
+        for (node, reference), (_, value) in zip(
+            interpret(first, batch), interpret(second, batch), strict=True
+        ):
+            if node.name in rows:
+                seen = _seen(reference, node.axes, first.causal)
+                rows[node.name].add(value, reference, None, seen)
+    return list(rows.values())
+
+
+def netlist_rows(net: Netlist) -> dict[str, Row]:
+    """A row for each node that a netlist holds, in depth order."""
+    found: dict[str, Row] = {}
+    for population in net.populations.values():
+        name, _ = plain_name(net, population)
+        held = population.name in (population.node, f"{population.node}.value")
+        if held and population.kind != "memory" and name not in found:
+            single = _single(list(population.axes))
+            found[name] = Row(name, population.layer, operator(net, population), single)
+    return found
+
+
+def count_faults(net: Netlist, run: Fast | Spikes, rows: dict[str, Row]) -> None:
+    """Clamps and wraps of all populations that came from a node."""
+    for name, count in run.counters.populations.items():
+        row = rows.get(plain_name(net, net.populations[name])[0])
+        if row is not None:
+            row.clamps += count.clamps
+            row.wraps += count.wraps
+
+
+def _one_by_one(rows: Rows, *backends: str) -> Iterable[Rows]:
+    """The fast engine takes a batch at once, the others a sequence."""
+    if set(backends) == {"fast"}:
+        return [rows]
+    return [rows[i : i + 1] for i in range(len(rows))]
+
+
+def _single(axes: Sequence[str]) -> bool:
+    return set(axes) <= {"h", "k", "g"}
+
+
+def _shaped(x: Tensor, like: Tensor, node: str) -> Tensor:
+    """A population's value [B, S, *its axes] under the axes of its node, which keep the order."""
+    if x.numel() != like.numel():
+        raise ConfigError(
+            f"{node} has {x[0, 0].numel()} values in the netlist, {like[0, 0].numel()} in the "
+            "model",
+            "name the model that the netlist was compiled from",
+        )
+    return x.reshape(like.shape)
+
+
+def _seen(reference: Tensor, axes: Mapping[str, int], causal: bool) -> Tensor:
+    """Which values count: a decoder's token sees the last tokens up to itself, as many as slots."""
+    seen = torch.isfinite(reference)
+    names = list(axes)
+    if not causal or "j" not in names or "d" in names:
+        return seen
+    length, place = reference.shape[1], 2 + names.index("j")
+    tokens = reference.shape[place]
+    shape = [1] * reference.ndim
+    shape[1], shape[place] = length, tokens
+    now = tokens - length
+    near = torch.ones(length, tokens, dtype=torch.bool).tril(now).triu(now - axes["j"] + 1)
+    return seen & near.reshape(shape)
+
+
+def _joined(some: Sequence[Reading]) -> Tensor:
+    """Pieces of one feed as one value; of a later token nothing is known yet."""
+    values = [reading.comparable for reading in some]
+    if len(values) == 1:
+        return values[0]
+    axes = list(some[-1].axes)
+    if "j" in axes:
+        place = 2 + axes.index("j")
+        slots = values[-1].shape[place]
+        values = [_padded(value, place, slots) for value in values]
+    return torch.cat(values, dim=1)
+
+
+def _padded(value: Tensor, place: int, slots: int) -> Tensor:
+    shape = list(value.shape)
+    shape[place] = slots - shape[place]
+    return torch.cat([value, value.new_zeros(shape)], dim=place)

@@ -1,0 +1,75 @@
+"""evaluate_images: how near a vision netlist stays to its float model, image by image.
+
+A classifier is compared by its classes; a model without a head by the class token's hidden state.
+Both models get the same batches, after one warm-up run each that is not timed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compiler.netlist.model import Netlist
+from hwsim.measure.evaluate import BATCH_TOKENS, Progress
+
+Floats = NDArray[np.float32]
+Reference = Callable[[Floats], Floats]  # images -> classes [B, labels] or hidden states [B, S, D]
+
+
+def evaluate_images(
+    net: Netlist,
+    patches: Floats,
+    images: Floats,
+    reference: Reference | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Figures as plain values; the netlist reads patches [N, S, pixels] of images [N, C, H, W]."""
+    from hwsim.backends.fast.engine import Engine  # torch is slow to import
+
+    engine = Engine(net, count=False)
+    engine.run(patches[:1])
+    if reference:
+        reference(images[:1])
+    size = max(1, BATCH_TOKENS // patches.shape[1])
+    found, wanted = [], []
+    seconds = {"seconds": 0.0} | ({"reference_seconds": 0.0} if reference else {})
+    for start in range(0, len(images), size):
+        if progress:
+            progress("evaluate", start, len(images))
+        engine.reset()
+        started = time.perf_counter()
+        made = engine.run(patches[start : start + size])[:, 0].cpu().numpy()  # the class token's
+        seconds["seconds"] += time.perf_counter() - started
+        found.append(made * net.populations[net.output].unit)
+        if reference:
+            started = time.perf_counter()
+            true = reference(images[start : start + size])
+            seconds["reference_seconds"] += time.perf_counter() - started
+            wanted.append(true if net.output_kind == "classes" else true[:, 0])
+    if progress:
+        progress("evaluate", len(images), len(images))
+    figures: dict[str, Any] = {"images": len(images), "tokens": patches.shape[0] * patches.shape[1]}
+    if wanted:
+        compare = _classes if net.output_kind == "classes" else _states
+        figures |= compare(np.concatenate(found), np.concatenate(wanted).astype(np.float64))
+    return figures | seconds
+
+
+def _classes(ours: NDArray[np.float64], true: NDArray[np.float64]) -> dict[str, float]:
+    """Share of equal first choices, and KL of our classes from the model's; both [N, labels]."""
+    mine, theirs = (x - np.logaddexp.reduce(x, axis=1, keepdims=True) for x in (ours, true))
+    return {
+        "top1_agreement": float((ours.argmax(1) == true.argmax(1)).mean()),
+        "mean_kl": float((np.exp(theirs) * (theirs - mine)).sum(1).mean()),
+    }
+
+
+def _states(ours: NDArray[np.float64], true: NDArray[np.float64]) -> dict[str, float]:
+    """1 - cosine of the two states [N, D]."""
+    lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(true, axis=1)
+    cosine = (ours * true).sum(1) / np.maximum(lengths, np.finfo(np.float64).tiny)
+    return {"mean_cosine_error": float((1 - cosine).mean())}

@@ -1,0 +1,168 @@
+"""tasks: multiple choice and classification, scored by the likelihood of each choice.
+
+In comes a .jsonl file, one object a line:
+
+    context   text (also named query or question)
+    choices   two or more texts, as a list or as an object {"A": ..., "B": ...}
+    gold      the right one (also named answer or label): its index from 0, or its letter
+
+Other fields are ignored.  Out come the figures of lm-evaluation-harness 0.4.13 for its output type
+multiple_choice.  The continuation is one space and the choice, and of its ln p the choice is
+the largest: as it is (acc), by characters (acc_norm), or by UTF-8 bytes of the choice (acc_bytes).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import model_validator as validator
+
+from compiler.netlist.model import Netlist
+from hwsim.measure.evaluate import Model, Progress, Reference, outputs, read_text
+from hwsim.measure.likelihood import check, likelihoods, too_long
+from hwsim.measure.text_tokens import Pair, TextTokens
+from las_neuro.errors import CalibrationError, LasError
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+FIELDS = 'write {"context": "...", "choices": ["...", "..."], "gold": 0} on each line'
+MEASURES = ("acc", "acc_norm", "acc_bytes")
+
+
+class Record(BaseModel):
+    """One line of a task file."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+    context: str = Field(validation_alias=AliasChoices("context", "query", "question"))
+    choices: list[str] | dict[str, str]
+    gold: int | str = Field(validation_alias=AliasChoices("gold", "answer", "label"))
+
+    @validator(mode="after")
+    def _gold_is_a_choice(self) -> Record:
+        if len(self.choices) < 2 or not all(self.texts):
+            raise ValueError("choices: two or more texts are needed, none of them empty")
+        if self.right is None:
+            raise ValueError(f"gold {self.gold!r} is none of the {len(self.choices)} choices")
+        return self
+
+    @property
+    def texts(self) -> list[str]:
+        return list(self.choices.values() if isinstance(self.choices, dict) else self.choices)
+
+    @property
+    def right(self) -> int | None:
+        """The index of the right choice."""
+        names = list(self.choices if isinstance(self.choices, dict) else LETTERS)
+        names = names[: len(self.choices)]
+        if isinstance(self.gold, str):
+            return names.index(self.gold) if self.gold in names else None
+        return self.gold if 0 <= self.gold < len(self.choices) else None
+
+
+@dataclass(frozen=True)
+class Item:
+    """A record as tokens: one pair a choice."""
+
+    texts: list[str]
+    right: int
+    pairs: list[Pair]
+
+
+def read_items(net: Netlist, path: Path) -> list[Item]:
+    """Every line of a task file, proved; blank lines are passed over."""
+    encode = TextTokens(net)
+    text, _ = read_text(path, None)
+    items = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = Record.model_validate_json(line)
+        except ValidationError as error:
+            raise CalibrationError(f"{path}: line {number}: {_first(error)}", FIELDS) from error
+        pairs = [encode.pair(record.context, f" {choice}") for choice in record.texts]
+        for place, pair in enumerate(pairs):
+            try:
+                check(pair, net.context)
+            except LasError as error:
+                what = f"{path}: line {number}: choice {place}: {error.what}"
+                raise type(error)(what, error.remedy) from error
+        assert record.right is not None
+        items.append(Item(record.texts, record.right, pairs))
+    return items
+
+
+def _first(error: ValidationError) -> str:
+    """The first fault in a line, named by its field."""
+    fault = error.errors(include_url=False)[0]
+    if fault["type"] == "model_type":
+        return "is not a JSON object"
+    said = fault["msg"].removeprefix("Value error, ")
+    return f"{fault['loc'][0]}: {said}" if fault["loc"] else said
+
+
+def score(
+    net: Netlist,
+    items: Sequence[Item],
+    reference: Reference | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Accuracies with standard errors, and how often the float model chooses the same."""
+    figures: dict[str, Any] = {
+        "items": len(items),
+        "choices": sum(len(item.pairs) for item in items),
+        "truncated": sum(any(too_long(p, net.context) for p in item.pairs) for item in items),
+    }
+    mine, seconds = _choices(net, outputs(net), items, "netlist", progress)
+    figures |= _accuracies("", mine, items)
+    timed = {"seconds": seconds}
+    if reference:
+        theirs, seconds = _choices(net, reference, items, "float model", progress)
+        figures |= _accuracies("reference_", theirs, items)
+        figures["agreement"] = float((mine[:, 0] == theirs[:, 0]).mean())
+        figures["agreement_norm"] = float((mine[:, 1] == theirs[:, 1]).mean())
+        timed["reference_seconds"] = seconds
+    return figures | timed
+
+
+def _choices(
+    net: Netlist, model: Model, items: Sequence[Item], stage: str, progress: Progress | None
+) -> tuple[NDArray[np.int64], float]:
+    """What a model chooses by each measure [items, 3], and the seconds it took."""
+    pairs = [pair for item in items for pair in item.pairs]
+    started = time.perf_counter()
+    if progress is None:
+        found = likelihoods(model, pairs, net)
+    else:
+        found = likelihoods(model, pairs, net, lambda done, of: progress(stage, done, of))
+    seconds = time.perf_counter() - started
+    rest = iter(found)
+    chosen = []
+    for item in items:
+        nats = np.array([next(rest).nats for _ in item.pairs])
+        characters = np.array([len(text) for text in item.texts], np.float64)
+        bytes_ = np.array([len(text.encode()) for text in item.texts], np.float64)
+        chosen.append([int(x.argmax()) for x in (nats, nats / characters, nats / bytes_)])
+    return np.array(chosen, np.int64), seconds
+
+
+def _accuracies(
+    model: str, chosen: NDArray[np.int64], items: Sequence[Item]
+) -> dict[str, float | None]:
+    """The share of right choices, and the standard error of that mean."""
+    right = np.array([item.right for item in items])
+    figures: dict[str, float | None] = {}
+    for column, name in enumerate(MEASURES):
+        hits = (chosen[:, column] == right).astype(np.float64)
+        error = float(hits.std(ddof=1)) / math.sqrt(len(hits)) if len(hits) > 1 else None
+        figures[f"{model}{name}"] = float(hits.mean())
+        figures[f"{model}{name}_stderr"] = error
+    return figures

@@ -1,0 +1,1 @@
+"""What a model is calibrated on, and the ranges measured there."""

@@ -1,0 +1,1 @@
+"""How values become spikes: codes, firing neurons, thresholds, imported tables."""

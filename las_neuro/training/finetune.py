@@ -1,0 +1,210 @@
+"""finetune: FAS stage 1, the whole model trained with QCFS in place of its activations.
+
+FAS (arXiv 2502.04405): full-parameter fine-tuning with quantised clip-floor-shift activations, then
+calibration (fas_calibrate.py).  What is minimised, with p the model and f its float original:
+
+    causal   (1 - d) * cross-entropy of the next token + d * KL(f || p) of the logits
+    encoder  mean square of (hidden states of p - those of f)
+
+The paper trains decoders on the text alone (d = 0) and encoders by masked words.  Here a decoder is
+also held to its float original, which keeps a small model near it on a small text; an encoder is
+only distilled, because small encoders are published without the head that masked words need.  The
+paper starts thresholds at constants (2.0, 1.24, 2.5); here each starts at a quantile of what the
+float activation sends on the text, so any family starts near its float model.  Dropout is off.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor as Torch
+from torch import nn
+
+from las_neuro.architectures import draw
+from las_neuro.checkpoint import Checkpoint
+from las_neuro.errors import CheckpointError, ConfigError, UnsupportedError
+from las_neuro.neurons.fas_tables import FasTables
+from las_neuro.training.fas_calibrate import calibrated
+from las_neuro.training.qcfs import BEFORE_FULL, Neuron
+from las_neuro.training.training_state import load_state, save_state
+from las_neuro.training.training_text import Text, read_text
+from las_neuro.training.tuned_folder import write_folder
+from las_neuro.training.tuning import Settings, Tuning, falling, prepare
+
+Progress = Callable[[str, int, int], None]
+THRESHOLD_TOKENS = 8192  # that thresholds start from
+MOST_VALUES = 1 << 20  # of an activation, that its quantile is taken of
+CLIP = 1.0  # longest gradient
+
+
+def finetune(
+    model_path: Path,
+    text: Path,
+    out: Path,
+    settings: Settings,
+    *,
+    heldout: Path | None = None,
+    device: str = "cpu",
+    save_every: int = 100,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Fine-tune and calibrate a checkpoint; writes folder `out`, returns what fas.json says.
+
+    While it trains, `<out>.partial` holds the run's state; the same call goes on from there.
+    """
+    tell = progress or (lambda stage, done, of: None)
+    where = _device(device)
+    checkpoint = Checkpoint.open(model_path)
+    graph = draw(checkpoint)
+    if graph.pixels:
+        raise UnsupportedError(
+            f"{checkpoint.folder}: a vision model reads no text", "fine-tune a text model"
+        )
+    read = read_text(checkpoint, graph, text, heldout)
+    tuning = prepare(checkpoint, where)
+    figures = {"float": tuning.measure(read.aside, tuning.original)}
+    start_thresholds(tuning, read, settings)
+    figures["qcfs_before"] = tuning.measure(read.aside)
+    partial = out.with_name(f"{out.name}.partial")
+    train(tuning, read, settings, partial, _run_name(checkpoint, text, settings), save_every, tell)
+    figures["qcfs"] = tuning.measure(read.aside)
+    fine = calibrated(tuning, read, settings, tell)
+    figures["coarse"] = fine.coarse
+    tuning.put(fine.neurons)
+    figures["spiking"] = tuning.measure(read.aside)
+    record = _record(tuning, settings, figures, fine.updates, text)
+    tables = tables_of(fine.neurons, settings.steps)
+    tuning.put(tuning.originals)
+    write_folder(out, tuning.model, checkpoint, tables, record)
+    _remove(partial)
+    return {"steps": settings.steps, **record}
+
+
+def start_thresholds(tuning: Tuning, text: Text, settings: Settings) -> None:
+    """Put QCFS in place; each threshold is a quantile of its float activation's output.
+
+    Of the positive part: what is below zero, QCFS sends as zero.
+    """
+    sent: list[list[Torch]] = [[] for _ in tuning.names]
+    hooks = [
+        tuning.model.get_submodule(name).register_forward_hook(
+            lambda module, given, y, kept=kept: kept.append(y.detach().relu().flatten().cpu())
+        )
+        for name, kept in zip(tuning.names, sent, strict=True)
+    ]
+    number, tokens = 0, 0
+    with torch.no_grad():
+        while tokens < min(THRESHOLD_TOKENS, text.tokens):
+            batch = text.batch(settings.seed + 1, number, settings.batch)
+            tuning.run(tuning.model, batch)
+            number, tokens = number + 1, tokens + batch.size
+    for hook in hooks:
+        hook.remove()
+    half = torch.tensor(0.5, device=tuning.device)
+    for kept in sent:
+        values = torch.cat(kept)
+        values = values[:: -(-len(values) // MOST_VALUES)]
+        threshold = max(float(torch.quantile(values, settings.quantile)), 1e-3)
+        start = torch.tensor(threshold, device=tuning.device)
+        tuning.neurons.append(Neuron(start, half, settings.levels))
+    tuning.put(tuning.neurons)
+
+
+def train(
+    tuning: Tuning,
+    text: Text,
+    settings: Settings,
+    partial: Path,
+    run_name: dict[str, Any],
+    save_every: int,
+    tell: Progress,
+) -> None:
+    """AdamW without decay, both rates falling along a half cosine; saved every so many updates."""
+    weights = {name: p for name, p in tuning.model.named_parameters() if p.requires_grad}
+    thresholds = [neuron.threshold for neuron in tuning.neurons]
+    own = {id(p) for p in thresholds}
+    plain = [p for p in weights.values() if id(p) not in own]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": plain, "peak": settings.rate},
+            {"params": thresholds, "peak": settings.threshold_rate},
+        ],
+        weight_decay=0.0,
+    )
+    done = load_state(partial, weights, optimizer, run_name)
+    tell("fine-tune", done, settings.updates)
+    for update in range(done, settings.updates):
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * falling(update, settings.updates)
+        loss = tuning.loss(text.batch(settings.seed, update, settings.batch), settings.distil)
+        size = float(loss.detach())
+        if not math.isfinite(size):
+            raise ConfigError(f"the loss is {size} at update {update + 1}", "use a smaller --lr")
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(weights.values(), CLIP)
+        optimizer.step()
+        for neuron in tuning.neurons:
+            neuron.hold()
+        if (update + 1) % save_every == 0 or update + 1 == settings.updates:
+            save_state(partial, weights, optimizer, update + 1, run_name)
+        tell("fine-tune", update + 1, settings.updates)
+
+
+def tables_of(neurons: Sequence[Neuron], steps: int) -> FasTables:
+    """The neurons' numbers, by layer."""
+    threshold = {i: n.threshold.detach().cpu().numpy() for i, n in enumerate(neurons)}
+    initial = {i: n.initial.detach().cpu().numpy() for i, n in enumerate(neurons)}
+    held = {i: np.clip(m, 0, BEFORE_FULL).astype(np.float32) for i, m in initial.items()}
+    return FasTables(steps, threshold, held)
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ConfigError(
+            f"device {name!r} cannot be used here", "use --device cpu, or cuda on such a machine"
+        ) from error
+    return device
+
+
+def _run_name(checkpoint: Checkpoint, text: Path, settings: Settings) -> dict[str, Any]:
+    """What an interrupted run must share with the one that goes on."""
+    digest = hashlib.sha256(text.read_bytes()).hexdigest()
+    return {"model": checkpoint.sha256, "text": digest, **asdict(settings)}
+
+
+def _record(
+    tuning: Tuning, settings: Settings, figures: dict[str, float], updates: int, text: Path
+) -> dict[str, Any]:
+    if not all(map(math.isfinite, figures.values())):
+        raise CheckpointError(
+            f"the model's error is not a number ({figures})", "use a smaller --lr"
+        )
+    config: Any = tuning.model.config
+    words = ("hidden_act", "activation_function", "activation")
+    return {
+        "levels": settings.levels,
+        "published": settings.published,
+        "activation": next((getattr(config, w) for w in words if hasattr(config, w)), None),
+        "measured": {"what": "perplexity" if tuning.causal else "relative error", **figures},
+        "text": text.name,
+        "settings": asdict(settings),
+        "calibration_updates_kept": updates,
+    }
+
+
+def _remove(partial: Path) -> None:
+    for path in (*partial.glob("state.safetensors*"),):
+        path.unlink()
+    if partial.is_dir() and not any(partial.iterdir()):
+        partial.rmdir()

@@ -1,0 +1,125 @@
+"""tuning: a model in training beside its float original, and what the two are compared by."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor as Torch
+from torch import nn
+
+from las_neuro.checkpoint import Checkpoint
+from las_neuro.reference.model import FloatModel
+from las_neuro.training.qcfs import Neuron, places, put
+
+Tokens = NDArray[np.int64]  # [B, S]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run is asked for; an interrupted one goes on only with the same.
+
+    steps: time steps T.  levels: L.  batch: tokens an update.  quantile: where thresholds start.
+    distil: d, the weight of the float original.  published: the paper's coarse calibration
+    (fas_calibrate.py).
+    """
+
+    steps: int = 8
+    levels: int = 8
+    updates: int = 400
+    batch: int = 2048
+    rate: float = 3e-4
+    threshold_rate: float = 1e-2
+    quantile: float = 0.999
+    distil: float = 0.5
+    calibration_updates: int = 100
+    calibration_rate: float = 3e-3
+    published: bool = False
+    seed: int = 0
+
+
+@dataclass
+class Tuning:
+    """A model in training beside its float original.
+
+    originals: the activations that stood at `names` before the neurons did.
+    """
+
+    model: nn.Module
+    original: nn.Module
+    names: list[str]
+    originals: list[nn.Module]
+    neurons: list[Neuron]
+    causal: bool
+    device: torch.device
+
+    def put(self, activations: Sequence[nn.Module]) -> None:
+        for name, activation in zip(self.names, activations, strict=True):
+            put(self.model, name, activation)
+
+    def run(self, model: nn.Module, tokens: Tokens) -> Torch:
+        """Logits of a causal model, hidden states of an encoder: [B, S, n]."""
+        result = model(torch.from_numpy(tokens).to(self.device))
+        found: Torch = result.logits if self.causal else result.last_hidden_state
+        return found
+
+    def loss(self, tokens: Tokens, distil: float) -> Torch:
+        """What fine-tuning minimises, above."""
+        with torch.no_grad():
+            wanted = self.run(self.original, tokens) if distil or not self.causal else None
+        found = self.run(self.model, tokens)
+        if not self.causal:
+            assert wanted is not None
+            return F.mse_loss(found, wanted)
+        loss = (1 - distil) * next_token_loss(found, torch.from_numpy(tokens).to(self.device))
+        return loss if wanted is None else loss + distil * divergence(found, wanted)
+
+    @torch.no_grad()
+    def measure(self, batches: Sequence[Tokens], model: nn.Module | None = None) -> float:
+        """Perplexity; of an encoder, the error of its hidden states as a part of their size."""
+        total, count = 0.0, 0.0
+        for tokens in batches:
+            found = self.run(model or self.model, tokens)
+            if self.causal:
+                predicted = tokens[:, 1:].size
+                loss = next_token_loss(found, torch.from_numpy(tokens).to(self.device))
+                total, count = total + float(loss) * predicted, count + predicted
+            else:
+                wanted = self.run(self.original, tokens)
+                total += float((found - wanted).square().sum())
+                count += float(wanted.square().sum())
+        return math.exp(min(total / count, 700.0)) if self.causal else math.sqrt(total / count)
+
+
+def next_token_loss(logits: Torch, tokens: Torch) -> Torch:
+    """Mean cross-entropy of each next token, in nats."""
+    return F.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten())
+
+
+def divergence(logits: Torch, wanted: Torch) -> Torch:
+    """KL(wanted || logits), mean over tokens, in nats."""
+    found, goal = (torch.log_softmax(x.flatten(0, 1), dim=-1) for x in (logits, wanted))
+    return F.kl_div(found, goal, reduction="batchmean", log_target=True)
+
+
+def prepare(checkpoint: Checkpoint, device: torch.device) -> Tuning:
+    """The model, twice; its activations found, not yet replaced."""
+    loaded = FloatModel.load(checkpoint)
+    model = loaded.module.to(device)
+    for parameter in model.parameters():
+        parameter.requires_grad_(True)
+    original = copy.deepcopy(model).requires_grad_(False)
+    names = places(model, str(checkpoint.config["model_type"]))
+    originals = [model.get_submodule(name) for name in names]
+    return Tuning(model, original, names, originals, [], loaded.causal, device)
+
+
+def falling(update: int, updates: int) -> float:
+    """Half a cosine: 1 at first, towards 0 at the end."""
+    return 0.5 * (1 + math.cos(math.pi * update / updates))

@@ -8,7 +8,6 @@ of spikes, a memory, or a scalar function that compartments can compute.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -54,7 +53,7 @@ SPIKING_OPS = {
     "output",  # read-out by the host; attrs: kind
 }
 
-LATER_PASS = re.compile(r"pass[1-9]\d*\..+")  # names of what runs once more, T passes side by side
+SLOTS = "j"  # the axis that counts the tokens a memory holds
 
 ACTIVATIONS = {"gelu", "gelu_tanh", "quick_gelu", "silu", "tanh", "logistic", "relu"}
 FUNCTIONS = ACTIVATIONS | {"reciprocal", "inverse_sqrt"}
@@ -98,6 +97,8 @@ class Node:
     weights: Mapping[str, Tensor] = field(default_factory=dict)
     layer: int = -1  # -1: before the first block; used for progress and streaming
     range: Range | None = None
+    repetition: int = 0  # of a network that is repeated side by side, which repetition it is of
+    original: str = ""  # the node whose value this one carries on to a later phase; "" for none
 
     @property
     def size(self) -> int:
@@ -137,6 +138,7 @@ class Graph:
     nodes: dict[str, Node] = field(default_factory=dict)
     _scope: list[str] = field(default_factory=list)
     _layer: int = -1
+    _repetition: int = 0
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes.values())
@@ -145,17 +147,22 @@ class Graph:
         return self.nodes[name]
 
     @contextmanager
-    def scope(self, name: str, layer: int | None = None) -> Iterator[None]:
-        """Names drawn inside start with `name.` (where not empty); `layer` numbers the block."""
-        before = self._layer
+    def scope(
+        self, name: str, layer: int | None = None, repetition: int | None = None
+    ) -> Iterator[None]:
+        """Names drawn inside start with `name.` (where not empty).
+
+        layer: number of the block; repetition: which of several runs of the network side by side.
+        """
+        before = self._layer, self._repetition
         self._scope.append(name)
-        if layer is not None:
-            self._layer = layer
+        self._layer = before[0] if layer is None else layer
+        self._repetition = before[1] if repetition is None else repetition
         try:
             yield
         finally:
             self._scope.pop()
-            self._layer = before
+            self._layer, self._repetition = before
 
     def draw(
         self,
@@ -178,6 +185,7 @@ class Graph:
             attrs or {},
             weights or {},
             self._layer,
+            repetition=self._repetition,
         )
         return Value(self, full)
 

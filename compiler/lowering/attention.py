@@ -26,7 +26,7 @@ from compiler.lowering.lowering import RESCALE, Lowering
 from compiler.lowering.units import seen
 from compiler.netlist.arrays import WORD_BITS, WORD_LIMIT
 from compiler.netlist.model import Population
-from las_neuro.graph import Node
+from las_neuro.graph import SLOTS, Node
 from las_neuro.neurons.firing import graded
 
 SCORE_BITS = 12  # of an octave's fraction: e**x is right to 1e-4
@@ -43,7 +43,7 @@ def _memory(low: Lowering, node: Node) -> None:
     source = low.source(node)
     axes_read = [low.graph[name].attrs.get("axis") for name in low.readers[node.name]]
     finer = FINER_BITS if node.attrs.get("planes") == 2 else 0
-    bits, summed = (VALUE_BITS, "j") if "j" in axes_read else (KEY_BITS, "d")
+    bits, summed = (VALUE_BITS, SLOTS) if SLOTS in axes_read else (KEY_BITS, "d")
     # A sum over all slots, or over a head's width, must leave room for a digit.
     bits = min(
         node.attrs.get("bits", bits + finer), WORD_BITS - math.ceil(math.log2(node.axes[summed]))
@@ -54,11 +54,11 @@ def _memory(low: Lowering, node: Node) -> None:
     axes = {
         "k": source.axes["k"],
         "g": low.groups,
-        "j": node.axes["j"],
+        SLOTS: node.axes[SLOTS],
         "d": source.axes["d"],
     }
-    writer = _pointer(low, node, ".pointer", node.axes["j"])
-    made = low.add(node, "memory", axes, unit, limit=limit, slot_axis=2)
+    writer = _pointer(low, node, ".pointer", node.axes[SLOTS])
+    made = low.add(node, "memory", axes, unit, role="store", limit=limit, slot_axis=2)
     low.join(value, made, "write")
     low.join(writer, made, "enable")
 
@@ -67,14 +67,17 @@ def _value(low: Lowering, node: Node, source: Population, unit: float, limit: in
     """What is written: whole units up to the limit, or 2**lift of them in a channel's own steps."""
     lift = node.attrs.get("lift")
     if lift is not None:  # a neuron that fires once rounds so
-        return fire(low, node, source, graded(unit, limit >> lift, 1, limit, lift=lift), ".value")
-    value = low.rescale(source, node, unit, ".value")
+        return fire(
+            low, node, source, graded(unit, limit >> lift, 1, limit, lift=lift), ".value", "written"
+        )
+    value = low.rescale(source, node, unit, ".value", "written")
     low.net.update(value.name, params={**value.params, "low": -limit, "high": limit})
     return value
 
 
 def _pointer(low: Lowering, node: Node, suffix: str, slots: int) -> Population:
-    return low.add(node, "pointer", {"j": slots} if slots > 1 else {}, 1.0, suffix, slots=slots)
+    axes = {SLOTS: slots} if slots > 1 else {}
+    return low.add(node, "pointer", axes, 1.0, suffix, "control", slots=slots)
 
 
 def _recall(low: Lowering, node: Node) -> None:
@@ -92,13 +95,13 @@ def _recall(low: Lowering, node: Node) -> None:
 def _scores(low: Lowering, node: Node, memory: Population, exact: float) -> None:
     """Scores in octaves; only slots that were written take part."""
     unit = math.log(2) / 2**SCORE_BITS
-    axes = {axis: memory.axes[axis] for axis in ("k", "g", "j")}
-    slots = memory.axes["j"]
+    axes = {axis: memory.axes[axis] for axis in ("k", "g", SLOTS)}
+    slots = memory.axes[SLOTS]
     keys = low.graph[node.inputs[0]]
     writer = _pointer(low, keys, ".written", slots)
     mark = _pointer(low, keys, ".mark", 1)
     clock = _pointer(low, node, ".clock", 1)
-    flags = low.add(node, "memory", {"j": slots}, 1.0, ".slots", limit=1, slot_axis=0)
+    flags = low.add(node, "memory", {SLOTS: slots}, 1.0, ".slots", "control", limit=1, slot_axis=0)
     made = low.add(
         node,
         "integrate",
@@ -122,9 +125,9 @@ def _maximum(low: Lowering, node: Node) -> None:
     heads = {axis: scores.axes[axis] for axis in ("k", "g")}
     drop = WORD_BITS - 1 - MAXIMUM_BITS
     compete = low.add(
-        node, "compete", scores.axes, scores.unit, ".compete", bits=MAXIMUM_BITS, drop=drop
+        node, "compete", scores.axes, scores.unit, ".compete", "part", bits=MAXIMUM_BITS, drop=drop
     )
-    referee = low.add(node, "any", heads, scores.unit, ".referee")
+    referee = low.add(node, "any", heads, scores.unit, ".referee", "part")
     low.join(scores, compete, "x")
     low.join(compete, referee, "a")
     low.join(referee, compete, "veto", feedback=True)
@@ -160,11 +163,13 @@ def _exponential(low: Lowering, node: Node) -> None:
 def _wait(low: Lowering, node: Node) -> None:
     """A value of an earlier phase, kept for every token and recalled in the same order."""
     source, slots = low.source(node), low.graph.context
-    axes = {"j": slots, **source.axes}
+    axes = {SLOTS: slots, **source.axes}
     earlier, phase = low.graph[node.inputs[0]], node.attrs["phase"]
     writer = _pointer(low, earlier, f".to{phase}", slots)
     reader = _pointer(low, node, ".turn", slots)
-    memory = low.add(node, "memory", axes, source.unit, ".kept", limit=WORD_LIMIT, slot_axis=0)
+    memory = low.add(
+        node, "memory", axes, source.unit, ".kept", "store", limit=WORD_LIMIT, slot_axis=0
+    )
     low.join(source, memory, "write")
     low.join(writer, memory, "enable")
     low.join(reader, memory, "read")

@@ -53,7 +53,12 @@ def _encode(low: Lowering, node: Node) -> None:
 
 
 def fire(
-    low: Lowering, node: Node, source: Population, code: Firing, suffix: str = ""
+    low: Lowering,
+    node: Node,
+    source: Population,
+    code: Firing,
+    suffix: str = "",
+    role: str = "value",
 ) -> Population:
     """Neurons by tables; the factor of each compartment takes its lift out again."""
     lift = np.zeros(1, np.int64) if code.lift is None else code.lift
@@ -63,6 +68,7 @@ def fire(
         source.axes,
         code.unit,
         suffix,
+        role,
         factor=source.unit * code.factor,
         offset=code.offset,
         low=code.low,

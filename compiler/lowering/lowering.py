@@ -33,12 +33,30 @@ class Lowering:
         return self.net.populations[self.made[node.inputs[i]]]
 
     def add(
-        self, node: Node, kind: str, axes: Axes, unit: float, suffix: str = "", **params: Any
+        self,
+        node: Node,
+        kind: str,
+        axes: Axes,
+        unit: float,
+        suffix: str = "",
+        role: str = "value",
+        **params: Any,
     ) -> Population:
-        """A population that computes (part of) `node`."""
+        """A population that does `role` for `node`."""
         name = node.name + suffix
         params["phase"] = node.attrs["phase"]
-        made = Population(name, kind, axes, params, layer=node.layer, unit=unit, node=node.name)
+        made = Population(
+            name,
+            kind,
+            axes,
+            params,
+            layer=node.layer,
+            unit=unit,
+            node=node.original or node.name,
+            role=role,
+            repeated=bool(node.original),
+            repetition=node.repetition,
+        )
         self.net.populations[name] = made
         if not suffix:
             self.made[node.name] = name
@@ -56,10 +74,12 @@ class Lowering:
     ) -> None:
         self.net.synapses.append(Synapses(source.name, target.name, port, form, **more))
 
-    def rescale(self, source: Population, node: Node, unit: float, suffix: str) -> Population:
+    def rescale(
+        self, source: Population, node: Node, unit: float, suffix: str, role: str
+    ) -> Population:
         """The same values in another unit."""
         made = self.add(
-            node, "integrate", source.axes, unit, suffix, factor=source.unit / unit, **RESCALE
+            node, "integrate", source.axes, unit, suffix, role, factor=source.unit / unit, **RESCALE
         )
         self.join(source, made, "a")
         return made

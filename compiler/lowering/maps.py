@@ -38,7 +38,7 @@ def _linear(low: Lowering, node: Node) -> None:
     parts = []
     for place, (name, matrix) in enumerate(zip((".coarse", ".fine"), matrices, strict=True)):
         shared = factor / FINE**place
-        parts.append(low.add(node, "integrate", axes, unit, name, factor=shared, **RESCALE))
+        parts.append(low.add(node, "integrate", axes, unit, name, "part", factor=shared, **RESCALE))
         low.connect(source, parts[-1], "a", Dense(matrix, bits))
     made = low.add(node, "integrate", axes, unit, factor=1.0, bias_value=bias, **RESCALE)
     for part in parts:
@@ -71,7 +71,7 @@ def _sum(low: Lowering, node: Node) -> None:
     terms = [low.source(node, i) for i in range(len(node.inputs))]
     unit = max(term.unit for term in terms)
     terms = [
-        term if term.unit == unit else low.rescale(term, node, unit, f".term{i}")
+        term if term.unit == unit else low.rescale(term, node, unit, f".term{i}", "part")
         for i, term in enumerate(terms)
     ]
     widest, out = max(terms, key=lambda term: term.n), low.units[node.name]

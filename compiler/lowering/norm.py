@@ -60,7 +60,7 @@ def _squares(
     exact = source.unit**2
     shift = max(0, int(np.ceil(np.log2(UNSEEN * largest / WORD_LIMIT / exact))))
     unit = exact * 2.0**shift
-    made = low.add(node, "product", {"c": channels.size}, unit, suffix, shift=shift)
+    made = low.add(node, "product", {"c": channels.size}, unit, suffix, "part", shift=shift)
     for port in ("a", "b"):
         form = Gather(channels.astype(np.int32), np.ones(channels.size, np.int8))
         low.connect(source, made, port, form)
@@ -76,7 +76,7 @@ def _reduce(low: Lowering, node: Node) -> None:
     for part in parts:
         factor = node.attrs["factor"] * part.unit / unit
         suffix = part.name.removeprefix(node.inputs[0])
-        sums.append(low.add(node, "integrate", {}, unit, suffix, factor=factor, **RESCALE))
+        sums.append(low.add(node, "integrate", {}, unit, suffix, "part", factor=factor, **RESCALE))
         low.join(part, sums[-1], "a")
     bias = _epsilon(low, node) / unit
     made = low.add(node, "integrate", {}, unit, factor=1.0, bias_value=bias, **RESCALE)

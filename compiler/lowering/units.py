@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from las_neuro.graph import Graph, Node, Range
+from las_neuro.graph import SLOTS, Graph, Node, Range
 
 VALUE_BITS = 20
 SUM_BITS = 21
@@ -28,7 +28,7 @@ def fix_units(graph: Graph) -> dict[str, float]:
     for node in graph:
         if node.attrs.get("fn") == "inverse_sqrt":
             units[node.inputs[0]] = _unit(graph[node.inputs[0]], VARIANCE_BITS)
-        elif node.op in ("reduce", "recall") and node.attrs["axis"] == "j":
+        elif node.op in ("reduce", "recall") and node.attrs["axis"] == SLOTS:
             units[node.name] = _slots_unit(graph, node)
     for _ in range(len(graph.nodes)):
         if not any([_raise_terms(graph, node, units) for node in graph]):
@@ -49,7 +49,7 @@ def _slots_unit(graph: Graph, node: Node) -> float:
     room = _unit(node, SLOTS_BITS)
     if node.op == "recall":
         return room
-    slots = graph[node.inputs[0]].axes["j"]  # a softmax numerator is at most about 1
+    slots = graph[node.inputs[0]].axes[SLOTS]  # a softmax numerator is at most about 1
     return max(_unit(node), min(room, slots / 2.0**SLOTS_FULL_BITS))
 
 

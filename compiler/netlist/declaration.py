@@ -9,7 +9,7 @@ import numpy as np
 from compiler.netlist.arrays import WORD_BITS, WORD_LIMIT, shift_right
 from compiler.netlist.kinds import KINDS, Params
 from compiler.netlist.kinds.fire import largest_payload, most_quanta
-from compiler.netlist.model import Population, Synapses
+from compiler.netlist.model import ROLES, Population, Synapses
 from las_neuro.errors import NetlistError
 
 REMEDY = "compile the model again (las-compile); if the fault stays, report it"
@@ -59,6 +59,7 @@ def declaration(name: str, population: Population) -> None:
     plain = name.isprintable() and "/" not in name and name.strip(". ") == name != ""
     need(name == population.name and plain, at, f"is called {population.name!r:.80}")
     need(population.kind in KINDS, at, f"{population.kind!r:.80} is no kind of compartment")
+    need(population.role in ROLES, at, f"{population.role!r:.80} is no role of a population")
     need(population.steps, at, "is never updated")
     sizes = list(population.axes.values())
     need(all(type(size) is int and size >= 1 for size in sizes), at, f"axes {sizes}")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from compiler.netlist.kinds import KINDS, Kind
 from compiler.netlist.kinds.fire import largest_payload
-from las_neuro.graph import LATER_PASS, Axes
+from las_neuro.graph import SLOTS, Axes
 
 
 class Matrix(Protocol):
@@ -76,6 +76,14 @@ class Gather:
 
 Form = Dense | Pattern | Gather
 
+ROLES = {
+    "value": "sends the node's value",
+    "written": "sends what the node, a memory, stores",
+    "store": "holds what was written until it is read",
+    "part": "sends a part of the value, which another population of the node adds up",
+    "control": "times writes, reads and verdicts; carries no value",
+}
+
 
 @dataclass(frozen=True)
 class Population:
@@ -89,7 +97,10 @@ class Population:
     sends: tuple[int, ...] = ()
     layer: int = -1
     unit: float = 1.0  # value of payload 1, in the model's units: for people and the read-out
-    node: str = ""  # the graph node it came from
+    node: str = ""  # the graph node it computes, or a part of it
+    role: str = "value"  # what it does for that node, one of ROLES
+    repeated: bool = False  # carries the node's value on to a later phase
+    repetition: int = 0  # of a network that is repeated side by side, which repetition it is of
 
     @property
     def n(self) -> int:
@@ -100,9 +111,9 @@ class Population:
         return KINDS[self.kind]
 
     @property
-    def again(self) -> bool:
-        """Whether it belongs to a later pass of a network whose passes lie side by side."""
-        return LATER_PASS.fullmatch(self.node) is not None
+    def slot_axis(self) -> int | None:
+        """Which of its axes counts slots; None where it has one value for all of them."""
+        return list(self.axes).index(SLOTS) if SLOTS in self.axes else None
 
     @property
     def graded(self) -> bool:

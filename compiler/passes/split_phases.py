@@ -68,9 +68,18 @@ def _bring(out: Graph, source: Node, made: int, used: int, reader: Node) -> str:
             _bring(out, out.nodes[i], out.nodes[i].attrs["phase"], used, original)
             for i in original.inputs
         )
-        _add(out, replace(original, name=name), inputs, used)
+        _add(out, replace(original, name=name, original=source.name), inputs, used)
         return name
-    waiting = Node(name, "wait", (source.name,), source.axes, {}, {}, reader.layer, source.range)
+    waiting = Node(
+        name,
+        "wait",
+        (source.name,),
+        source.axes,
+        layer=reader.layer,
+        range=source.range,
+        repetition=source.repetition,
+        original=source.name,
+    )
     _add(out, waiting, (source.name,), used)
     return name
 

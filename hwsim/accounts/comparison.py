@@ -103,7 +103,7 @@ def dense_macs(net: Netlist) -> int:
     maps = {
         (group.source, net.populations[group.target].node or group.target): group.form.weights.shape
         for group in net.synapses
-        if isinstance(group.form, Dense) and not net.populations[group.target].again
+        if isinstance(group.form, Dense) and not net.populations[group.target].repetition
     }
     return sum(rows * columns for rows, columns in maps.values())
 
@@ -130,7 +130,7 @@ def _stored_per_slot(net: Netlist, name: str) -> int:
     population = net.populations[name]
     read = [group for group in net.into(name) if group.port == "read"]
     by_data = any(net.populations[group.source].kind != "pointer" for group in read)
-    if population.again or not by_data:
+    if population.repetition or not by_data:
         return 0
     slots = list(population.axes.values())[int(population.params["slot_axis"])]
     return population.n // slots

@@ -60,9 +60,10 @@ class Trace:
 
 def whole(payload: torch.Tensor, population: Population, start: int) -> NDArray[np.int64]:
     """Lazy feature axes copied out, entries in their slots: [tokens, *axes] -> [tokens, n]."""
-    for i, (axis, size) in enumerate(population.axes.items(), start=1):
-        if axis == "j":
-            payload = by_slot(payload, i, size, start, payload.shape[0])
+    place = population.slot_axis
+    if place is not None:
+        slots = list(population.axes.values())[place]
+        payload = by_slot(payload, 1 + place, slots, start, payload.shape[0])
     full = payload.expand(payload.shape[0], *population.axes.values())
     found: NDArray[np.int64] = full.reshape(payload.shape[0], -1).cpu().numpy()
     return found

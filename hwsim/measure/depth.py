@@ -17,9 +17,9 @@ from compiler.netlist.model import Netlist
 from hwsim.backends.host import Rows
 from hwsim.generate import LAVA_SECONDS
 from hwsim.measure.depth_error import Row
-from hwsim.measure.readings import Fast, Reading, Spikes, open_run, operator, plain_name
+from hwsim.measure.readings import READ, Fast, Reading, Spikes, open_run, operator
 from las_neuro.errors import ConfigError
-from las_neuro.graph import Graph, Node
+from las_neuro.graph import SLOTS, Graph, Node
 from las_neuro.reference.interpret import RULES, Run, interpret
 
 Tensor = torch.Tensor
@@ -277,9 +277,8 @@ def netlist_rows(net: Netlist) -> dict[str, Row]:
     """A row for each node that a netlist holds, in depth order."""
     found: dict[str, Row] = {}
     for population in net.populations.values():
-        name, _ = plain_name(net, population)
-        held = population.name in (population.node, f"{population.node}.value")
-        if held and population.kind != "memory" and name not in found:
+        name = population.node
+        if population.role in READ and name not in found:
             single = _single(list(population.axes))
             found[name] = Row(name, population.layer, operator(net, population), single)
     return found
@@ -288,7 +287,7 @@ def netlist_rows(net: Netlist) -> dict[str, Row]:
 def count_faults(net: Netlist, run: Fast | Spikes, rows: dict[str, Row]) -> None:
     """Clamps and wraps of all populations that came from a node."""
     for name, count in run.counters.populations.items():
-        row = rows.get(plain_name(net, net.populations[name])[0])
+        row = rows.get(net.populations[name].node)
         if row is not None:
             row.clamps += count.clamps
             row.wraps += count.wraps
@@ -320,14 +319,14 @@ def _seen(reference: Tensor, axes: Mapping[str, int], causal: bool) -> Tensor:
     """Which values count: a decoder's token sees the last tokens up to itself, as many as slots."""
     seen = torch.isfinite(reference)
     names = list(axes)
-    if not causal or "j" not in names or "d" in names:
+    if not causal or SLOTS not in names or "d" in names:
         return seen
-    length, place = reference.shape[1], 2 + names.index("j")
+    length, place = reference.shape[1], 2 + names.index(SLOTS)
     tokens = reference.shape[place]
     shape = [1] * reference.ndim
     shape[1], shape[place] = length, tokens
     now = tokens - length
-    near = torch.ones(length, tokens, dtype=torch.bool).tril(now).triu(now - axes["j"] + 1)
+    near = torch.ones(length, tokens, dtype=torch.bool).tril(now).triu(now - axes[SLOTS] + 1)
     return seen & near.reshape(shape)
 
 
@@ -337,8 +336,8 @@ def _joined(some: Sequence[Reading]) -> Tensor:
     if len(values) == 1:
         return values[0]
     axes = list(some[-1].axes)
-    if "j" in axes:
-        place = 2 + axes.index("j")
+    if SLOTS in axes:
+        place = 2 + axes.index(SLOTS)
         slots = values[-1].shape[place]
         values = [_padded(value, place, slots) for value in values]
     return torch.cat(values, dim=1)

@@ -1,9 +1,9 @@
 """readings: the value of every graph node, read off the spikes of a run as real numbers.
 
-A population that bears its node's name holds the node's value: the sum of its payloads, each
-weighed as its code says, times the population's unit.  A memory's value is what was written to it,
-which the population NODE.value sends.  Populations with other suffixes are parts and are not read.
-An encoder netlist repeats nodes in later phases as NODE@phase.
+A population of role `value` holds its node's value: the sum of its payloads, each
+weighed as its code says, times the population's unit.  A memory's value is what was written to it.
+Populations of other roles are parts and are not read.  An encoder netlist repeats nodes in later
+phases.
 
 The reference of a softmax is free: any number near the row's maximum gives the same result, and the
 chip takes one up to half an octave above it.  `comparable` is the value as if the reference were
@@ -12,7 +12,6 @@ the maximum itself: numerators and what is made of them times e**excess, until t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -28,8 +27,7 @@ from hwsim.generate import LAVA_SECONDS, check_backend
 
 Tensor = torch.Tensor
 Axes = dict[str, int]
-REPEATED = re.compile(r"(.+)@\d+")
-WRITTEN = ".value"
+READ = ("value", "written")  # roles that send a node's value
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class Reader:
 
     def __init__(self, net: Netlist, dtype: torch.dtype = torch.float32) -> None:
         self.net, self.dtype = net, dtype
-        self.holds = {p.name for p in net.populations.values() if _holds(net, p)}
+        self.holds = {p.name for p in net.populations.values() if p.role in READ}
         self.sources = {(group.target, group.port): group.source for group in net.synapses}
         self.softmax = softmax_degrees(net)
         exponentials = [p.name for p in net.populations.values() if p.kind == "antilog"]
@@ -70,14 +68,16 @@ class Reader:
         entries: axis j is as the fast engine has it, else slots.
         """
         name, axes = population.name, population.axes
-        sizes = [start + sums.shape[1] if axis == "j" else n for axis, n in axes.items()]
-        if "j" in axes:
-            sums = by_token(sums, 2 + list(axes).index("j"), axes["j"], start, entries)
+        sizes, slots = list(axes.values()), population.slot_axis
+        if slots is not None:
+            sums = by_token(sums, 2 + slots, sizes[slots], start, entries)
+            sizes[slots] = start + sums.shape[1]
         value = (sums - self._offset(name)).to(self.dtype) * self._unit(population)
         value = value.expand(*sums.shape[:2], *sizes)
         comparable, scale = value, None
         if name in self.scores:
-            self.highest[self.scores[name]] = value.amax(2 + list(axes).index("j"))
+            assert slots is not None
+            self.highest[self.scores[name]] = value.amax(2 + slots)
         if name in self.tops:
             comparable = self.highest[self.tops[name]]
             self.excess[self.tops[name]] = axes, value - comparable
@@ -85,8 +85,7 @@ class Reader:
             exponential, degree = self.softmax[name]
             scale = torch.exp(degree * _along(*self.excess[exponential], axes))
             comparable = value * scale
-        node, repeated = plain_name(self.net, population)
-        return Reading(node, repeated, start, axes, value, comparable, scale)
+        return Reading(population.node, population.repeated, start, axes, value, comparable, scale)
 
     def _offset(self, name: str) -> int:
         """Scores and their maximum stand above 0 so that a live slot never sends silence."""
@@ -97,7 +96,7 @@ class Reader:
         return int(np.max(scores.params["bias"]))
 
     def _unit(self, population: Population) -> float | Tensor:
-        if population.name.endswith(WRITTEN):  # what reads a memory reads it in the memory's unit
+        if population.role == "written":  # what reads a memory reads it in the memory's unit
             return population.unit
         units = self.net.units(population.name)
         if units.size == 1:
@@ -135,15 +134,9 @@ def positions(population: Population) -> tuple[int, ...]:
     return tuple(range(0, p["digits"], p["digit_bits"]))
 
 
-def plain_name(net: Netlist, population: Population) -> tuple[str, bool]:
-    """The graph node of a population without its phase, and whether it is a later phase's copy."""
-    found = None if net.causal else REPEATED.fullmatch(population.node)
-    return (found[1], True) if found else (population.node, False)
-
-
 def operator(net: Netlist, population: Population) -> str:
     """What a node does, as far as its population tells."""
-    if population.name.endswith(WRITTEN):
+    if population.role == "written":
         return "memory"
     if population.kind != "integrate":
         return population.kind
@@ -177,14 +170,6 @@ def softmax_degrees(net: Netlist) -> Mapping[str, tuple[str, int]]:
         if read and degree:
             found[population.name] = read[0][0], degree
     return found
-
-
-def _holds(net: Netlist, population: Population) -> bool:
-    if population.name == population.node:
-        return population.kind != "memory"
-    home = net.populations.get(population.node)
-    written = population.name == population.node + WRITTEN
-    return written and home is not None and home.kind == "memory"
 
 
 def _along(has: Axes, x: Tensor, wants: Axes) -> Tensor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from las_neuro.graph import Floats, Graph, Node, Range
+from las_neuro.graph import SLOTS, Floats, Graph, Node, Range
 
 Rows = NDArray[np.int64] | Floats  # tokens [B, S], or patches [B, S, pixels]
 Progress = Callable[[str, int, int], None]  # stage, done, of
@@ -74,7 +74,7 @@ def calibrate(
     from las_neuro.reference.interpret import interpret  # torch is slow to import
 
     measures: dict[str, Measure] = {node.name: Measure() for node in graph}
-    encoders = [node for node in graph if node.op == "encode" and "j" not in node.axes]
+    encoders = [node for node in graph if node.op == "encode" and SLOTS not in node.axes]
     by_channel = _by_channel(graph, encoders)
     kept = {node.name for node in encoders}
     kept |= {node.name for node in graph if node.op == "memory"}

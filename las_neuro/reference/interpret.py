@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor as Torch
 
 from las_neuro.errors import PromptError
-from las_neuro.graph import Axes, Floats, Graph, Node, Tensor
+from las_neuro.graph import SLOTS, Axes, Floats, Graph, Node, Tensor
 from las_neuro.neurons.firing import LEAK, decoded
 
 Tokens = NDArray[np.int64]  # [B, S]
@@ -204,13 +204,13 @@ def _recall(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
     batch, length, heads, last = spikes.shape
     kv_heads = memory.shape[2]
     grouped = spikes.reshape(batch, length, kv_heads, heads // kv_heads, last)
-    over_slots = node.attrs["axis"] == "j"
+    over_slots = node.attrs["axis"] == SLOTS
     form = "bskgj,bjkd->bskgd" if over_slots else "bskgd,bjkd->bskgj"
     result = torch.einsum(form, grouped, memory).flatten(2, 3) * float(node.attrs["factor"])
     if run.graph.causal and not over_slots:
         slots = memory.shape[1]  # more than S where earlier pieces wrote some
         every, now = torch.ones(length, slots, dtype=torch.bool), slots - length  # [S, j]
-        unseen = every.triu(now + 1) | every.tril(now - node.axes["j"])
+        unseen = every.triu(now + 1) | every.tril(now - node.axes[SLOTS])
         result = result.masked_fill(unseen[None, :, None], -torch.inf)
     return result
 

@@ -23,7 +23,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from las_neuro.checkpoint import Checkpoint
-from las_neuro.graph import SPIKING_OPS, Axes, Floats, Graph, Node, Tensor, Value
+from las_neuro.graph import SLOTS, SPIKING_OPS, Axes, Floats, Graph, Node, Tensor, Value
 from las_neuro.neurons.codes import Code, largest_magnitude
 from las_neuro.neurons.thresholds import Site, search, spared
 
@@ -236,8 +236,8 @@ def _attend(d: Drawing, node: Node) -> Value:
     values = _memory(d, f"{name}.values", v, heads, slots)
     weights = _softmax_numerator(d, node, q, keys)
     spikes = d.spikes(weights, signed=False)
-    row = d.reduce(f"{name}.total", spikes, "j", 1.0)
-    attrs = {"axis": "j", "factor": 1.0}
+    row = d.reduce(f"{name}.total", spikes, SLOTS, 1.0)
+    attrs = {"axis": SLOTS, "factor": 1.0}
     mixed = d.out.draw(f"{name}.mixed", "recall", (values, spikes), d.out.axes_of(q), attrs)
     out = d.product(f"{name}.out", mixed, d.function(f"{name}.inverse", row, "reciprocal"))
     return d.out.draw(name, "view", (out,), node.axes)
@@ -246,17 +246,17 @@ def _attend(d: Drawing, node: Node) -> Value:
 def _softmax_numerator(d: Drawing, node: Node, q: Value, keys: Value) -> Value:
     """exp(score - row maximum) {h, j}: in (0, 1], so its encoder needs no calibration."""
     name, heads = node.name, node.attrs["heads"]
-    row = {"h": heads, "j": node.attrs["window"]}
+    row = {"h": heads, SLOTS: node.attrs["window"]}
     attrs = {"axis": "d", "factor": node.attrs["scale"]}
     scores = d.out.draw(f"{name}.scores", "recall", (keys, d.spikes(q)), row, attrs)
-    top = d.out.draw(f"{name}.top", "maximum", (scores,), {"h": heads}, {"axis": "j"})
+    top = d.out.draw(f"{name}.top", "maximum", (scores,), {"h": heads}, {"axis": SLOTS})
     return d.out.draw(f"{name}.weights", "exponential", (scores, top), row)
 
 
 def _memory(d: Drawing, name: str, x: Value, heads: int, slots: int) -> Value:
     """x {k, d} of the last `slots` tokens; each kv head is read by heads // k query heads."""
     kv_heads, size = d.out.axes_of(x).values()
-    axes = {"h": heads, "j": slots, "d": size}
+    axes = {"h": heads, SLOTS: slots, "d": size}
     return d.out.draw(name, "memory", (x,), axes, {"groups": heads // kv_heads})
 
 

@@ -90,7 +90,8 @@ class Unrolling:
                 if node.name in common and t:
                     continue
                 name = node.name if node.name in common else f"pass{t}.{node.name}"
-                with self.out.scope("", layer=node.layer):
+                repetition = 0 if node.name in common else t
+                with self.out.scope("", layer=node.layer, repetition=repetition):
                     drawing.values[node.name] = self._draw(drawing, node, name, t)
             passes.append(drawing.values[read])
         end = las.Drawing(self.model, self.out, {read: self._mean(read, passes)})

@@ -136,12 +136,9 @@ def test_a_node_held_in_parts_is_added_where_it_is_read(
 ) -> None:
     """As if each square were two populations that only its reader puts together."""
     net, graph = compiled(save_model, "gpt2")
-    names = {n: f"{n}.part" if n.endswith(".square") else n for n in net.populations}
-    split = replace(
-        net,
-        populations={names[n]: replace(p, name=names[n]) for n, p in net.populations.items()},
-        synapses=[replace(g, source=names[g.source], target=names[g.target]) for g in net.synapses],
-    )
+    roles = {n: "part" if n.endswith(".square") else p.role for n, p in net.populations.items()}
+    parts = {n: replace(p, role=roles[n]) for n, p in net.populations.items()}
+    split = replace(net, populations=parts)
     whole = {row.node: row for row in against_model(net, graph, [tokens])}
     found = {row.node: row for row in against_model(split, graph, [tokens])}
     assert set(whole) - set(found) == {name for name in whole if name.endswith(".square")}

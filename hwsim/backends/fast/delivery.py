@@ -169,7 +169,8 @@ def spikes_by_compartment(train: Train, population: Population, start: int) -> T
         found, tokens = recall.spikes(train), train.digits.tokens
     else:
         found, tokens = train.spikes().sum(dim=(0, 1)), train.tokens
-    for i, (axis, size) in enumerate(population.axes.items()):
-        if axis == "j":
-            found = recall.by_slot(found, i, size, start, tokens)
+    place = population.slot_axis
+    if place is not None:
+        slots = list(population.axes.values())[place]
+        found = recall.by_slot(found, place, slots, start, tokens)
     return found.expand(list(population.axes.values()) or ()).reshape(-1)  # lazy axes

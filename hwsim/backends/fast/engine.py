@@ -49,7 +49,7 @@ class Engine:
         self.params = {p.name: _on_device(p, self.device) for p in net.populations.values()}
         self.order = [_order(net, self.into, phase) for phase in net.phases]
         self.last = [_last_use(names, self.into) for names in self.order]
-        self.scores = {(p.n // p.axes["j"], p.axes["j"]) for p in _by_slot(net)} or {(1, 1)}
+        self.scores = {(p.n // slots, slots) for p, slots in _by_slot(net)} or {(1, 1)}
         self.reset()
 
     def reset(self) -> None:
@@ -190,9 +190,13 @@ class Engine:
             )
 
 
-def _by_slot(net: Netlist) -> list[Population]:
-    """Populations that have a value for each slot and token: scores, weights, their codes."""
-    return [p for p in net.populations.values() if "j" in p.axes and p.kind != "memory"]
+def _by_slot(net: Netlist) -> list[tuple[Population, int]]:
+    """Populations that have a value for each slot and token (scores, weights, their codes)."""
+    return [
+        (p, list(p.axes.values())[p.slot_axis])
+        for p in net.populations.values()
+        if p.slot_axis is not None and p.kind != "memory"
+    ]
 
 
 def _add(totals: Any) -> Tensor:

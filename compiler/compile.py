@@ -205,9 +205,9 @@ def _choose(net: Netlist, name: str) -> Any:
     from compiler.mapping.limits import choose_target
     from compiler.mapping.partition import count
     from compiler.mapping.plan import narrowed
-    from compiler.targets.target import ORDER, load
+    from compiler.targets.target import automatic, load
 
-    measured = load(ORDER[-1] if name == "auto" else name)
+    measured = load(automatic()[-1] if name == "auto" else name)
     size = count(net, measured)
     narrow = count(narrowed(net), measured) if size.cores > measured.cores else None
     return choose_target(size, name, narrow)

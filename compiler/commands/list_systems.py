@@ -7,14 +7,14 @@ from dataclasses import fields
 from typing import Any
 
 from compiler.options import LAS
-from las_neuro.systems import SYSTEMS, kind
+from las_neuro.systems import names, system_class
 
 
 def systems() -> str:
     """Name, what it is, and its own options with their usual values."""
     parts = []
-    for name in SYSTEMS:
-        made = kind(name)
+    for name in names():
+        made = system_class(name)
         lines = [
             " ".join(part.split()) for part in inspect.cleandoc(made.__doc__ or "").split("\n\n")
         ]

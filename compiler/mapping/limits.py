@@ -15,7 +15,7 @@ from compiler.mapping.footprint import Room, Use, block_use, partial_use, tile_c
 from compiler.mapping.size import Size
 from compiler.netlist.kinds.fire import largest_payload
 from compiler.netlist.model import Dense, Gather, Netlist, Pattern, Population, Synapses
-from compiler.targets.target import ORDER, Figure, Target, load, names
+from compiler.targets.target import Figure, Target, automatic, load, names
 from las_neuro.errors import TargetError
 
 
@@ -219,10 +219,10 @@ def choose_target(size: Size, name: str, narrow: Size | None = None) -> Target:
         if size.cores <= target.cores:
             return target
         raise TargetError(too_small(size, target), advice(size, target, narrow))
-    for candidate in ORDER:
+    for candidate in automatic():
         if size.cores <= load(candidate).cores:
             return load(candidate)
-    largest = load(ORDER[-1])
+    largest = load(automatic()[-1])
     raise TargetError(too_small(size, largest), advice(size, largest, narrow))
 
 
@@ -237,12 +237,12 @@ def too_small(size: Size, target: Target) -> str:
 
 def advice(size: Size, target: Target, narrow: Size | None = None) -> str:
     """What would fit."""
-    fitting = [name for name in ORDER if size.cores <= load(name).cores]
-    largest = load(ORDER[-1])
+    fitting = [name for name in automatic() if size.cores <= load(name).cores]
+    largest = load(automatic()[-1])
     count = -(-size.cores // largest.cores)
     found = [f"use {fitting[0]}" if fitting else f"use {count} {largest.name} systems"]
     if narrow is not None and narrow.cores < size.cores:
-        held = [name for name in ORDER if narrow.cores <= load(name).cores]
+        held = [name for name in automatic() if narrow.cores <= load(name).cores]
         fewer = -(-narrow.cores // largest.cores)
         where = held[0] if held else f"{fewer} {largest.name} system{'s' * (fewer > 1)}"
         found.append(f"{narrow.weight_bits}-bit weights ({narrow.cores:,} cores) on {where}")

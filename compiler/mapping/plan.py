@@ -19,7 +19,7 @@ from compiler.mapping.footprint import expected_spikes, fan_in_of
 from compiler.mapping.partition import Layout, Run, count, layout, summary
 from compiler.mapping.size import LayerSize, Size
 from compiler.netlist.model import Dense, Netlist, Synapses
-from compiler.targets.target import ORDER, Target, load
+from compiler.targets.target import Target, automatic, load
 
 NARROW_BITS = 4  # the narrower weights that advice mentions
 LATENCY_BASIS = "estimate: peak core rates, no mesh contention"
@@ -79,11 +79,12 @@ class Plan:
 
 def plan(net: Netlist, target_name: str = "auto") -> Plan:
     """The plan for a named target, or for the smallest that holds the net (else the largest)."""
-    target = load(ORDER[-1] if target_name == "auto" else target_name)
+    systems = automatic()
+    target = load(systems[-1] if target_name == "auto" else target_name)
     laid = layout(net, target)
     size = summary(net, laid, target.name)
     if target_name == "auto":
-        target = load(next((n for n in ORDER if size.cores <= load(n).cores), ORDER[-1]))
+        target = load(next((n for n in systems if size.cores <= load(n).cores), systems[-1]))
     refused = limits.refusal(net, target)
     fits = size.cores <= target.cores and not refused
     problem, help_text = "", ""

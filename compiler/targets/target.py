@@ -22,7 +22,6 @@ else:
     import tomli as tomllib
 
 FOLDER = Path(__file__).parent
-ORDER = ("loihi2", "kapoho-point", "hala-point")  # smallest first: what `auto` tries
 
 
 class _Closed(BaseModel):
@@ -99,6 +98,7 @@ class Target(_Closed):
 
     name: str
     title: str
+    automatic: bool = False  # whether `--target auto` may choose it
     system: System
     mesh: Mesh
     word: Word
@@ -118,6 +118,13 @@ class Target(_Closed):
 def names() -> list[str]:
     """Names of all targets, sorted."""
     return sorted(path.stem.replace("_", "-") for path in FOLDER.glob("*.toml"))
+
+
+@cache
+def automatic() -> tuple[str, ...]:
+    """Names of the targets that `--target auto` tries, in that order: fewest cores first."""
+    targets = [target for target in map(load, names()) if target.automatic]
+    return tuple(target.name for target in sorted(targets, key=lambda target: target.cores))
 
 
 @cache

@@ -21,10 +21,9 @@ from hwsim.accounts.memory import Memory, measure
 from hwsim.accounts.tally import Row, by_population, grouped, layer_name, total
 from hwsim.accounts.traffic import Traffic
 from hwsim.backends.counters import Counters
-from hwsim.energy import Bill, Profile, bill, load
+from hwsim.energy import Bill, Profile, bill, builtin, load
 from las_neuro.errors import PromptError, TargetError
 
-PROFILES = ("loihi1_davies2018", "horowitz_45nm_sram", "horowitz_45nm_int8", "las_paper_style")
 LABELS = {
     "spikes": "measured",
     "events": "measured",
@@ -129,7 +128,7 @@ def audit(
     net: Netlist,
     counters: Counters,
     traffic: Traffic | None = None,
-    profiles: Sequence[str | Path | Profile] = PROFILES,
+    profiles: Sequence[str | Path | Profile] | None = None,
     *,
     step_time: StepTime | None = None,
     lengths: Sequence[int] | None = None,
@@ -139,6 +138,7 @@ def audit(
 
     traffic: from `hwsim.accounts.traffic.hops`; without it no bill has an energy of the mesh, and
     says so.
+    profiles: None: every one that ships.
     step_time: replaces the latency estimated from the target's rates; a netlist that is not placed
     and has none gets no latency and no static energy.  lengths: tokens of each sequence, for the
     ANN's attention; without them equal lengths are assumed and the figure is an estimate.
@@ -153,7 +153,8 @@ def audit(
     placed = net.placement
     site = None if placed is None else Site(placed.target, placed.cores, placed.chips)
     crossed = None if traffic is None else _record(traffic)
-    chosen = [p if isinstance(p, Profile) else load(p) for p in profiles]
+    named = builtin() if profiles is None else profiles
+    chosen = [p if isinstance(p, Profile) else load(p) for p in named]
     bills = [
         (
             profile,

@@ -1,31 +1,28 @@
 """Model families: `draw` turns a checkpoint into a graph of MODEL_OPS.
 
-One file a family, with `Config` (what is read of config.json) and `build`; listed here by the
-checkpoint's `model_type`.
+One file a family, with `Config` (what is read of config.json), `build`, and MODEL_TYPES, the
+values of config.json's `model_type` that it draws; nothing else lists it.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any
 
 from las_neuro.architectures.family import check_config
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.errors import ConfigError, UnsupportedError
 from las_neuro.graph import MODEL_OPS, Graph
 
-FAMILIES = {
-    "bert": "bert",
-    "distilbert": "distilbert",
-    "gpt2": "gpt2",
-    "gpt_neox": "gpt_neox",
-    "llama": "llama",
-    "mistral": "llama",  # with a sliding window
-    "opt": "opt",
-    "qwen2": "llama",  # with biases on q, k and v
-    "roberta": "roberta",
-    "vit": "vit",
-    "xlm-roberta": "roberta",
-}
+
+@cache
+def families() -> dict[str, Any]:
+    """model_type -> the module of this folder that draws it, sorted."""
+    modules = [import_module(f"{__name__}.{file.name}") for file in iter_modules(__path__)]
+    drawn = {name: module for module in modules for name in getattr(module, "MODEL_TYPES", ())}
+    return dict(sorted(drawn.items()))
 
 
 def draw(checkpoint: Checkpoint, context: int | None = None) -> Graph:
@@ -33,13 +30,13 @@ def draw(checkpoint: Checkpoint, context: int | None = None) -> Graph:
     path = checkpoint.config_path
     model_type = checkpoint.config.get("model_type")
     if not isinstance(model_type, str):
-        raise ConfigError(f"{path}: no model_type", f"set it to one of {', '.join(FAMILIES)}")
-    if model_type not in FAMILIES:
+        raise ConfigError(f"{path}: no model_type", f"set it to one of {', '.join(families())}")
+    if model_type not in families():
         raise UnsupportedError(
             f"{path}: model_type {model_type!r} is not known",
-            f"use one of {', '.join(FAMILIES)}, or add las_neuro/architectures/{model_type}.py",
+            f"use one of {', '.join(families())}, or add las_neuro/architectures/{model_type}.py",
         )
-    family = import_module(f"{__name__}.{FAMILIES[model_type]}")
+    family = families()[model_type]
     config = check_config(family.Config, checkpoint)
     longest = config.longest
     if context is not None and not 1 <= context <= longest:

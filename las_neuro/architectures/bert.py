@@ -23,6 +23,8 @@ from las_neuro.checkpoint import Checkpoint, Weights
 from las_neuro.errors import UnsupportedError
 from las_neuro.graph import Graph, Value
 
+MODEL_TYPES = ("bert",)
+
 
 class Config(FamilyConfig):
     """transformers' BertConfig."""

@@ -11,6 +11,8 @@ from las_neuro.architectures.family import Count, Layers
 from las_neuro.checkpoint import Checkpoint, Weights
 from las_neuro.graph import Graph
 
+MODEL_TYPES = ("distilbert",)
+
 NAMES = bert.Names(
     attention="attention",
     qkv=("q_lin", "k_lin", "v_lin"),

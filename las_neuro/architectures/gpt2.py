@@ -16,6 +16,8 @@ from las_neuro.architectures.family import (
 from las_neuro.checkpoint import Checkpoint, Weights
 from las_neuro.graph import Graph, Tensor, Value
 
+MODEL_TYPES = ("gpt2",)
+
 
 class Config(FamilyConfig):
     """transformers' GPT2Config."""

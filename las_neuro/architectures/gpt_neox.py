@@ -21,6 +21,8 @@ from las_neuro.architectures.rotary import rotary_tables
 from las_neuro.checkpoint import Checkpoint, Weights
 from las_neuro.graph import Floats, Graph, Tensor, Value
 
+MODEL_TYPES = ("gpt_neox",)
+
 
 class Config(FamilyConfig):
     """transformers' GPTNeoXConfig; `rope_parameters` is its later name for all of the rotary's."""

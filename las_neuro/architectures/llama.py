@@ -23,6 +23,9 @@ from las_neuro.checkpoint import Checkpoint, Weights
 from las_neuro.errors import UnsupportedError
 from las_neuro.graph import Graph, Tensor, Value
 
+# Mistral has a sliding window, Qwen2 biases on q, k and v.
+MODEL_TYPES = ("llama", "mistral", "qwen2")
+
 Tables = tuple[Tensor, Tensor]  # cos, sin [context, d_rot]
 
 

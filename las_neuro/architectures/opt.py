@@ -19,6 +19,8 @@ from las_neuro.architectures.family import (
 from las_neuro.checkpoint import Checkpoint, Weights
 from las_neuro.graph import Graph, Tensor, Value
 
+MODEL_TYPES = ("opt",)
+
 POSITION_OFFSET = 2  # rows 0 and 1 of the position table serve padding
 EPS = 1e-5  # OPTConfig has no field for it: torch's default
 

@@ -15,6 +15,8 @@ from las_neuro.architectures.family import Count
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.graph import Graph
 
+MODEL_TYPES = ("roberta", "xlm-roberta")
+
 
 class Config(bert.Config):
     """transformers' RobertaConfig."""

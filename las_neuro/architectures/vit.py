@@ -24,6 +24,8 @@ from las_neuro.checkpoint import Checkpoint, Weights
 from las_neuro.errors import UnsupportedError
 from las_neuro.graph import Floats, Graph, Tensor, Value
 
+MODEL_TYPES = ("vit",)
+
 Side = Annotated[int, Field(ge=1, le=2**16)]  # pixels
 
 

@@ -1,6 +1,7 @@
-"""Published methods that make a model graph spiking; one file each, listed by the name users type.
+"""Published methods that make a model graph spiking; one file each, named as users type it.
 
-A system is a dataclass of its own options: `find("sdllm", {"steps": 15})`.  It offers
+A file of this folder that defines `SYSTEM` is a system; nothing else lists it.  SYSTEM is a
+dataclass of its own options: `find("sdllm", {"steps": 15})`.  It offers
 `spiking(model, checkpoint) -> Graph` (structure, SPIKING_OPS) and `threshold(graph) -> Graph`,
 which turns calibrated ranges into the spike code of each encoder.
 """
@@ -8,21 +9,14 @@ which turns calibrated ranges into the spike code of each encoder.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any, Protocol, cast
 
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.errors import ConfigError
 from las_neuro.graph import Graph
-
-SYSTEMS = {
-    "las": "Las",
-    "fas": "Fas",
-    "spikellm": "SpikeLlm",
-    "sdllm": "SdLlm",
-    "spikelm": "SpikeLm",
-    "phase": "Phase",
-}
 
 
 class System(Protocol):
@@ -42,7 +36,7 @@ def find(name: str, options: Mapping[str, Any] | None = None) -> System:
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        made = TypeAdapter(kind(name)).validate_python(dict(options or {}))
+        made = TypeAdapter(system_class(name)).validate_python(dict(options or {}))
     except ValidationError as error:
         fault = error.errors()[0]
         key = ".".join(str(part) for part in fault["loc"]) or "options"
@@ -53,9 +47,20 @@ def find(name: str, options: Mapping[str, Any] | None = None) -> System:
     return cast(System, made)
 
 
-def kind(name: str) -> type[Any]:
-    """The class of a system."""
-    if name not in SYSTEMS:
-        raise ConfigError(f"system {name!r} is not known", f"use one of {', '.join(SYSTEMS)}")
-    found: type[Any] = getattr(import_module(f"{__name__}.{name}"), SYSTEMS[name])
-    return found
+@cache
+def names() -> tuple[str, ...]:
+    """Every system of this folder, sorted."""
+    files = sorted(file.name for file in iter_modules(__path__))
+    return tuple(name for name in files if hasattr(_module(name), "SYSTEM"))
+
+
+def system_class(name: str) -> type[Any]:
+    """The class of a system; ConfigError for a name that no file of this folder has."""
+    if name not in names():
+        raise ConfigError(f"system {name!r} is not known", f"use one of {', '.join(names())}")
+    chosen: type[Any] = _module(name).SYSTEM
+    return chosen
+
+
+def _module(name: str) -> Any:
+    return import_module(f"{__name__}.{name}")

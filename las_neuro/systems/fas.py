@@ -95,3 +95,6 @@ def _pruned(graph: Graph) -> Graph:
         if not (relay and not readers[node.name]):
             out.nodes[node.name] = node
     return out
+
+
+SYSTEM = Fas

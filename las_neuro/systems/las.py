@@ -284,3 +284,6 @@ DRAW: Mapping[str, Callable[[Drawing, Node], Value]] = MappingProxyType(
         "output": _output,
     }
 )
+
+
+SYSTEM = Las

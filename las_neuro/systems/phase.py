@@ -99,3 +99,6 @@ def least_unit(site: Site) -> float:
         sums = np.abs(site.sample @ weight.T).max(axis=0)
         largest = max(largest, float((sums[steps > 0] / steps[steps > 0]).max(initial=0.0)))
     return MARGIN * largest / FULL
+
+
+SYSTEM = Phase

@@ -152,3 +152,6 @@ def _weighed(d: Drawing, node: Node, spikes: str, mean: Value, readers: list[Nod
 
 def _constants(name: str, **values: float) -> dict[str, Tensor]:
     return {key: Tensor.of(f"{name}.{key}", np.array([x], np.float32)) for key, x in values.items()}
+
+
+SYSTEM = SdLlm

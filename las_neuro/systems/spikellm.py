@@ -172,3 +172,6 @@ def _sample(node: Node) -> Doubles:
     assert node.range is not None
     assert node.range.sample is not None
     return node.range.sample.astype(np.float64)
+
+
+SYSTEM = SpikeLlm

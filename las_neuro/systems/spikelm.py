@@ -211,3 +211,6 @@ def _keys_and_values(model: Graph) -> Mapping[str, tuple[str, int, bool]]:
                 )
             found[node.name] = part, attend.attrs["kv_heads"], turned
     return found
+
+
+SYSTEM = SpikeLm

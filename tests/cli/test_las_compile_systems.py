@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from compiler.netlist.hdf5 import load
-from las_neuro.systems import SYSTEMS
+from las_neuro.systems import names
 
 Las = Callable[..., Any]
 
 
 def test_the_list_explains_every_system(las: Las) -> None:
     said = las("las-compile", "--list-systems").out
-    for name in SYSTEMS:
+    for name in names():
         assert f"\n{name}\n" in f"\n{said}"
     assert said.count("arXiv") >= 5
     assert "k=8.0" in said

@@ -40,6 +40,7 @@ from hwsim.accounts.tally import OUTSIDE
 from hwsim.accounts.traffic import Hops, Traffic
 from hwsim.accounts.wording import count, quantity, share, size, times
 from hwsim.backends.counters import Counters
+from hwsim.energy import Bill
 from las_neuro import files
 from las_neuro.errors import OutputError, PromptError
 from las_neuro.files import write_atomic
@@ -230,12 +231,16 @@ def test_the_ratio_papers_print_stands_beside_the_ratio_with_everything(full: Au
     assert "loihi1_davies2018" not in {r.profile for r in full.comparison.ratios}
 
 
+def by_name(account: Audit, profile: str) -> Bill:
+    return next(bill for bill in account.energy if bill.profile == profile)
+
+
 def test_static_energy_is_chips_times_latency(full: Audit) -> None:
     assert full.site is not None
     assert (full.site.cores, full.site.chips) == (130, 2)
     assert full.schedule.latency is not None
     assert full.schedule.latency.seconds == pytest.approx(5 * 2e-6)
-    lines = {line.what: line for line in full.energy[0].lines}
+    lines = {line.what: line for line in by_name(full, "loihi1_davies2018").lines}
     assert lines["static_power"].joules == pytest.approx(2 * 10e-6 * 10 * 0.104)
     assert lines["hop_north_south"].joules == pytest.approx((16 + 4) * 4.0e-12)
     assert lines["message"].joules == pytest.approx((50 + 7) * 1.7e-12)
@@ -247,7 +252,7 @@ def test_what_was_not_counted_is_named(net: Netlist) -> None:
     assert bare.site is None
     assert bare.traffic is None
     assert bare.schedule.latency is None
-    assert set(bare.energy[0].uncounted) == {
+    assert set(by_name(bare, "loihi1_davies2018").uncounted) == {
         "message",
         "hop_east_west",
         "hop_north_south",

@@ -27,12 +27,10 @@ from conftest import random_model  # noqa: E402
 from figures import machine  # noqa: E402
 from switches import CASES  # noqa: E402
 
-from compiler.passes.round_weights import round_weights  # noqa: E402
+from compiler.convert import calibrated, coded  # noqa: E402
+from compiler.passes.set_planes import PLANES  # noqa: E402
 from compiler.pipeline import build  # noqa: E402
-from compiler.precision import PLANES, with_planes  # noqa: E402
-from las_neuro.convert import measured  # noqa: E402
 from las_neuro.patches import patches  # noqa: E402
-from las_neuro.systems.las import Las  # noqa: E402
 
 STEPS = 16
 VISION = {"vit": (3, 12, 12), "vit-classifier": (2, 8, 12)}
@@ -56,16 +54,13 @@ def of_model(family: str, fields: dict[str, object]) -> Iterator[Share]:
     random = np.random.default_rng(1)
     with tempfile.TemporaryDirectory() as folder:
         random_model(family, **fields).save_pretrained(folder, safe_serialization=True)
-        found = measured(folder)
+        found = calibrated(folder)
         rows = random.integers(2, 61, (3, 20))
         if family in VISION:
             images = random.uniform(-1, 1, (3, *VISION[family])).astype(np.float32)
             rows = patches(images, found.graph.pixels, found.graph.context)
         for planes in PLANES:
-            graph = with_planes(found.graph, planes)
-            if found.lifelike:
-                graph = round_weights(graph, found.batches)
-            graph = Las(STEPS).threshold(graph)
+            graph = coded(found, planes, STEPS)
             yield from hold(build(graph), graph, rows).shares.values()
 
 

@@ -25,12 +25,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 from codes_figure import draw
 from figures import ROOT, fill, found_models, machine
 
+from compiler.convert import calibrated
 from compiler.netlist.model import Netlist
-from compiler.passes.round_weights import round_weights
 from compiler.pipeline import build
+from compiler.weights.round_weights import round_layers
 from hwsim.backends.fast.engine import Engine
 from hwsim.measure.evaluate import batched, log_softmax, read_sequences
-from las_neuro.convert import measured
 from las_neuro.graph import Graph
 from las_neuro.neurons.codes import FORMS
 from las_neuro.reference.model import FloatModel
@@ -63,9 +63,9 @@ class Model:
     """A calibrated graph, the tokens it is tried on and what the float model makes of them."""
 
     def __init__(self, row: dict[str, Any], tokens: int) -> None:
-        found = measured(row["model"], calibrate=row["calibrate"])
+        found = calibrated(row["model"], calibrate=row["calibrate"])
         self.name, self.folder = row["name"].split()[0], found.checkpoint.folder
-        self.graph: Graph = round_weights(found.graph, found.batches)
+        self.graph: Graph = round_layers(found.graph, found.batches)
         net = self.netlist(STEPS[-1])
         sequences = read_sequences(net, row["text"], tokens)
         self.batches = [rows for _, rows in batched(sequences, net.populations[net.output].n)]

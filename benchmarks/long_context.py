@@ -22,11 +22,11 @@ import typer
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
+from compiler.convert import convert, plan_graph
 from compiler.mapping.plan import plan
 from compiler.pipeline import build
 from hwsim.backends.fast.engine import Engine
 from las_neuro.checkpoint import Checkpoint
-from las_neuro.convert import convert, plan_graph
 from las_neuro.reference.model import FloatModel
 
 ROOT = Path(__file__).parents[1]

@@ -1,12 +1,14 @@
-"""compiler: from a spiking graph to a netlist of integer compartments, placed on cores.
+"""compiler: from a checkpoint to a netlist of integer compartments, placed on cores.
 
     from compiler import compile
     net = compile("path/to/model")
 
-Importing this package reads no torch: only what touches weights does.
+The import names `compiler` and `hwsim` are fixed by the project's brief.  Importing this package
+reads no torch: only what touches weights does.
 """
 
-# Imported here and not lazily: `compile` must name the function, not the module it lives in.
+# Imported here and not lazily: both names must be the functions, not the modules they live in.
 from compiler.compile import compile
+from compiler.convert import convert, plan_graph
 
-__all__ = ["compile"]
+__all__ = ["compile", "convert", "plan_graph"]

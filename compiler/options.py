@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from las_neuro.errors import ConfigError
-from las_neuro.graph import Graph
 from las_neuro.systems import System, find
 from las_neuro.systems.las import Las
 
@@ -67,13 +66,12 @@ class Options:
             own["steps"] = self.steps
         return find(self.system, own)
 
-    def record(self, graph: Graph) -> dict[str, Any]:
+    def record(self, trained: int) -> dict[str, Any]:
         """Plain values for the netlist's provenance; the calibration text goes by its digest.
 
-        graph: what was compiled, which knows the steps its neurons were trained with.
+        trained: steps that the compiled graph's neurons were trained with, 0 for none.
         """
         left_out = ("calibrate", "builtin_only", "tables")
         kept = {key: value for key, value in asdict(self).items() if key not in left_out}
         own = {key: getattr(self.method, key) for key in self.system_options}
-        trained = max(int(node.attrs.get("trained", 0)) for node in graph)
         return kept | {"steps": self.method.steps or trained, "system_options": own}

@@ -19,18 +19,17 @@ from typing import TYPE_CHECKING, Any
 
 from compiler.budget.choose import Choice, Levels, choose, explain, give
 from compiler.budget.measure import few, measure_alone
-from compiler.passes.round_weights import round_weights
+from compiler.weights.round_weights import round_layers
 from las_neuro.errors import CalibrationError
 from las_neuro.graph import Graph
 
 if TYPE_CHECKING:
-    from las_neuro.calibration.ranges import Rows
+    from las_neuro.calibration.ranges import Progress, Rows
     from las_neuro.reference.rounded import Rounding
 
 __all__ = ["Choice", "Chosen", "keep_budget"]
 
 Threshold = Callable[[Graph, int], Graph]  # a graph, the digits of encoders that have none
-Progress = Callable[[str, int, int], None]  # stage, done, of
 
 ATTEMPTS = 6
 NEAR = 0.7  # of the budget used: near enough
@@ -74,7 +73,7 @@ def keep_budget(
             break
         tried.append(levels)
         given = give(graph, levels, alone, target)
-        rounded = threshold(round_weights(given, batches), most_digits)
+        rounded = threshold(round_layers(given, batches), most_digits)
         measured = probe.error(_rounding(rounded))
         best = min(best, measured)
         progress("keep the budget", attempt + 1, ATTEMPTS)

@@ -10,10 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from compiler.commands.list_systems import systems
-from compiler.compile import PASSES, Watch, compile, planned_graph, refuse_custom_kinds
+from compiler.compile import compile, planned
+from compiler.dump import dump
 from compiler.netlist.model import Netlist
 from compiler.options import Options
+from compiler.passes.contract import Pass
+from compiler.pipeline import NAMES, Watch
 from compiler.settings import chosen, own_options
+from compiler.timing import Timing
 from las_neuro.errors import ConfigError, TargetError
 from las_neuro.terminal import (
     Json,
@@ -96,7 +100,10 @@ Context = Annotated[
 ]
 DumpAfter = Annotated[
     str | None,
-    typer.Option(help=f"Print the text that this pass leaves: {', '.join(PASSES)}."),
+    typer.Option(help=f"Print what this pass leaves, as text: {', '.join(NAMES)}."),
+]
+TimePasses = Annotated[
+    bool, typer.Option("--time-passes", help="Print every pass's seconds and peak memory.")
 ]
 BuiltinOnly = Annotated[
     bool, typer.Option("--builtin-only", help="Refuse what no built-in Lava process equals.")
@@ -144,6 +151,7 @@ def compile_command(
     target: TargetName = "auto",
     context: Context = None,
     dump_after: DumpAfter = None,
+    time_passes: TimePasses = False,
     builtin_only: BuiltinOnly = False,
     tables: TablesFile = None,
     subtract_first: SubtractFirst = False,
@@ -171,18 +179,27 @@ def compile_command(
     if output is not None:
         check_writable(output)
     started = time.perf_counter()
+    times: list[dict[str, Any]] = []
     try:
-        net = _compile(model, wanted, output, quiet, _printer(dump_after, output))
+        net = _compile(model, wanted, output, quiet, _observer(dump_after, output, times))
     except Enough:
         return
     assert output is not None
     record = summary(net, output, time.perf_counter() - started)
+    _report(record | ({"passes": times} if time_passes else {}), json, quiet)
+
+
+def _report(record: dict[str, Any], json: bool, quiet: bool) -> None:
+    """What was compiled, for programs or for people."""
     if json:
-        print_json(record)
-    elif not quiet:
-        if "error_budget" in net.provenance:
-            print_table(_choices(net.provenance["error_budget"]))
-        print_facts(_facts(record))
+        return print_json(record)
+    if quiet:
+        return None
+    if "passes" in record:
+        print_table(_times(record["passes"]))
+    if record["error_budget"]:
+        print_table(_choices(record["error_budget"]))
+    return print_facts(_facts(record))
 
 
 def _given(ctx: typer.Context, wanted: Options) -> dict[str, Any]:
@@ -196,16 +213,33 @@ def _given(ctx: typer.Context, wanted: Options) -> dict[str, Any]:
     return {name: getattr(wanted, name) for name in typed if hasattr(wanted, name)}
 
 
-def _printer(dump_after: str | None, output: Path | None) -> Watch | None:
-    """Prints what one pass leaves; without a netlist to write there is no need to go on."""
+def _observer(dump_after: str | None, output: Path | None, times: list[dict[str, Any]]) -> Watch:
+    """Lists what passes took and prints what one leaves; without a netlist to write that ends it.
 
-    def watch(name: str, text: str) -> None:
-        if name == dump_after:
-            typer.echo(text, nl=False)
+    A pass that had nothing to do leaves what it was given.
+    """
+
+    def watch(one: Pass, network: Any, timing: Timing | None) -> None:
+        times.append({"pass": one.name, **(vars(timing) if timing else {})})
+        if one.name == dump_after:
+            typer.echo(dump(network), nl=False)
             if output is None:
                 raise Enough
 
-    return watch if dump_after else None
+    return watch
+
+
+def _times(passes: list[dict[str, Any]]) -> Any:
+    """One row a pass."""
+    from rich.table import Table
+
+    table = Table(title="passes")
+    for column in ("pass", "seconds", "peak memory, MB"):
+        table.add_column(column, justify="left" if column == "pass" else "right")
+    for row in passes:
+        took = (f"{row['seconds']:.2f}", f"{row['peak_bytes'] / 1e6:,.0f}")
+        table.add_row(row["pass"], *(took if "seconds" in row else ("not needed", "")))
+    return table
 
 
 def _compile(
@@ -281,19 +315,16 @@ def _check_names(target: str, dump_after: str | None) -> None:
 
     if target != "auto":
         load(target)
-    if dump_after is not None and dump_after not in PASSES:
-        raise ConfigError(f"unknown pass {dump_after!r}", f"choose one of {', '.join(PASSES)}")
+    if dump_after is not None and dump_after not in NAMES:
+        raise ConfigError(f"unknown pass {dump_after!r}", f"choose one of {', '.join(NAMES)}")
 
 
 def _plan(model: Path, wanted: Options, json: bool) -> None:
     """Print the plan; a named target that is too small is an error."""
     from compiler.mapping.plan import plan, render
-    from compiler.pipeline import build
 
     beside_weights = model.name.endswith((".safetensors", ".safetensors.index.json"))
-    net = build(planned_graph(model.parent if beside_weights else model, wanted), weights=False)
-    if wanted.builtin_only:
-        refuse_custom_kinds(net)
+    net = planned(model.parent if beside_weights else model, wanted)
     target = wanted.target
     made = plan(net, target)
     if json:

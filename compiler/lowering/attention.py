@@ -23,9 +23,9 @@ from compiler.functions.fit_functions import ANTILOG_BUDGET, antilog_fit
 from compiler.lowering.codes import fire
 from compiler.lowering.functions import error_budget, kept
 from compiler.lowering.lowering import RESCALE, Lowering
+from compiler.lowering.network import LoweredPopulation, Scaling
 from compiler.lowering.units import seen
 from compiler.netlist.arrays import WORD_BITS, WORD_LIMIT
-from compiler.netlist.model import Population
 from las_neuro.graph import SLOTS, Node
 from las_neuro.neurons.firing import graded
 
@@ -63,7 +63,9 @@ def _memory(low: Lowering, node: Node) -> None:
     low.join(writer, made, "enable")
 
 
-def _value(low: Lowering, node: Node, source: Population, unit: float, limit: int) -> Population:
+def _value(
+    low: Lowering, node: Node, source: LoweredPopulation, unit: float, limit: int
+) -> LoweredPopulation:
     """What is written: whole units up to the limit, or 2**lift of them in a channel's own steps."""
     lift = node.attrs.get("lift")
     if lift is not None:  # a neuron that fires once rounds so
@@ -75,7 +77,7 @@ def _value(low: Lowering, node: Node, source: Population, unit: float, limit: in
     return value
 
 
-def _pointer(low: Lowering, node: Node, suffix: str, slots: int) -> Population:
+def _pointer(low: Lowering, node: Node, suffix: str, slots: int) -> LoweredPopulation:
     axes = {SLOTS: slots} if slots > 1 else {}
     return low.add(node, "pointer", axes, 1.0, suffix, "control", slots=slots)
 
@@ -88,11 +90,11 @@ def _recall(low: Lowering, node: Node) -> None:
         return _scores(low, node, memory, exact)
     unit = low.units[node.name]
     axes = {axis: memory.axes[axis] for axis in ("k", "g", "d")}
-    made = low.add(node, "integrate", axes, unit, factor=exact / unit, **RESCALE)
+    made = low.add(node, "integrate", axes, unit, scaling=Scaling(exact / unit), **RESCALE)
     low.join(memory, made, "a")
 
 
-def _scores(low: Lowering, node: Node, memory: Population, exact: float) -> None:
+def _scores(low: Lowering, node: Node, memory: LoweredPopulation, exact: float) -> None:
     """Scores in octaves; only slots that were written take part."""
     unit = math.log(2) / 2**SCORE_BITS
     axes = {axis: memory.axes[axis] for axis in ("k", "g", SLOTS)}
@@ -107,8 +109,7 @@ def _scores(low: Lowering, node: Node, memory: Population, exact: float) -> None
         "integrate",
         axes,
         unit,
-        factor=exact / unit,
-        bias_value=float(SCORE_OFFSET),
+        scaling=Scaling(exact / unit, float(SCORE_OFFSET)),
         low=1,
         high=WORD_LIMIT,
         gated=1,
@@ -137,8 +138,7 @@ def _maximum(low: Lowering, node: Node) -> None:
         heads,
         scores.unit,
         shift=tuple(range(MAXIMUM_BITS - 1 + drop, drop - 1, -1)),
-        factor=1.0,
-        bias_value=float(2**drop - 1),
+        scaling=Scaling(1.0, float(2**drop - 1)),
         **RESCALE,
     )
     low.join(referee, made, "a")
@@ -173,7 +173,7 @@ def _wait(low: Lowering, node: Node) -> None:
     low.join(source, memory, "write")
     low.join(writer, memory, "enable")
     low.join(reader, memory, "read")
-    made = low.add(node, "integrate", source.axes, source.unit, factor=1.0, **RESCALE)
+    made = low.add(node, "integrate", source.axes, source.unit, scaling=Scaling(1.0), **RESCALE)
     low.join(memory, made, "a")
 
 

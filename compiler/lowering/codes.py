@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from compiler.lowering.lowering import Lowering
+from compiler.lowering.network import LoweredPopulation, Scaling
 from compiler.netlist.declaration import MOST_DIGIT_BITS
-from compiler.netlist.model import Held, HostTable, Population
+from compiler.netlist.model import Held, HostTable
 from compiler.weights.quantize import TableRows
 from las_neuro.graph import Node
 from las_neuro.neurons.codes import Code
@@ -40,7 +41,7 @@ def _encode(low: Lowering, node: Node) -> None:
         "encode",
         source.axes,
         code.unit,
-        factor=source.unit / code.unit / (1.0 if code.spread is None else code.spread),
+        scaling=Scaling(source.unit / code.unit / (1.0 if code.spread is None else code.spread)),
         steps=code.digits,
         digits=code.digits,
         digit_bits=MOST_DIGIT_BITS if code.form == "graded" else 1,  # until fit_digits
@@ -55,11 +56,11 @@ def _encode(low: Lowering, node: Node) -> None:
 def fire(
     low: Lowering,
     node: Node,
-    source: Population,
+    source: LoweredPopulation,
     code: Firing,
     suffix: str = "",
     role: str = "value",
-) -> Population:
+) -> LoweredPopulation:
     """Neurons by tables; the factor of each compartment takes its lift out again."""
     lift = np.zeros(1, np.int64) if code.lift is None else code.lift
     made = low.add(
@@ -69,7 +70,7 @@ def fire(
         code.unit,
         suffix,
         role,
-        factor=source.unit * code.factor,
+        scaling=Scaling(source.unit * code.factor),
         offset=code.offset,
         low=code.low,
         high=code.high,
@@ -96,9 +97,8 @@ def _leak(low: Lowering, node: Node) -> None:
         "leak",
         source.axes,
         unit,
-        factor=source.unit * code.factor,
+        scaling=Scaling(source.unit * code.factor, gain=LEAK * code.unit * source.unit / unit),
         threshold=code.theta[0],
-        gain_value=LEAK * code.unit * source.unit / unit,
     )
     low.join(source, made, "x")
 

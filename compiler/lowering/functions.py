@@ -17,9 +17,9 @@ from compiler.functions.fit_functions import (
     segment_fit,
 )
 from compiler.lowering.lowering import RESCALE, Lowering
+from compiler.lowering.network import LoweredPopulation, Scaling
 from compiler.lowering.units import seen
 from compiler.netlist.arrays import WORD_LIMIT
-from compiler.netlist.model import Population
 from las_neuro.errors import ConfigError
 from las_neuro.graph import Node
 
@@ -30,7 +30,9 @@ def _function(low: Lowering, node: Node) -> None:
         return _few_spikes(low, node, source)
     if fn == "relu":
         rectify = {**RESCALE, "low": 0}
-        made = low.add(node, "integrate", source.axes, unit, factor=source.unit / unit, **rectify)
+        made = low.add(
+            node, "integrate", source.axes, unit, scaling=Scaling(source.unit / unit), **rectify
+        )
         return low.join(source, made, "a")
     if fn in ("reciprocal", "inverse_sqrt"):
         budget, kind = error_budget(node, OCTAVE_BUDGET), "octave"
@@ -43,7 +45,7 @@ def _function(low: Lowering, node: Node) -> None:
     low.join(source, made, "x")
 
 
-def _few_spikes(low: Lowering, node: Node, source: Population) -> None:
+def _few_spikes(low: Lowering, node: Node, source: LoweredPopulation) -> None:
     """Imported tables: thresholds and resets in the source's unit, spike values in the result's."""
     domains, unit = node.attrs["few_spikes"], low.units[node.name]
     tables: dict[str, Any] = {

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from compiler.lowering.network import LoweredNetwork, LoweredPopulation, Scaling
 from compiler.lowering.units import fix_units
 from compiler.netlist.arrays import WORD_LIMIT
-from compiler.netlist.model import Form, Netlist, Pattern, Population, Synapses
+from compiler.netlist.model import Form, Pattern, Population, Synapses
 from las_neuro.graph import Axes, Graph, Node
 
 RESCALE: Mapping[str, Any] = {"low": -WORD_LIMIT, "high": WORD_LIMIT, "gated": 0}
@@ -22,13 +23,17 @@ class Lowering:
         self.units = fix_units(graph)
         self.readers = graph.readers()
         self.made: dict[str, str] = {}
-        self.parts: dict[str, list[Population]] = {}  # node -> what holds its values together
+        self.parts: dict[
+            str, list[LoweredPopulation]
+        ] = {}  # node -> what holds its values together
         memories = [node for node in graph if node.op == "memory"]
         self.groups: int = memories[0].attrs["groups"] if memories else 1
         self.heads: int = memories[0].axes["h"] if memories else 1
-        self.net = Netlist(graph.family, graph.causal, graph.context, graph.vocabulary, "", "")
+        self.net = LoweredNetwork(
+            graph.family, graph.causal, graph.context, graph.vocabulary, "", ""
+        )
 
-    def source(self, node: Node, i: int = 0) -> Population:
+    def source(self, node: Node, i: int = 0) -> LoweredPopulation:
         """Population that sends the i-th input of a node."""
         return self.net.populations[self.made[node.inputs[i]]]
 
@@ -40,12 +45,12 @@ class Lowering:
         unit: float,
         suffix: str = "",
         role: str = "value",
+        scaling: Scaling | None = None,
         **params: Any,
-    ) -> Population:
+    ) -> LoweredPopulation:
         """A population that does `role` for `node`."""
         name = node.name + suffix
-        params["phase"] = node.attrs["phase"]
-        made = Population(
+        made = LoweredPopulation(
             name,
             kind,
             axes,
@@ -56,6 +61,8 @@ class Lowering:
             role=role,
             repeated=bool(node.original),
             repetition=node.repetition,
+            scaling=scaling,
+            phase=node.attrs["phase"],
         )
         self.net.populations[name] = made
         if not suffix:
@@ -63,24 +70,33 @@ class Lowering:
         return made
 
     def join(
-        self, source: Population, target: Population, port: str, weight: int = 1, **more: Any
+        self,
+        source: Population,
+        target: Population,
+        port: str,
+        weight: int = 1,
+        **more: Any,
     ) -> None:
         """Synapses along the axes both share: copies and sums over the others."""
         form = Pattern(tuple(source.axes), tuple(target.axes), weight)
         self.connect(source, target, port, form, **more)
 
     def connect(
-        self, source: Population, target: Population, port: str, form: Form, **more: Any
+        self,
+        source: Population,
+        target: Population,
+        port: str,
+        form: Form,
+        **more: Any,
     ) -> None:
         self.net.synapses.append(Synapses(source.name, target.name, port, form, **more))
 
     def rescale(
-        self, source: Population, node: Node, unit: float, suffix: str, role: str
-    ) -> Population:
+        self, source: LoweredPopulation, node: Node, unit: float, suffix: str, role: str
+    ) -> LoweredPopulation:
         """The same values in another unit."""
-        made = self.add(
-            node, "integrate", source.axes, unit, suffix, role, factor=source.unit / unit, **RESCALE
-        )
+        scaling = Scaling(source.unit / unit)
+        made = self.add(node, "integrate", source.axes, unit, suffix, role, scaling, **RESCALE)
         self.join(source, made, "a")
         return made
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from compiler.lowering.lowering import RESCALE, Lowering
-from compiler.netlist.model import Dense, Gather, Matrix, Population
+from compiler.lowering.network import LoweredPopulation, Scaling
+from compiler.netlist.model import Dense, Gather, Matrix
 from compiler.weights.quantize import FINE, Unweighted, quantize
 from las_neuro.graph import Node
 
@@ -33,14 +34,16 @@ def _linear(low: Lowering, node: Node) -> None:
             bias = node.weights["bias"].load().astype(np.float64)
     factor, bias = scale * source.unit / unit, bias / unit
     if planes == 1:
-        made = low.add(node, "integrate", axes, unit, factor=factor, bias_value=bias, **RESCALE)
+        made = low.add(node, "integrate", axes, unit, scaling=Scaling(factor, bias), **RESCALE)
         return low.connect(source, made, "a", Dense(matrices[0], bits))
     parts = []
     for place, (name, matrix) in enumerate(zip((".coarse", ".fine"), matrices, strict=True)):
         shared = factor / FINE**place
-        parts.append(low.add(node, "integrate", axes, unit, name, "part", factor=shared, **RESCALE))
+        parts.append(
+            low.add(node, "integrate", axes, unit, name, "part", scaling=Scaling(shared), **RESCALE)
+        )
         low.connect(source, parts[-1], "a", Dense(matrix, bits))
-    made = low.add(node, "integrate", axes, unit, factor=1.0, bias_value=bias, **RESCALE)
+    made = low.add(node, "integrate", axes, unit, scaling=Scaling(1.0, bias), **RESCALE)
     for part in parts:
         low.join(part, made, "a")
 
@@ -63,7 +66,7 @@ def _affine(low: Lowering, node: Node) -> None:
         if "bias" in node.weights:
             bias = node.weights["bias"].load().astype(np.float64) / unit
     factor = gain * _spread_of(low, node).reshape(-1) * source.unit / unit
-    made = low.add(node, "integrate", source.axes, unit, factor=factor, bias_value=bias, **RESCALE)
+    made = low.add(node, "integrate", source.axes, unit, scaling=Scaling(factor, bias), **RESCALE)
     low.join(source, made, "a")
 
 
@@ -75,7 +78,7 @@ def _sum(low: Lowering, node: Node) -> None:
         for i, term in enumerate(terms)
     ]
     widest, out = max(terms, key=lambda term: term.n), low.units[node.name]
-    made = low.add(node, "integrate", widest.axes, out, factor=unit / out, **RESCALE)
+    made = low.add(node, "integrate", widest.axes, out, scaling=Scaling(unit / out), **RESCALE)
     for term, sign in zip(terms, node.attrs["signs"], strict=True):
         low.join(term, made, "a", sign)
 
@@ -84,7 +87,7 @@ def _product(low: Lowering, node: Node) -> None:
     multiply(low, node, low.source(node, 0), low.source(node, 1))
 
 
-def multiply(low: Lowering, node: Node, a: Population, b: Population) -> None:
+def multiply(low: Lowering, node: Node, a: LoweredPopulation, b: LoweredPopulation) -> None:
     """a b in the finest unit that is a * b's times a power of two and not below the wanted one."""
     exact = a.unit * b.unit
     shift = max(0, int(np.ceil(np.log2(low.units[node.name] / exact) - 1e-9)))
@@ -97,7 +100,7 @@ def multiply(low: Lowering, node: Node, a: Population, b: Population) -> None:
 def _turn(low: Lowering, node: Node) -> None:
     """A permutation with signs: kept as a value of its own, one relay compartment each."""
     source = low.source(node)
-    made = low.add(node, "integrate", source.axes, source.unit, factor=1.0, **RESCALE)
+    made = low.add(node, "integrate", source.axes, source.unit, scaling=Scaling(1.0), **RESCALE)
     index = np.asarray(node.attrs["index"], np.int32)
     low.connect(source, made, "a", Gather(index, np.asarray(node.attrs["sign"], np.int8)))
 

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from compiler.lowering.lowering import RESCALE, Lowering
 from compiler.lowering.maps import multiply
+from compiler.lowering.network import LoweredPopulation, Scaling
 from compiler.lowering.units import seen
 from compiler.netlist.arrays import WORD_LIMIT
-from compiler.netlist.model import Gather, Population
+from compiler.netlist.model import Gather
 from las_neuro.graph import Floats, Node
 
 LOUD = 16.0  # times the median of the channels' largest squares
@@ -51,11 +52,11 @@ def loud_channels(peaks: Floats) -> NDArray[np.int64]:
 def _squares(
     low: Lowering,
     node: Node,
-    source: Population,
+    source: LoweredPopulation,
     channels: NDArray[np.int64],
     largest: float,
     suffix: str,
-) -> Population:
+) -> LoweredPopulation:
     """Squares of some channels, in a unit whose sum keeps inside the word."""
     exact = source.unit**2
     shift = max(0, int(np.ceil(np.log2(UNSEEN * largest / WORD_LIMIT / exact))))
@@ -76,21 +77,23 @@ def _reduce(low: Lowering, node: Node) -> None:
     for part in parts:
         factor = node.attrs["factor"] * part.unit / unit
         suffix = part.name.removeprefix(node.inputs[0])
-        sums.append(low.add(node, "integrate", {}, unit, suffix, "part", factor=factor, **RESCALE))
+        sums.append(
+            low.add(node, "integrate", {}, unit, suffix, "part", scaling=Scaling(factor), **RESCALE)
+        )
         low.join(part, sums[-1], "a")
     bias = _epsilon(low, node) / unit
-    made = low.add(node, "integrate", {}, unit, factor=1.0, bias_value=bias, **RESCALE)
+    made = low.add(node, "integrate", {}, unit, scaling=Scaling(1.0, bias), **RESCALE)
     for one in sums:
         low.join(one, made, "a")
 
 
-def _sum_over(low: Lowering, node: Node, source: Population) -> None:
+def _sum_over(low: Lowering, node: Node, source: LoweredPopulation) -> None:
     unit = low.units[node.name]
     axes = {axis: size for axis, size in source.axes.items() if axis in low.grouped(node.axes)}
     total = node.attrs["factor"] * source.unit
     unit = max(unit, abs(total) / WEIGHTIEST)  # no finer than the steps of a short code
     bias = _epsilon(low, node) / unit
-    made = low.add(node, "integrate", axes, unit, factor=total / unit, bias_value=bias, **RESCALE)
+    made = low.add(node, "integrate", axes, unit, scaling=Scaling(total / unit, bias), **RESCALE)
     low.join(source, made, "a")
 
 

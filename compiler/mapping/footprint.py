@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from compiler.netlist.model import Dense, Netlist, Pattern, Population, Synapses
+from compiler.netlist.model import Dense, Network, Pattern, Population, Synapses
 from compiler.netlist.reach import digit_widths, read_by
 from compiler.targets.target import Figure, Target
 
@@ -68,7 +68,7 @@ class Room:
     word_bits: int
 
     @staticmethod
-    def of(net: Netlist, target: Target) -> Room:
+    def of(net: Network[Any], target: Target) -> Room:
         """The net's narrowest weights say how many synapses a full core reaches in a step."""
         core, widest = target.core, int(target.word.weight_bits)
         dense = int(core.dense_synapse_bits)
@@ -104,7 +104,7 @@ def _scaled(dense: int, bits: int, widest: int) -> int:
     return math.ceil(dense * bits / widest)
 
 
-def weight_widths(net: Netlist) -> dict[int, int]:
+def weight_widths(net: Network[Any]) -> dict[int, int]:
     """How many dense weights have how many bits, the narrowest first."""
     found: dict[int, int] = {}
     for group in net.synapses:
@@ -168,7 +168,7 @@ def _touched(n: int, step: int, inner: int) -> int:
     return (n - 2) // inner + 2 if n > 1 else 1
 
 
-def tile_costs(net: Netlist) -> dict[str, TileCost]:
+def tile_costs(net: Network[Any]) -> dict[str, TileCost]:
     """The cost of every population's compartments: kind, parameters, incoming patterns."""
     into: dict[str, list[Synapses]] = {name: [] for name in net.populations}
     for group in net.synapses:
@@ -180,7 +180,9 @@ def tile_costs(net: Netlist) -> dict[str, TileCost]:
     }
 
 
-def _tile_cost(net: Netlist, population: Population, into: list[Synapses], sends: bool) -> TileCost:
+def _tile_cost(
+    net: Network[Any], population: Population, into: list[Synapses], sends: bool
+) -> TileCost:
     kind, dense = population.does, False
     shared_axes, gathers, summed = [], 0, 0
     for group in into:
@@ -204,7 +206,7 @@ def _tile_cost(net: Netlist, population: Population, into: list[Synapses], sends
     return TileCost(own, shared, sizes, tuple(shared_axes), gathers, summed, sends)
 
 
-def fan_in_of(net: Netlist, group: Synapses) -> int:
+def fan_in_of(net: Network[Any], group: Synapses) -> int:
     """Synapses that one target compartment has in a Pattern or Gather."""
     if not isinstance(group.form, Pattern):
         return 1
@@ -234,9 +236,9 @@ def segments(population: Population) -> int:
     return max(1, len(declared(population.params)))
 
 
-def expected_spikes(net: Netlist, name: str) -> float:
+def expected_spikes(net: Network[Any], name: str) -> float:
     """Spikes of one compartment in a token, before any run has counted them (an estimate)."""
-    population = net.populations[name]
+    population: Population = net.populations[name]
     if population.kind == "pointer":
         return 1.0 / population.n
     widths = digit_widths(net, name)

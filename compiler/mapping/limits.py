@@ -7,14 +7,23 @@ source, and the way out.  The first excess raises; nothing is changed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from compiler.mapping.footprint import Room, Use, block_use, partial_use, tile_costs
 from compiler.mapping.size import Size
 from compiler.netlist.kinds.fire import largest_payload
-from compiler.netlist.model import Dense, Gather, Netlist, Pattern, Population, Synapses
+from compiler.netlist.model import (
+    Dense,
+    Gather,
+    Netlist,
+    Network,
+    Pattern,
+    Placement,
+    Population,
+    Synapses,
+)
 from compiler.targets.target import Figure, Target, automatic, load, names
 from las_neuro.errors import TargetError
 
@@ -27,20 +36,20 @@ class Excess(NamedTuple):
     remedy: str
 
 
-def check_limits(net: Netlist, target: Target) -> None:
+def check_limits(net: Network[Any], target: Target) -> None:
     """Raise TargetError at the first limit passed; cores are checked where the net is placed."""
     for population in net.populations.values():
         for check in POPULATION:
             _raise(check(population, target), check, population.name, target)
     for group in net.synapses:
         _raise(weight_bits(group, target), weight_bits, group.target, target)
-    if net.placement is not None:
-        for name, use in _core_uses(net, target):
+    if isinstance(net, Netlist) and net.placement is not None:
+        for name, use in _core_uses(net, net.placement, target):
             for core_check in CORE:
                 _raise(core_check(use, target), core_check, name, target)
 
 
-def refusal(net: Netlist, target: Target) -> str:
+def refusal(net: Network[Any], target: Target) -> str:
     """Why the target cannot run the net, whatever its size; empty if it can."""
     try:
         check_limits(net, target)
@@ -175,9 +184,10 @@ def _graded_names() -> list[str]:
     return [name for name in names() if load(name).graded]
 
 
-def _core_uses(net: Netlist, target: Target) -> Iterator[tuple[str, Use]]:
+def _core_uses(
+    net: Network[Any], placement: Placement, target: Target
+) -> Iterator[tuple[str, Use]]:
     """(population that takes most of it, use) of each core, in order."""
-    assert net.placement is not None
     room = Room.of(net, target)
     uses: dict[int, Use] = {}
     largest: dict[int, tuple[float, str]] = {}
@@ -189,13 +199,13 @@ def _core_uses(net: Netlist, target: Target) -> Iterator[tuple[str, Use]]:
     costs = tile_costs(net)
     steps: dict[str, int] = {}
     homes: set[tuple[str, int, int]] = set()
-    for tile in net.placement.tiles:
+    for tile in placement.tiles:
         n = tile.stop - tile.start
         step = steps.setdefault(tile.population, n)
         add(tile.core, tile.population, costs[tile.population].use(room, n, max(n, step)))
         homes.add((tile.population, tile.start, tile.core))
     planes: dict[tuple[str, str, str, int, tuple[int, int], tuple[int, int], int], int] = {}
-    for block in net.placement.blocks:
+    for block in placement.blocks:
         group = net.synapses[block.group]
         assert isinstance(group.form, Dense)
         ends = (group.source, group.target, group.port, group.form.bits)
@@ -207,6 +217,17 @@ def _core_uses(net: Netlist, target: Target) -> Iterator[tuple[str, Use]]:
         add(core, name, take(room, rows[1] - rows[0], cols[1] - cols[0], count, bits))
     for core in sorted(uses):
         yield largest[core][1], uses[core]
+
+
+def fitting_target(net: Network[Any], name: str) -> Target:
+    """The target of that name, or the smallest that fits; TargetError where none does."""
+    from compiler.mapping.partition import count
+    from compiler.mapping.plan import narrowed
+
+    measured = load(automatic()[-1] if name == "auto" else name)
+    size = count(net, measured)
+    narrow = count(narrowed(net), measured) if size.cores > measured.cores else None
+    return choose_target(size, name, narrow)
 
 
 def choose_target(size: Size, name: str, narrow: Size | None = None) -> Target:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ from compiler.mapping.footprint import (
 )
 from compiler.mapping.packing import Laid, Packing
 from compiler.mapping.size import LayerSize, Size
-from compiler.netlist.model import Block, Dense, Netlist, Placement, Population, Tile
+from compiler.netlist.model import Block, Dense, Netlist, Network, Placement, Population, Tile
 from compiler.targets.target import Target
 from las_neuro.errors import TargetError
 
@@ -110,12 +111,12 @@ def partition(net: Netlist, target: Target) -> Netlist:
     return replace(net, placement=placement)
 
 
-def count(net: Netlist, target: Target) -> Size:
+def count(net: Network[Any], target: Target) -> Size:
     """The cores that `partition` would use, and what fills them, without a list of pieces."""
     return summary(net, layout(net, target), target.name)
 
 
-def summary(net: Netlist, laid: Layout, target_name: str) -> Size:
+def summary(net: Network[Any], laid: Layout, target_name: str) -> Size:
     """A layout in sums, by layer."""
     room = laid.room
     size = Size(target_name, laid.cores, weight_widths(net))
@@ -145,7 +146,7 @@ def summary(net: Netlist, laid: Layout, target_name: str) -> Size:
     return size
 
 
-def layout(net: Netlist, target: Target) -> Layout:
+def layout(net: Network[Any], target: Target) -> Layout:
     """Cut and pack everything, in schedule order."""
     room = Room.of(net, target)
     packing = Packing(room.limit)
@@ -162,7 +163,7 @@ def layout(net: Netlist, target: Target) -> Layout:
     return found
 
 
-def _bundles(net: Netlist) -> dict[str, list[Bundle]]:
+def _bundles(net: Network[Any]) -> dict[str, list[Bundle]]:
     """Population -> its dense bundles, the largest first: it decides how the rows are cut."""
     groups: dict[tuple[str, str, str, int], list[int]] = {}
     for i, group in enumerate(net.synapses):

@@ -12,6 +12,7 @@ The cost is expected messages a token times hops, a chip crossing counted as the
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -28,8 +29,8 @@ SWAP_WORK = 4e9  # core pairs looked at, times cores
 SWEEPS = 30
 
 
-def place(net: Netlist, target: Target) -> Netlist:
-    """Renumber the cores; provenance["placement"] holds the cost before and after."""
+def place(net: Netlist, target: Target) -> tuple[Netlist, dict[str, Any]]:
+    """The netlist with renumbered cores; the curve, and the expected hops before and after."""
     if net.placement is None:
         raise ValueError("place needs a partitioned netlist")
     mesh = Mesh.of(net.placement)
@@ -46,11 +47,7 @@ def place(net: Netlist, target: Target) -> Netlist:
         seat = _swapped(seat, graph(net, found), mesh, crossing)
     after = _cost(found, weight, seat, mesh, crossing)
     report = {"curve": start, "hops_before": round(before), "hops_after": round(after)}
-    return replace(
-        net,
-        placement=_reseated(net.placement, seat),
-        provenance={**net.provenance, "placement": report},
-    )
+    return replace(net, placement=_reseated(net.placement, seat)), report
 
 
 def graph(net: Netlist, found: Links | None = None) -> nx.Graph:

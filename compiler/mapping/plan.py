@@ -18,7 +18,7 @@ from compiler.mapping import limits
 from compiler.mapping.footprint import expected_spikes, fan_in_of
 from compiler.mapping.partition import Layout, Run, count, layout, summary
 from compiler.mapping.size import LayerSize, Size
-from compiler.netlist.model import Dense, Netlist, Synapses
+from compiler.netlist.model import Dense, Network, Synapses
 from compiler.targets.target import Target, automatic, load
 
 NARROW_BITS = 4  # the narrower weights that advice mentions
@@ -77,7 +77,7 @@ class Plan:
         return made
 
 
-def plan(net: Netlist, target_name: str = "auto") -> Plan:
+def plan(net: Network[Any], target_name: str = "auto") -> Plan:
     """The plan for a named target, or for the smallest that holds the net (else the largest)."""
     systems = automatic()
     target = load(systems[-1] if target_name == "auto" else target_name)
@@ -94,7 +94,7 @@ def plan(net: Netlist, target_name: str = "auto") -> Plan:
     return _assembled(net, target, size, laid, (fits, refused, problem, help_text))
 
 
-def narrowed(net: Netlist) -> Netlist:
+def narrowed(net: Network[Any]) -> Network[Any]:
     """The same shapes with weights of NARROW_BITS at most, to count what these would need."""
     return replace(net, synapses=[_narrowed(group) for group in net.synapses])
 
@@ -106,7 +106,7 @@ def _narrowed(group: Synapses) -> Synapses:
 
 
 def _assembled(
-    net: Netlist, target: Target, size: Size, laid: Layout, verdict: tuple[bool, str, str, str]
+    net: Network[Any], target: Target, size: Size, laid: Layout, verdict: tuple[bool, str, str, str]
 ) -> Plan:
     fits, refused, problem, help_text = verdict
     worst = max(size.layers, key=lambda layer: layer.cores, default=LayerSize(-1))
@@ -136,7 +136,7 @@ def _assembled(
     )
 
 
-def latency(net: Netlist, laid: Layout, target: Target) -> Latency:
+def latency(net: Network[Any], laid: Layout, target: Target) -> Latency:
     """Each step's length, summed over the period of one token."""
     time = target.time
     barrier = float(time.barrier_us)
@@ -178,7 +178,9 @@ def _height(run: Run, n: int) -> int:
     return min(run.rows, n - run.row_parts[0] * run.rows)
 
 
-def _raise_to(events: NDArray[np.float64], net: Netlist, group: Synapses, synapses: int) -> None:
+def _raise_to(
+    events: NDArray[np.float64], net: Network[Any], group: Synapses, synapses: int
+) -> None:
     """Book one core's expected events of a group at the steps where they arrive."""
     source = net.populations[group.source]
     if not source.sends:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -188,9 +188,12 @@ class Placement:
         return -(-self.cores // self.cores_per_chip)
 
 
+P = TypeVar("P", bound=Population)
+
+
 @dataclass
-class Netlist:
-    """A whole compiled model."""
+class Network(Generic[P]):
+    """Populations and the synapse groups between them: what lowered networks and netlists share."""
 
     family: str
     causal: bool
@@ -198,13 +201,10 @@ class Netlist:
     vocabulary: int  # 0 where patches are read
     output: str  # population the host reads
     output_kind: str  # "logits", "hidden", or "classes": of which the first token's count
-    populations: dict[str, Population] = field(default_factory=dict)
+    populations: dict[str, P] = field(default_factory=dict)
     synapses: list[Synapses] = field(default_factory=list)
     tables: list[HostTable] = field(default_factory=list)
     phases: tuple[tuple[int, int], ...] = ()  # (first step, one past the last step)
-    placement: Placement | None = None
-    tokenizer: str | None = None  # tokenizer.json, whole
-    provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def period(self) -> int:
@@ -232,6 +232,20 @@ class Netlist:
         copied = [size for axis, size in target.axes.items() if axis not in source.axes]
         return np.full(source.n, int(np.prod(copied, dtype=np.int64)), np.int64)
 
+    def update(self, name: str, **changes: Any) -> None:
+        """Replace fields of one population."""
+        self.populations[name] = replace(self.populations[name], **changes)
+
+
+@dataclass
+class Netlist(Network[Population]):
+    """A whole compiled model, integers only."""
+
+    populations: dict[str, Population] = field(default_factory=dict)
+    placement: Placement | None = None
+    tokenizer: str | None = None  # tokenizer.json, whole
+    provenance: dict[str, Any] = field(default_factory=dict)
+
     def units(self, name: str) -> NDArray[np.float64]:
         """What one step of a population's payloads stands for, [n], or [1] where all are equal.
 
@@ -252,7 +266,3 @@ class Netlist:
             return 1
         driven = p["steps"] if p["drive"] else 1
         return p["theta"][-1] / p["send"][-1] / driven / 2.0 ** p["lift"]
-
-    def update(self, name: str, **changes: Any) -> None:
-        """Replace fields of one population."""
-        self.populations[name] = replace(self.populations[name], **changes)

@@ -7,11 +7,13 @@ most 2**b - 1 times as much, and a run of digits less than the power of two abov
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from compiler.netlist.kinds.fire import largest_sent
-from compiler.netlist.model import Dense, Netlist, Pattern, Population, Synapses
+from compiler.netlist.model import Dense, Network, Pattern, Population, Synapses
 
 
 def largest_spikes(encoder: Population) -> NDArray[np.int64]:
@@ -29,7 +31,7 @@ def dense_reach(weights: NDArray[np.int8], encoder: Population) -> int:
     return int((np.abs(weights.astype(np.int64)) @ largest_spikes(encoder)).max(initial=0))
 
 
-def reach(net: Netlist, group: Synapses) -> int:
+def reach(net: Network[Any], group: Synapses) -> int:
     """Largest |sum| of digits 1 in one step at any compartment of the group's target."""
     source, target = net.populations[group.source], net.populations[group.target]
     if isinstance(group.form, Dense):
@@ -40,7 +42,7 @@ def reach(net: Netlist, group: Synapses) -> int:
     return _largest_sent(net, source)
 
 
-def _largest_sent(net: Netlist, source: Population) -> int:
+def _largest_sent(net: Network[Any], source: Population) -> int:
     """A memory multiplies the digit that reads it by what it holds."""
     if source.kind != "memory":
         return int(largest_spikes(source).max())
@@ -50,13 +52,13 @@ def _largest_sent(net: Netlist, source: Population) -> int:
     )
 
 
-def volley_reach(net: Netlist, group: Synapses) -> int:
+def volley_reach(net: Network[Any], group: Synapses) -> int:
     """Largest |sum| that all spikes of a firing source together can give, at any step."""
     source = net.populations[group.source]
     return reach(net, group) * sum(largest_sent(source.params))
 
 
-def digit_widths(net: Netlist, name: str) -> tuple[int, ...]:
+def digit_widths(net: Network[Any], name: str) -> tuple[int, ...]:
     """Binary digits that each spike of a population's train stands for; () for graded values."""
     source = net.populations[name]
     if source.kind == "memory":
@@ -70,7 +72,7 @@ def digit_widths(net: Netlist, name: str) -> tuple[int, ...]:
     return (1,) * len(source.sends) if len(source.sends) > 1 else ()
 
 
-def read_by(net: Netlist, memory: str) -> Population | None:
+def read_by(net: Network[Any], memory: str) -> Population | None:
     """The population whose spikes a memory multiplies by what it holds."""
     readers = (group.source for group in net.into(memory) if group.port == "read")
     return next((net.populations[name] for name in readers), None)

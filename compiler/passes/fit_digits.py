@@ -9,13 +9,16 @@ weight counts 127, so a plan may show more steps than the compiled model has.
 
 from __future__ import annotations
 
+from compiler.lowering.network import LoweredNetwork
 from compiler.netlist.arrays import WORD_LIMIT
-from compiler.netlist.model import Dense, Netlist, Synapses
+from compiler.netlist.model import Dense, Synapses
 from compiler.netlist.reach import reach
+from compiler.passes.contract import Pass
+from compiler.task import Task
 from compiler.weights.quantize import WEIGHT_LIMIT, Unweighted
 
 
-def fit_digits(net: Netlist) -> Netlist:
+def fit_digits(net: LoweredNetwork, task: Task) -> LoweredNetwork:
     """The widest digits that fit, then the narrowest that take no step more."""
     for name, population in net.populations.items():
         wanted = population.params.get("digit_bits", 1)
@@ -29,7 +32,7 @@ def fit_digits(net: Netlist) -> Netlist:
     return net
 
 
-def _receivers(net: Netlist, name: str) -> list[Synapses]:
+def _receivers(net: LoweredNetwork, name: str) -> list[Synapses]:
     """The groups whose sums take the encoder's spikes, or the products a memory makes of them."""
     found = []
     for group in net.out_of(name):
@@ -37,7 +40,7 @@ def _receivers(net: Netlist, name: str) -> list[Synapses]:
     return found
 
 
-def _room(net: Netlist, group: Synapses) -> int:
+def _room(net: LoweredNetwork, group: Synapses) -> int:
     """Largest b whose digits 2**b - 1 surely sum up inside the word, with the rest of a halving."""
     form = group.form
     if isinstance(form, Dense) and isinstance(form.weights, Unweighted):
@@ -45,3 +48,6 @@ def _room(net: Netlist, group: Synapses) -> int:
     else:
         largest = reach(net, group)
     return int((WORD_LIMIT - 2) // max(1, largest)).bit_length() - 1
+
+
+PASS = Pass(fit_digits, "lowered", "lowered", needs=("populations",), leaves=("digits",))

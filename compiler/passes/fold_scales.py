@@ -1,49 +1,63 @@
 """fold_scales: real rescaling factors become each compartment's integer multiplier and shift.
 
-Needs: cuts (they divide the sum).  Leaves: `multiplier` (15 bits), `divide` and `bias` in place of
-`factor` and `bias_value`; nothing after this pass holds a real number.  The multiplier's relative
-error is at most 2**-15, below a quarter of an int8 weight's step over 64.
+The lowered network so becomes a netlist, which holds integers only.  The multiplier has 15 bits:
+its relative error is at most 2**-15, below a quarter of an int8 weight's step over 64.
 """
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compiler.lowering.network import LoweredNetwork, LoweredPopulation, Scaling
 from compiler.netlist.arrays import WORD_LIMIT
-from compiler.netlist.model import Netlist
+from compiler.netlist.model import Netlist, Network, Population
+from compiler.passes.contract import Pass
+from compiler.task import Task
 from las_neuro.errors import WidthError
 
 MULTIPLIER_BITS = 15
 MOST_SHIFT = 48
+LOUDER = "calibrate on text that reaches this layer's real range (--calibrate FILE)"
 
 
-def fold_scales(net: Netlist) -> Netlist:
-    """Integers only from here on."""
-    for name, population in net.populations.items():
-        if "factor" not in population.params:
-            continue
-        params: dict[str, Any] = dict(population.params)
-        factor = np.atleast_1d(np.asarray(params.pop("factor"), np.float64))
-        factor = factor * 2.0 ** sum(params.get("cut", ()))
-        multiplier, shift = _integers(factor, name)
-        if population.kind in ("encode", "fire", "leak"):
-            params |= {"multiplier": multiplier, "shift": shift}
-            if "gain_value" in params:
-                gain, divide = _integers(np.atleast_1d(params.pop("gain_value")), name)
-                params |= {"gain": gain, "divide": divide}
-        else:
-            bias = np.rint(np.atleast_1d(params.pop("bias_value", 0.0))).astype(np.int64)
-            if np.abs(bias).max() > WORD_LIMIT:
-                raise WidthError(
-                    f"{name}: bias {int(np.abs(bias).max())} exceeds the 24-bit limit {WORD_LIMIT}",
-                    "calibrate on text that reaches this layer's real range (--calibrate FILE)",
-                )
-            params |= {"multiplier": multiplier, "divide": shift, "bias": bias}
-        net.update(name, params=params)
-    return net
+def fold_scales(net: LoweredNetwork, task: Task) -> Netlist:
+    """The netlist; raises WidthError where a factor or a bias does not fit its word."""
+    shared = {field.name: getattr(net, field.name) for field in fields(Network)}
+    folded = {name: _folded(population) for name, population in net.populations.items()}
+    return Netlist(**(shared | {"populations": folded}))
+
+
+def _folded(population: LoweredPopulation) -> Population:
+    """The same population, its scaling among the integer parameters.
+
+    A cut halves the state that the factor multiplies, so the factor makes up for all cuts.
+    """
+    kept = {field.name: getattr(population, field.name) for field in fields(Population)}
+    scaling = population.scaling
+    if scaling is not None:
+        kept["params"] = {**population.params, **_parameters(population, scaling)}
+    return Population(**kept)
+
+
+def _parameters(population: LoweredPopulation, scaling: Scaling) -> dict[str, Any]:
+    name, factor = population.name, np.atleast_1d(np.asarray(scaling.factor, np.float64))
+    factor = factor * 2.0 ** sum(population.params.get("cut", ()))
+    multiplier, shift = _integers(factor, name)
+    if population.kind in ("encode", "fire", "leak"):
+        params: dict[str, Any] = {"multiplier": multiplier, "shift": shift}
+        if scaling.gain is not None:
+            gain, divide = _integers(np.atleast_1d(np.asarray(scaling.gain, np.float64)), name)
+            params |= {"gain": gain, "divide": divide}
+        return params
+    bias = np.rint(np.atleast_1d(scaling.bias)).astype(np.int64)
+    if np.abs(bias).max() > WORD_LIMIT:
+        largest = int(np.abs(bias).max())
+        raise WidthError(f"{name}: bias {largest} exceeds the 24-bit limit {WORD_LIMIT}", LOUDER)
+    return {"multiplier": multiplier, "divide": shift, "bias": bias}
 
 
 def _integers(
@@ -58,8 +72,16 @@ def _integers(
     full = (np.abs(multiplier) == 2**MULTIPLIER_BITS) & (shift > 0)  # rounded up to the next octave
     multiplier, shift = np.where(full, multiplier // 2, multiplier), shift - full
     if np.abs(multiplier).max() >= 2**MULTIPLIER_BITS:
-        raise WidthError(
-            f"{name}: rescaling by {np.abs(factor).max():.3g} exceeds {2**MULTIPLIER_BITS}",
-            "calibrate on text that reaches this layer's real range (--calibrate FILE)",
-        )
+        largest = np.abs(factor).max()
+        raise WidthError(f"{name}: rescaling by {largest:.3g} exceeds {2**MULTIPLIER_BITS}", LOUDER)
     return multiplier, shift.astype(np.int64)
+
+
+PASS = Pass(
+    fold_scales,
+    "lowered",
+    "netlist",
+    needs=("cuts",),
+    leaves=("integers",),
+    reads_weights=True,
+)

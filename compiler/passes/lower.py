@@ -1,8 +1,7 @@
-"""lower: a SpikingGraph becomes populations of primitive compartments and synapse groups.
+"""lower: the spiking graph becomes populations of compartments and synapse groups.
 
-Needs: phases and units.  Leaves: unscheduled populations; `integrate` populations carry their real
-rescaling (`factor`, `bias_value`) until fold_scales turns it into integers.  One rule an operator,
-in the lower_* file of its kind.  Without weights (planning) shapes are lowered all the same.
+One rule an operator, in the file of its subject in compiler/lowering/.  Populations are unscheduled
+and keep their real rescaling until `fold_scales`.  A plan lowers shapes alone.
 """
 
 from __future__ import annotations
@@ -11,10 +10,10 @@ from collections.abc import Callable
 
 from compiler.lowering import attention, codes, functions, maps, norm
 from compiler.lowering.lowering import Lowering
-from compiler.netlist.model import Netlist
+from compiler.lowering.network import LoweredNetwork
+from compiler.passes.contract import Pass
+from compiler.task import Task
 from las_neuro.graph import Graph, Node
-
-Progress = Callable[[str, int, int], None]  # stage, done, of
 
 RULES: dict[str, Callable[[Lowering, Node], None]] = {
     **codes.RULES,
@@ -25,11 +24,13 @@ RULES: dict[str, Callable[[Lowering, Node], None]] = {
 }
 
 
-def lower(graph: Graph, *, weights: bool = True, progress: Progress | None = None) -> Netlist:
-    """Lower every node in order; progress(stage, done, of), since weights are rounded here."""
-    low = Lowering(graph, weights=weights)
+def lower(graph: Graph, task: Task) -> LoweredNetwork:
+    """Every node in order; weights that no pass has rounded yet are rounded to nearest here."""
+    lowering = Lowering(graph, weights=task.weights)
     for done, node in enumerate(graph, start=1):
-        RULES[node.op](low, node)
-        if progress:
-            progress("lower", done, len(graph.nodes))
-    return low.net
+        RULES[node.op](lowering, node)
+        task.progress("lower", done, len(graph.nodes))
+    return lowering.net
+
+
+PASS = Pass(lower, "phased", "lowered", needs=("phases", "codes"), leaves=("populations",))

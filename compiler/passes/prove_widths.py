@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from itertools import accumulate
 
+from compiler.lowering.network import LoweredNetwork
 from compiler.netlist.arrays import WORD_LIMIT
-from compiler.netlist.model import Netlist
 from compiler.netlist.reach import digit_widths, reach, volley_reach
+from compiler.passes.contract import Pass
+from compiler.task import Task
 
 
-def prove_widths(net: Netlist) -> Netlist:
+def prove_widths(net: LoweredNetwork, task: Task) -> LoweredNetwork:
     """Positional shifts and cuts for coded inputs; plain sums get none and are counted."""
     reaches = {group.target: 0 for group in net.synapses}
     for group in net.synapses:
@@ -63,3 +65,13 @@ def cuts(widths: tuple[int, ...], largest: int) -> dict[str, object]:
 def _bits(x: int) -> int:
     """Largest r with 2**r <= x; 0 for x < 1."""
     return max(0, int(x).bit_length() - 1)
+
+
+PASS = Pass(
+    prove_widths,
+    "lowered",
+    "lowered",
+    needs=("steps",),
+    leaves=("cuts",),
+    reads_weights=True,
+)

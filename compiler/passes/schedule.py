@@ -11,7 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from compiler.netlist.model import Netlist, Population, Synapses
+from compiler.lowering.network import LoweredNetwork, LoweredPopulation
+from compiler.netlist.model import Synapses
+from compiler.passes.contract import Pass
+from compiler.task import Task
 
 Steps = tuple[int, ...]
 
@@ -19,7 +22,7 @@ Steps = tuple[int, ...]
 class Timetable:
     """Steps of the populations booked so far."""
 
-    def __init__(self, net: Netlist) -> None:
+    def __init__(self, net: LoweredNetwork) -> None:
         self.net = net
         self.begin = 0  # first step of the phase at hand
         self.steps: dict[str, Steps] = {}
@@ -53,10 +56,10 @@ class Timetable:
         return next(group.source for group in self.into[name] if group.port == port)
 
 
-def schedule(net: Netlist) -> Netlist:
+def schedule(net: LoweredNetwork, task: Task) -> LoweredNetwork:
     """Book every population, phase after phase, in topological order."""
     table = Timetable(net)
-    phase_of = {p.name: p.params["phase"] for p in net.populations.values()}
+    phase_of = {population.name: population.phase for population in net.populations.values()}
     phases: list[tuple[int, int]] = []
     for phase in range(max(phase_of.values()) + 1):
         for population in net.populations.values():
@@ -70,13 +73,13 @@ def schedule(net: Netlist) -> Netlist:
     return replace(net, phases=tuple(phases))
 
 
-def _settle(net: Netlist, table: Timetable, name: str) -> None:
+def _settle(net: LoweredNetwork, table: Timetable, name: str) -> None:
     """Write the booking into the population."""
     population = net.populations[name]
     steps, sends = table.steps[name], table.sends_of(name)
     if population.kind == "memory":
         steps = tuple(sorted({*steps, *sends}))
-    params = {key: value for key, value in population.params.items() if key != "phase"}
+    params = dict(population.params)
     if "arrivals" in population.does.params:
         params["arrivals"] = len(steps)
     if "early" in population.does.params:
@@ -84,17 +87,17 @@ def _settle(net: Netlist, table: Timetable, name: str) -> None:
     net.update(name, steps=steps, sends=sends, params=params)
 
 
-def _collect(table: Timetable, population: Population) -> None:
+def _collect(table: Timetable, population: LoweredPopulation) -> None:
     """Wait for every input, then send once."""
     steps = table.arrivals(population.name)
     table.book(population.name, steps, steps[-1:])
 
 
-def _input(table: Timetable, population: Population) -> None:
+def _input(table: Timetable, population: LoweredPopulation) -> None:
     table.book(population.name, (table.begin,), (table.begin,))
 
 
-def _encode(table: Timetable, population: Population) -> None:
+def _encode(table: Timetable, population: LoweredPopulation) -> None:
     """T steps, not before the memories it reads hold the token's own value."""
     arrival = start = table.arrivals(population.name)[-1]
     for group in table.out_of[population.name]:
@@ -104,7 +107,7 @@ def _encode(table: Timetable, population: Population) -> None:
     table.book(population.name, tuple(sorted({arrival, *sends})), sends)
 
 
-def _integrate(table: Timetable, population: Population) -> None:
+def _integrate(table: Timetable, population: LoweredPopulation) -> None:
     """One step a digit; an enable must fall inside the window."""
     steps = table.arrivals(population.name, "a")
     outside = set(table.arrivals(population.name, "enable")) - set(steps)
@@ -113,7 +116,7 @@ def _integrate(table: Timetable, population: Population) -> None:
     table.book(population.name, steps, steps[-1:])
 
 
-def _pointer(table: Timetable, population: Population) -> None:
+def _pointer(table: Timetable, population: LoweredPopulation) -> None:
     """With the phase, unless it times a read beside spikes (or a write: `_memory` moves it)."""
     start = table.begin
     for group in table.out_of[population.name]:
@@ -125,7 +128,7 @@ def _pointer(table: Timetable, population: Population) -> None:
     table.book(population.name, (start,), (start,))
 
 
-def _memory(table: Timetable, population: Population) -> None:
+def _memory(table: Timetable, population: LoweredPopulation) -> None:
     """The pointer fires with the value, so that both arrive together."""
     value, writer = (table.source(population.name, port) for port in ("write", "enable"))
     if value != writer:
@@ -133,26 +136,26 @@ def _memory(table: Timetable, population: Population) -> None:
     table.book(population.name, tuple(t + 1 for t in table.sends[writer]), ())
 
 
-def _compete(table: Timetable, population: Population) -> None:
+def _compete(table: Timetable, population: LoweredPopulation) -> None:
     """A bit every second step, the verdict between; the last step only takes a verdict."""
     start = table.arrivals(population.name, "x")[-1]
     steps = tuple(range(start, start + 2 * population.params["bits"] + 1, 2))
     table.book(population.name, steps, steps[:-1])
 
 
-def _few_spikes(table: Timetable, population: Population) -> None:
+def _few_spikes(table: Timetable, population: LoweredPopulation) -> None:
     """K firings from the value's arrival on; the sum is sent with the last."""
     start = table.arrivals(population.name)[-1]
     steps = tuple(range(start, start + population.params["count"]))
     table.book(population.name, steps, steps[-1:])
 
 
-def _any(table: Timetable, population: Population) -> None:
+def _any(table: Timetable, population: LoweredPopulation) -> None:
     steps = table.arrivals(population.name)
     table.book(population.name, steps, steps)
 
 
-RULES: dict[str, Callable[[Timetable, Population], None]] = {
+RULES: dict[str, Callable[[Timetable, LoweredPopulation], None]] = {
     "input": _input,
     "encode": _encode,
     "fire": _encode,
@@ -163,3 +166,11 @@ RULES: dict[str, Callable[[Timetable, Population], None]] = {
     "few_spikes": _few_spikes,
     "any": _any,
 }
+
+PASS = Pass(
+    schedule,
+    "lowered",
+    "lowered",
+    needs=("populations", "digits"),
+    leaves=("steps",),
+)

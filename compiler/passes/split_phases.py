@@ -13,10 +13,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from compiler.passes.contract import Pass
+from compiler.task import Task
 from las_neuro.graph import Graph, Node
 
 
-def split_phases(graph: Graph) -> Graph:
+def split_phases(graph: Graph, task: Task) -> Graph:
     """Number the phases and insert the waits."""
     phases = dict.fromkeys(graph.nodes, 0) if graph.causal else _latest(graph, _earliest(graph))
     out = graph.empty_like()
@@ -87,3 +89,6 @@ def _bring(out: Graph, source: Node, made: int, used: int, reader: Node) -> str:
 def _add(out: Graph, node: Node, inputs: tuple[str, ...], phase: int) -> None:
     attrs = {**node.attrs, "phase": phase}
     out.nodes[node.name] = replace(node, inputs=inputs, attrs=attrs)
+
+
+PASS = Pass(split_phases, "spiking", "phased", needs=("codes",), leaves=("phases",))

@@ -20,12 +20,12 @@ import h5py
 import numpy as np
 import pytest
 
+from compiler.convert import convert
 from compiler.mapping.partition import partition
 from compiler.netlist.hdf5 import HEADER_BYTES, load, save
 from compiler.netlist.model import Dense, Held
 from compiler.pipeline import build
 from compiler.targets import target as targets
-from las_neuro.convert import convert
 from las_neuro.errors import NetlistError
 
 GOOD: dict[str, bytes] = {}

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import compiler
-from compiler.compile import PASSES
 from compiler.netlist.hdf5 import load
+from compiler.pipeline import NAMES
 
 
 def test_it_prints_what_it_made(las, decoder: Path, text: Path, tmp_path: Path) -> None:
@@ -58,16 +58,16 @@ def test_the_netlist_says_where_it_comes_from(netlist: Path, decoder: Path) -> N
 
 def test_the_python_interface_gives_the_same_netlist(decoder: Path, text: Path) -> None:
     seen: list[str] = []
-    net = compiler.compile(decoder, calibrate=text, watch=lambda name, _: seen.append(name))
+    net = compiler.compile(decoder, calibrate=text, watch=lambda one, *_: seen.append(one.name))
     assert net.placement is not None
-    assert tuple(seen) == PASSES
+    assert tuple(seen) == NAMES
 
 
-@pytest.mark.parametrize("name", ["convert", "schedule", "place"])
+@pytest.mark.parametrize("name", ["choose_codes", "schedule", "place"])
 def test_a_pass_is_dumped(las, decoder: Path, text: Path, name: str, tmp_path: Path) -> None:
     done = las("las-compile", decoder, "--dump-after", name, "--calibrate", text, cwd=tmp_path)
     assert (done.code, done.err) == (0, "")
-    word = {"convert": "layers.0", "schedule": "population  ", "place": "tile  "}[name]
+    word = {"choose_codes": "layers.0", "schedule": "population  ", "place": "tile  "}[name]
     assert word in done.out
     assert list(tmp_path.iterdir()) == []
 

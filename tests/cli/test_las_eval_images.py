@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from compiler.convert import convert
 from compiler.netlist.hdf5 import save
 from compiler.pipeline import build
-from las_neuro.convert import convert
 
 SHAPES = {"vit": (3, 12, 12), "vit-classifier": (2, 8, 12)}
 TOKENS = {"vit": 10, "vit-classifier": 7}

@@ -11,10 +11,10 @@ import pytest
 from compiler.budget.choose import choose, predicted
 from compiler.budget.measure import Alone, few
 from compiler.compile import compile
+from compiler.convert import calibrated, plan_graph
 from compiler.netlist.model import Netlist
 from hwsim.backends.fast.engine import Engine
 from las_neuro.checkpoint import Checkpoint
-from las_neuro.convert import measured, plan_graph
 from las_neuro.errors import CalibrationError, ConfigError
 from las_neuro.reference.model import FloatModel
 from las_neuro.reference.rounded import Probe, Rounding, rounded_weights
@@ -42,7 +42,7 @@ def decoder(save_model: SaveModel) -> Path:
 def test_a_looser_budget_costs_less_and_both_are_kept(decoder: Path) -> None:
     tight, loose = (compile(decoder, error_budget=budget) for budget in (1e-2, 3e-1))
     assert loose.period < tight.period
-    batches = few(measured(decoder).batches)
+    batches = few(calibrated(decoder).batches)
     for net, budget in ((tight, 1e-2), (loose, 3e-1)):
         made = net.provenance["error_budget"]
         assert made["measured"] <= budget
@@ -88,7 +88,7 @@ def test_choose_takes_the_best_step_for_its_events(
 
 
 def test_the_probe_measures_what_was_changed(decoder: Path) -> None:
-    found = measured(decoder)
+    found = calibrated(decoder)
     probe = Probe(found.graph, found.batches[:1])
     assert probe.error(Rounding()) == 0.0
     head = found.graph["lm_head"]

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from trained_models import spikelm
 
+from compiler.convert import convert
 from compiler.mapping.partition import partition
 from compiler.netlist.check import check
 from compiler.netlist.kinds import KINDS
 from compiler.netlist.model import Dense, Gather, Held, Netlist, Pattern, Population, Synapses
 from compiler.pipeline import build
 from compiler.targets import target as targets
-from las_neuro.convert import convert
 from las_neuro.errors import NetlistError
 from las_neuro.systems import find
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from compiler.convert import convert, plan_graph
 from compiler.netlist.arrays import WORD_LIMIT
 from compiler.netlist.kinds import KINDS, fold
 from compiler.netlist.kinds.encode import largest
@@ -19,7 +20,6 @@ from compiler.netlist.model import Netlist
 from compiler.netlist.reach import digit_widths, reach
 from compiler.passes import fit_digits as pass_file
 from compiler.pipeline import build
-from las_neuro.convert import convert, plan_graph
 from las_neuro.neurons.codes import FORMS, Code, decode, encode, largest_magnitude, spike_counts
 from las_neuro.systems import find
 

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from compiler.convert import plan_graph
 from compiler.functions.fit_functions import (
     ANTILOG_BUDGET,
     BOUNDED,
@@ -34,7 +35,7 @@ from compiler.netlist.kinds import KINDS
 from compiler.netlist.model import Netlist
 from compiler.passes.lower import lower
 from compiler.passes.split_phases import split_phases
-from las_neuro.convert import plan_graph
+from compiler.task import Task
 from las_neuro.errors import ConfigError
 
 SOME = settings(max_examples=40, deadline=None, derandomize=True)
@@ -249,12 +250,12 @@ ASKED = {"gelu": 200.0, "inverse_sqrt": 1e-3, "reciprocal": 1e-3, "exponential":
 
 def lowered(folder: Path, asked: dict[str, float]) -> Netlist:
     """A model's populations, with these budgets asked for by function."""
-    graph = split_phases(plan_graph(folder))
+    graph = split_phases(plan_graph(folder), Task())
     for name, node in graph.nodes.items():
         error = asked.get(node.attrs.get("fn", node.op))
         if error is not None:
             graph.nodes[name] = replace(node, attrs={**node.attrs, "hg_error": error})
-    return lower(graph, weights=False)
+    return lower(graph, Task(weights=False))
 
 
 def test_a_graph_asks_for_its_errors(plan: Callable[..., Path]) -> None:

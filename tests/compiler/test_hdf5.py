@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compiler.convert import convert
 from compiler.mapping.partition import partition
 from compiler.netlist.hdf5 import HEADER_BYTES, load, save
 from compiler.netlist.model import Dense, Held, Netlist, Synapses
@@ -24,7 +25,6 @@ from compiler.netlist.packed import pack, packed_shape, unpack
 from compiler.pipeline import build
 from compiler.targets import target as targets
 from hwsim.backends.fast.engine import Engine
-from las_neuro.convert import convert
 from las_neuro.errors import NetlistError, OutputError
 
 SaveModel = Callable[..., Path]

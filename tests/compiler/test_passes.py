@@ -13,17 +13,18 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from compiler.compile import compile
+from compiler.convert import calibrated, convert, plan_graph
+from compiler.lowering.network import LoweredNetwork, LoweredPopulation, Scaling
 from compiler.lowering.norm import loud_channels
 from compiler.netlist.arrays import WORD_LIMIT
-from compiler.netlist.model import Netlist, Population
 from compiler.passes.fold_scales import fold_scales
 from compiler.passes.prove_widths import cuts
-from compiler.passes.round_weights import round_weights
 from compiler.passes.split_phases import split_phases
 from compiler.pipeline import build
+from compiler.task import Task
 from compiler.weights.equalize import spread
 from compiler.weights.quantize import quantize
-from las_neuro.convert import convert, measured, plan_graph
+from compiler.weights.round_weights import round_layers
 
 
 def widths(digits: int, width: int) -> tuple[int, ...]:
@@ -62,13 +63,13 @@ def test_what_cannot_be_proven_is_marked() -> None:
 
 
 def test_a_decoder_is_one_phase(plan: Callable[..., Path]) -> None:
-    graph = split_phases(plan_graph(plan("llama")))
+    graph = split_phases(plan_graph(plan("llama")), Task())
     assert {node.attrs["phase"] for node in graph} == {0}
 
 
 def test_an_encoder_waits_once_a_layer(plan: Callable[..., Path]) -> None:
     """Two layers: three phases, and only the residual stream waits."""
-    graph = split_phases(plan_graph(plan("bert")))
+    graph = split_phases(plan_graph(plan("bert")), Task())
     assert {node.attrs["phase"] for node in graph} == {0, 1, 2}
     assert sum(node.op == "wait" for node in graph) == 2
     for node in graph:
@@ -93,11 +94,11 @@ def test_schedule_delivers_one_step_after_sending(
 @given(factors=st.lists(st.floats(1e-9, 3e4), min_size=1, max_size=6))
 def test_integer_multipliers_are_near_the_factors(factors: list[float]) -> None:
     """Relative error at most 2**-15, wherever a shift of at most 48 bits leaves 15 bits."""
-    net = Netlist("test", True, 8, 8, "p", "hidden")
-    axes = {"c": len(factors)}
-    params = {"factor": np.array(factors), "cut": (0,), "low": 0, "high": 1}
-    net.populations["p"] = Population("p", "integrate", axes, params)
-    found = fold_scales(net).populations["p"].params
+    net = LoweredNetwork("test", True, 8, 8, "p", "hidden")
+    axes, params = {"c": len(factors)}, {"cut": (0,), "low": 0, "high": 1}
+    scaling = Scaling(np.array(factors))
+    net.populations["p"] = LoweredPopulation("p", "integrate", axes, params, scaling=scaling)
+    found = fold_scales(net, Task()).populations["p"].params
     near = found["multiplier"] * 0.5 ** found["divide"]
     np.testing.assert_allclose(near, factors, rtol=2.0**-14.9)
     assert found["multiplier"].max() < 2**15
@@ -145,8 +146,8 @@ def test_spread_lowers_what_rounding_loses(correlated: tuple[np.ndarray, np.ndar
 
 def test_rounding_makes_up_for_earlier_rounding(save_model: Callable[..., Path]) -> None:
     """Beside the float model, rounded layers do better made for their real inputs."""
-    found = measured(save_model("gpt2"))
-    rounded = round_weights(found.graph, found.batches)
+    found = calibrated(save_model("gpt2"))
+    rounded = round_layers(found.graph, found.batches)
     maps = [node for node in rounded if node.op == "linear"]
     assert all(node.attrs["rounded"].bias is not None for node in maps)
     spreads = [node for node in rounded if "spread" in node.attrs]

@@ -20,12 +20,10 @@ from random_models import random_model
 from switches import CASES
 from trained_models import TRAINED
 
+from compiler.convert import Calibrated, calibrated, coded, convert
 from compiler.netlist.kinds import antilog, integrate, product
 from compiler.netlist.model import Held, HostTable, Netlist
-from compiler.passes.round_weights import round_weights
 from compiler.pipeline import build
-from compiler.precision import with_planes
-from las_neuro.convert import Measured, convert, measured
 from las_neuro.graph import Graph, Node
 from las_neuro.neurons.codes import FORMS
 from las_neuro.neurons.firing import Firing
@@ -55,19 +53,16 @@ LEAST_USED = {"linear": 0.2, "reduce": 0.1, "function": 0.3, "exponential": 0.3,
 LEAN = {"function": 0.4, "sum": 0.4, "encode": 0.3, "maximum": 1.0, "input": 0.3}
 
 
-def compiled(found: Measured, planes: int, steps: int = 16, code: str = "binary") -> Compiled:
-    graph = with_planes(found.graph, planes)
-    if found.lifelike:
-        graph = round_weights(graph, found.batches)
-    graph = find("las", {"steps": steps, "code": code}).threshold(graph)
+def compiled(found: Calibrated, planes: int, steps: int = 16, code: str = "binary") -> Compiled:
+    graph = coded(found, planes, steps, code)
     return build(graph), graph
 
 
 @pytest.fixture
-def calibrated(tmp_path: Path) -> Callable[..., Measured]:
-    def make(family: str, **fields: Any) -> Measured:
+def measured(tmp_path: Path) -> Callable[..., Calibrated]:
+    def make(family: str, **fields: Any) -> Calibrated:
         random_model(family, **fields).save_pretrained(tmp_path / family, safe_serialization=True)
-        return measured(tmp_path / family)
+        return calibrated(tmp_path / family)
 
     return make
 
@@ -77,7 +72,7 @@ def images(family: str) -> np.ndarray:
     return random.uniform(-1, 1, (3, *VISION[family])).astype(np.float32)
 
 
-def in_double(found: Measured, family: str, tokens: np.ndarray) -> torch.Tensor:
+def in_double(found: Calibrated, family: str, tokens: np.ndarray) -> torch.Tensor:
     """transformers' output with double weights, of those tokens that are an answer."""
     model = FloatModel.load(found.checkpoint)
     module = model.module.double()
@@ -93,9 +88,9 @@ def in_double(found: Measured, family: str, tokens: np.ndarray) -> torch.Tensor:
 
 @pytest.mark.parametrize(("family", "fields"), SLOW_BUT_FIRST)
 def test_every_operator_keeps_its_bound(
-    calibrated: Callable[..., Measured], tokens: np.ndarray, family: str, fields: dict[str, Any]
+    measured: Callable[..., Calibrated], tokens: np.ndarray, family: str, fields: dict[str, Any]
 ) -> None:
-    found = calibrated(family, **fields)
+    found = measured(family, **fields)
     rows = tokens
     if family in VISION:
         rows = patches(images(family), found.graph.pixels, found.graph.context)
@@ -147,9 +142,9 @@ def check_output(
 @pytest.mark.parametrize("code", FORMS)
 @pytest.mark.parametrize("steps", [6, 20])
 def test_every_code_keeps_its_bound(
-    calibrated: Callable[..., Measured], tokens: np.ndarray, code: str, steps: int
+    measured: Callable[..., Calibrated], tokens: np.ndarray, code: str, steps: int
 ) -> None:
-    net, graph = compiled(calibrated("gpt2"), 1, steps, code)
+    net, graph = compiled(measured("gpt2"), 1, steps, code)
     held = hold(net, graph, tokens)
     assert [share for share in held.shares.values() if share.outside] == []
 
@@ -180,10 +175,10 @@ def test_firing_neurons_keep_their_bounds(
 @pytest.mark.parametrize("family", ["bert", "gpt2", "llama"])
 @pytest.mark.parametrize("planes", [1, 2])
 def test_constants_are_as_near_as_their_words_hold(
-    calibrated: Callable[..., Measured], tokens: np.ndarray, family: str, planes: int
+    measured: Callable[..., Calibrated], tokens: np.ndarray, family: str, planes: int
 ) -> None:
     """What is foreseen is small for a reason: 15-bit multipliers, biases to half a payload."""
-    net, graph = compiled(calibrated(family), planes)
+    net, graph = compiled(measured(family), planes)
     held, checked = hold(net, graph, tokens), 0
     bounds, run = Bounds(net, graph), Run(graph, tokens, torch.float64)
     for node in graph:
@@ -214,11 +209,11 @@ def magnitude(
 
 @pytest.mark.parametrize("planes", [1, 2])
 def test_weights_rounded_to_nearest_are_half_a_step_off(
-    calibrated: Callable[..., Measured], tokens: np.ndarray, planes: int
+    measured: Callable[..., Calibrated], tokens: np.ndarray, planes: int
 ) -> None:
     """An encoder that saw no text: no weight is moved by more than its row's scale allows."""
-    found = calibrated("bert")
-    assert not found.lifelike
+    found = measured("bert")
+    assert not found.representative
     net, graph = compiled(found, planes)
     held = hold(net, graph, tokens)
     for name, wrong in held.bounds.matrices.items():
@@ -260,20 +255,20 @@ SPOILS: dict[str, tuple[Callable[[Netlist, pytest.MonkeyPatch], Any], str]] = {
 
 @pytest.mark.parametrize("spoil", SPOILS)
 def test_a_lost_bit_breaks_a_bound(
-    calibrated: Callable[..., Measured],
+    measured: Callable[..., Calibrated],
     tokens: np.ndarray,
     monkeypatch: pytest.MonkeyPatch,
     spoil: str,
 ) -> None:
-    net, graph = compiled(calibrated("gpt2"), 2)
+    net, graph = compiled(measured("gpt2"), 2)
     change, op = SPOILS[spoil]
     change(net, monkeypatch)
     held = hold(net, graph, tokens)
     assert op in {share.op for share in held.shares.values() if share.outside}
 
 
-def test_another_table_is_refused(calibrated: Callable[..., Measured], tokens: np.ndarray) -> None:
-    net, graph = compiled(calibrated("gpt2"), 1)
+def test_another_table_is_refused(measured: Callable[..., Calibrated], tokens: np.ndarray) -> None:
+    net, graph = compiled(measured("gpt2"), 1)
     name = next(p.name for p in net.populations.values() if p.kind == "segment")
     params = dict(net.populations[name].params)
     params["base"] = params["base"] + 1

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from compiler.convert import convert
 from compiler.netlist.trains import Digits
 from compiler.pipeline import build
 from hwsim.backends.fast import byte_product
 from hwsim.backends.fast.byte_product import ByteWeights
 from hwsim.backends.fast.engine import Engine
-from las_neuro.convert import convert
 
 needs_kernels = pytest.mark.skipif(
     not byte_product.exact(), reason="this torch or CPU has no exact 8-bit kernels"

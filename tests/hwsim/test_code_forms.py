@@ -10,11 +10,11 @@ import pytest
 import torch
 from engines import same_in_both
 
+from compiler.convert import convert
 from compiler.netlist.model import Netlist
 from compiler.pipeline import build
 from hwsim.backends.fast import byte_product
 from hwsim.backends.fast.engine import Engine
-from las_neuro.convert import convert
 from las_neuro.neurons.codes import FORMS
 from las_neuro.systems import find
 

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 
+from compiler.convert import convert
 from compiler.netlist.model import Dense, Held, Netlist
 from compiler.pipeline import build
 from hwsim.accounts.depth_page import render_depth
@@ -26,7 +27,6 @@ from hwsim.commands.first_spike import spikes_beside, unlike
 from hwsim.measure.depth import against_model, between_models, between_netlists
 from hwsim.measure.depth_error import Comparison, Row, first_over
 from hwsim.measure.readings import Reading, open_run, softmax_degrees
-from las_neuro.convert import convert
 from las_neuro.errors import ConfigError
 from las_neuro.graph import Graph
 from las_neuro.neurons.codes import FORMS

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from compiler.convert import convert
 from compiler.netlist.kinds import KINDS, Outcome, Swept
 from compiler.netlist.model import Netlist
 from compiler.netlist.trains import Graded
@@ -20,7 +21,6 @@ from hwsim.backends.fast import engine as engine_module
 from hwsim.backends.fast.engine import Engine
 from hwsim.backends.step.stepper import Stepper
 from hwsim.backends.traces import Trace, first_difference
-from las_neuro.convert import convert
 from las_neuro.errors import BackendError
 from las_neuro.graph import Graph, Tensor
 from las_neuro.reference import interpret

@@ -12,12 +12,12 @@ from engines import same_in_both
 from trained_models import fas
 
 from compiler import compile
+from compiler.convert import convert
 from compiler.netlist.hdf5 import save
 from compiler.pipeline import build
 from hwsim.backends.fast.engine import Engine
 from las_neuro.architectures import draw
 from las_neuro.checkpoint import Checkpoint
-from las_neuro.convert import convert
 from las_neuro.errors import ConfigError
 from las_neuro.reference.interpret import final
 from las_neuro.reference.model import FloatModel

@@ -13,13 +13,13 @@ from random_models import CLASSES
 from trained_models import spikelm
 
 from compiler import compile
+from compiler.convert import convert, plan_graph
 from compiler.pipeline import build
 from hwsim.accounts.comparison import attention_macs, dense_macs
 from hwsim.backends.counters import Counters
 from hwsim.backends.fast.engine import Engine
 from las_neuro.architectures import draw
 from las_neuro.checkpoint import Checkpoint
-from las_neuro.convert import convert, plan_graph
 from las_neuro.errors import CheckpointError, ConfigError
 from las_neuro.neurons.elastic_tables import ElasticTables
 from las_neuro.reference.interpret import final

@@ -12,7 +12,8 @@ import pytest
 from engines import same_in_both
 
 from compiler import compile
-from compiler.compile import planned_graph
+from compiler.compile import planned
+from compiler.convert import convert
 from compiler.mapping.footprint import weight_widths
 from compiler.netlist.hdf5 import load, save
 from compiler.netlist.kinds import KINDS
@@ -22,7 +23,6 @@ from compiler.pipeline import build
 from compiler.weights.quantize import quantize
 from hwsim.backends.fast.engine import Engine
 from hwsim.commands.contents import contents
-from las_neuro.convert import convert
 from las_neuro.errors import ConfigError
 from las_neuro.graph import Graph, Tensor
 from las_neuro.neurons.firing import Firing
@@ -143,8 +143,8 @@ def test_weights_have_the_bits_asked_for(save_model: Callable[..., Path]) -> Non
 def test_a_plan_counts_the_bits_that_a_netlist_has(save_model: Callable[..., Path]) -> None:
     options = Options(system="spikellm", system_options={"weight_bits": 3})
     net = compile(save_model("llama"), options)
-    planned = build(planned_graph(save_model("llama") / "config.json", options), weights=False)
-    assert weight_widths(planned) == weight_widths(net)
+    lowered = planned(save_model("llama") / "config.json", options)
+    assert weight_widths(lowered) == weight_widths(net)
     assert sorted(weight_widths(net)) == [3, 8]
 
 

@@ -12,6 +12,7 @@ from engines import same_in_both
 from test_engines import rounded
 
 from compiler.compile import compile
+from compiler.convert import convert, plan_graph
 from compiler.mapping.plan import plan as planned
 from compiler.netlist.check import check
 from compiler.netlist.hdf5 import load, save
@@ -21,7 +22,6 @@ from hwsim.backends.fast.engine import Engine
 from hwsim.backends.step.stepper import Stepper
 from hwsim.measure.evaluate_images import evaluate_images
 from las_neuro import Checkpoint
-from las_neuro.convert import convert, plan_graph
 from las_neuro.errors import NetlistError, PromptError
 from las_neuro.patches import patches
 from las_neuro.reference import interpret

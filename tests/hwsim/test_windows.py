@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from compiler.convert import convert
 from compiler.netlist.check import check
 from compiler.netlist.model import Netlist
 from compiler.pipeline import build
 from hwsim.backends.fast.engine import Engine
 from hwsim.backends.step.stepper import Stepper
 from hwsim.backends.traces import Trace, first_difference
-from las_neuro.convert import convert
 from las_neuro.errors import PromptError
 from las_neuro.systems import find
 

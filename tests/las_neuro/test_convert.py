@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from las_neuro import Checkpoint, convert
+from compiler import convert
+from las_neuro import Checkpoint
 from las_neuro.architectures import draw
 from las_neuro.calibration.ranges import Measure, calibrate
 from las_neuro.calibration.text import calibration_tokens

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
+from compiler.convert import calibrated, convert, plan_graph
 from las_neuro import Checkpoint
 from las_neuro.architectures import draw
 from las_neuro.calibration.images import calibration_images
-from las_neuro.convert import convert, measured, plan_graph
 from las_neuro.errors import (
     CalibrationError,
     ConfigError,
@@ -108,8 +108,8 @@ def test_the_calibration_file_is_what_is_measured(save_model: SaveModel, tmp_pat
     folder = save_model("vit")
     images = pictures(folder, 4) * 3
     np.save(tmp_path / "images.npy", images)
-    found = measured(folder, calibrate=tmp_path / "images.npy")
-    assert found.lifelike
+    found = calibrated(folder, calibrate=tmp_path / "images.npy")
+    assert found.representative
     graph = found.graph
     seen = graph["embeddings.patches"].range
     assert seen is not None

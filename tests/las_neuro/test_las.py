@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from las_neuro import Checkpoint, plan_graph
+from compiler import plan_graph
+from las_neuro import Checkpoint
 from las_neuro.architectures import draw
 from las_neuro.graph import Graph
 from las_neuro.systems.las import Las, half_turn, spiking

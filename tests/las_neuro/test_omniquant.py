@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from compiler.convert import calibrated
 from compiler.weights.quantize import quantize
-from las_neuro.convert import measured
 from las_neuro.graph import Graph, Tensor
 from las_neuro.reference.interpret import final
 from las_neuro.systems import find
@@ -49,7 +49,7 @@ def few_bits(graph: Graph) -> Graph:
 def test_learning_brings_the_output_nearer(
     save_model: SaveModel, family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = measured(save_model(family), system=find("spikellm"))
+    found = calibrated(save_model(family), system=find("spikellm"))
     graph = asked(found.graph)
     learned = omniquant.learn(graph, found.batches)
     monkeypatch.setattr(omniquant, "EPOCHS", 0)
@@ -63,7 +63,7 @@ def test_learning_brings_the_output_nearer(
 
 
 def test_what_it_leaves_on_the_nodes(save_model: SaveModel) -> None:
-    found = measured(save_model("llama"), system=find("spikellm"))
+    found = calibrated(save_model("llama"), system=find("spikellm"))
     graph = asked(found.graph)
     told: list[tuple[str, int, int]] = []
     learned = omniquant.learn(graph, found.batches, lambda *step: told.append(step))
@@ -79,5 +79,5 @@ def test_what_it_leaves_on_the_nodes(save_model: SaveModel) -> None:
 
 
 def test_nothing_is_learned_where_nothing_asks_for_it(save_model: SaveModel) -> None:
-    found = measured(save_model("llama"))
+    found = calibrated(save_model("llama"))
     assert omniquant.learn(found.graph, found.batches) is found.graph

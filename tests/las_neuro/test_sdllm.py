@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from compiler.convert import convert
 from compiler.pipeline import build
 from hwsim.backends.fast.engine import Engine
 from las_neuro.architectures import draw
 from las_neuro.calibration.ranges import calibrate
 from las_neuro.checkpoint import Checkpoint
-from las_neuro.convert import convert
 from las_neuro.graph import Graph, Tensor
 from las_neuro.neurons.codes import Code
 from las_neuro.neurons.firing import Firing

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from compiler.convert import convert, plan_graph
 from compiler.pipeline import build
 from hwsim.backends.fast.engine import Engine
 from las_neuro.calibration.ranges import calibrate
-from las_neuro.convert import convert, plan_graph
 from las_neuro.graph import Graph
 from las_neuro.reference.interpret import interpret
 from las_neuro.systems.spikellm import SpikeLlm, recalled

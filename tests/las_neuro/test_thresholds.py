@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from compiler.convert import calibrated, convert
 from las_neuro.calibration import ranges as measuring
 from las_neuro.calibration.ranges import calibrate
-from las_neuro.convert import convert, measured
 from las_neuro.errors import ConfigError
 from las_neuro.neurons.codes import FORMS, Code, decode, encode, spike_counts
 from las_neuro.neurons.thresholds import (
@@ -119,7 +119,7 @@ def test_spikes_are_the_digits_that_are_set(form: str) -> None:
 
 
 def test_every_encoder_and_memory_keeps_a_sample(save_model: SaveModel, tokens: np.ndarray) -> None:
-    graph = measured(save_model("llama")).graph
+    graph = calibrated(save_model("llama")).graph
     for node in graph:
         coded = node.op == "memory" or (node.op == "encode" and node.attrs["signed"])
         assert node.range is not None
@@ -139,7 +139,7 @@ def test_samples_fit_their_memory(
     save_model: SaveModel, tokens: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(measuring, "SAMPLE_BYTES", 8000)
-    graph = calibrate(measured(save_model("llama")).graph, [tokens[:2], tokens[2:]])
+    graph = calibrate(calibrated(save_model("llama")).graph, [tokens[:2], tokens[2:]])
     samples = [node.range.sample for node in graph if node.range and node.range.sample is not None]
     assert 0 < sum(sample.nbytes for sample in samples) <= 8000
 

@@ -37,7 +37,7 @@ def block(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Netlist]:
     """block(family, layers=1, ...) -> netlist of a random model with a context of 8 tokens."""
     from trained_models import TRAINED
 
-    from las_neuro import convert
+    from compiler import convert
     from las_neuro.systems import find
 
     def make(

@@ -99,7 +99,7 @@ def test_a_window_shorter_than_the_text(block: Block, same: Same) -> None:
 def test_trained_weights_fused(same: Same, folder: Path) -> None:
     if not (folder / "model.safetensors").is_file():
         pytest.skip(f"{folder} is not there")
-    from las_neuro import convert
+    from compiler import convert
 
     _, graph = convert(folder, context=32)
     net = build(graph)
@@ -112,7 +112,7 @@ def test_trained_weights_fused(same: Same, folder: Path) -> None:
 def test_an_image_fused(save_model: Callable[..., Path], same: Same) -> None:
     """Patches enter where tokens do."""
     folder = save_model("vit", hidden_size=8, num_attention_heads=2, image_size=8)
-    from las_neuro import convert
+    from compiler import convert
     from las_neuro.systems.las import Las
 
     net = build(convert(folder, system=Las(steps=4))[1])

@@ -1,0 +1,15 @@
+"""choose_codes: every encoder gets its spike code from the ranges that calibration measured."""
+
+from __future__ import annotations
+
+from compiler.passes.contract import Pass
+from compiler.task import Task
+from las_neuro.graph import Graph
+
+
+def choose_codes(graph: Graph, task: Task) -> Graph:
+    """The attribute `code` on every encoder, by the task's method."""
+    return task.method.threshold(graph)
+
+
+PASS = Pass(choose_codes, "spiking", "spiking", needs=("encoders",), leaves=("codes",))

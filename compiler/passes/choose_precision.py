@@ -1,0 +1,57 @@
+"""choose_precision: digits, weight planes and function tables as cheap as an error budget allows.
+
+It rounds and measures as the passes after it would, so it leaves what they leave.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from compiler.budget import keep_budget
+from compiler.passes.contract import Pass
+from compiler.task import Task
+from las_neuro.errors import ConfigError
+from las_neuro.graph import Graph
+from las_neuro.systems.las import Las
+
+
+def choose_precision(graph: Graph, task: Task) -> Graph:
+    """The cheapest graph under the budget, weights rounded and codes chosen; the task records why.
+
+    Raises ConfigError where the system has no digits to choose or the sample says nothing of the
+    text to come; CalibrationError where even the finest choice breaks the budget.
+    """
+    method, budget = task.method, task.options.error_budget
+    assert budget is not None
+    if not isinstance(method, Las):
+        raise ConfigError(
+            f"an error budget chooses LAS's codes, not those of {task.options.system}",
+            "leave --error-budget out, or use --system las",
+        )
+    if not task.representative:
+        raise ConfigError(
+            "an error budget for an encoder needs text like the one to come",
+            "name some with --calibrate FILE",
+        )
+    las = method
+    chosen = keep_budget(
+        graph,
+        task.batches,
+        budget,
+        las.steps,
+        lambda tried, digits: replace(las, steps=digits).threshold(tried),
+        task.progress,
+    )
+    task.record["error_budget"] = chosen.record()
+    return chosen.graph
+
+
+PASS = Pass(
+    choose_precision,
+    "spiking",
+    "spiking",
+    needs=("ranges",),
+    leaves=("planes", "clips", "rounded weights", "codes"),
+    reads_weights=True,
+    applies=lambda task: task.options.error_budget is not None,
+)

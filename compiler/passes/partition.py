@@ -1,0 +1,21 @@
+"""partition: choose the target, cut populations and dense groups into tiles and blocks on cores."""
+
+from __future__ import annotations
+
+from compiler.mapping import partition as cut
+from compiler.mapping.limits import fitting_target
+from compiler.netlist.model import Netlist
+from compiler.passes.contract import Pass
+from compiler.task import Task
+
+
+def partition(net: Netlist, task: Task) -> Netlist:
+    """A placement whose cores are numbered as they were opened; `place` moves them.
+
+    Raises TargetError where the named target, or the largest, is too small.
+    """
+    task.progress("place", 0, 2)
+    return cut.partition(net, fitting_target(net, task.options.target))
+
+
+PASS = Pass(partition, "netlist", "netlist", needs=("integers",), leaves=("cores",))

@@ -1,0 +1,24 @@
+"""use_tables: functions that an imported file has few-spikes tables for are computed by them."""
+
+from __future__ import annotations
+
+from compiler.passes.contract import Pass
+from compiler.task import Task
+from las_neuro.graph import Graph
+from las_neuro.neurons.few_spikes import read_tables, with_tables
+
+
+def use_tables(graph: Graph, task: Task) -> Graph:
+    """Tables on the functions they are of; ConfigError where no function of the model is."""
+    assert task.options.tables is not None
+    return with_tables(graph, read_tables(task.options.tables, task.options.subtract_first))
+
+
+PASS = Pass(
+    use_tables,
+    "spiking",
+    "spiking",
+    needs=("encoders",),
+    leaves=("tables",),
+    applies=lambda task: task.options.tables is not None,
+)

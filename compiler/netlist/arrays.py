@@ -32,8 +32,10 @@ def amount(x: Array) -> int:
 
 def shift_right(x: Array, by: Array | int) -> Array:
     """x / 2**by rounded to nearest, halves up: what an adder and a shifter give."""
-    half = (1 << by) >> 1 if isinstance(by, int) else (by * 0 + 1 << by) >> 1
-    return (x + half) >> by
+    if isinstance(by, int):
+        return (x + ((1 << by) >> 1)) >> by
+    some = by * 0 + (by > 0)  # 1 << 63 would be negative
+    return (x + (some << (by - some))) >> by
 
 
 def scale(x: Array, multiplier: Array, shift: Array, offset: Array) -> Array:

@@ -32,12 +32,12 @@ from compiler.netlist.trains import Graded
 def _send(u: Array, enabled: Array | None, p: Params) -> tuple[Array, int]:
     xp = namespace(u)
     y = scale(u, p["multiplier"], p["divide"], p["bias"])
+    if p["low"] == 0:
+        y = xp.clip(y, 0, None)
     if p["gated"]:  # a silent compartment stands at low until it is silenced
         silent = enabled == 0
         y, clamps = saturate(xp.where(silent, p["low"], y), p["low"], p["high"])
         return xp.where(silent, 0, y), clamps
-    if p["low"] == 0:
-        y = xp.clip(y, 0, None)
     return saturate(y, p["low"], p["high"])
 
 

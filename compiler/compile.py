@@ -9,8 +9,6 @@ What cannot work is refused from shapes alone, before a weight is read or torch 
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +17,7 @@ from compiler.passes.contract import Pass
 from compiler.pipeline import PLANNED, Watch, run
 from compiler.task import Task, silent
 from compiler.timing import Timing
-from las_neuro.checkpoint import Checkpoint
+from las_neuro.checkpoint import Checkpoint, read_json
 from las_neuro.errors import CalibrationError, ConfigError, TargetError
 
 if TYPE_CHECKING:
@@ -40,11 +38,11 @@ def compile(
 ) -> Netlist:
     """Compile a model folder, `.safetensors` file or index.
 
-    options, or their names as keywords: compile(model, steps=12, planes=2).
+    options, or their names as keywords: compile(model, steps=12, weight_planes=2).
     watch(pass, network, timing) is called after every pass, progress(stage, done, of) during some.
     Raises LasError for whatever the model, the options or the target make impossible.
     """
-    options = replace(options or Options(), **asked)
+    options = (options or Options()).changed(asked)
     checkpoint = Checkpoint.open(model)
     calibration = _digest(options.calibrate) if options.calibrate else SELF_TAUGHT
     foresee(checkpoint, options)
@@ -115,21 +113,19 @@ def _provenance(checkpoint: Checkpoint, calibration: str, options: Options) -> d
 
 
 def end_tokens(checkpoint: Checkpoint) -> list[int]:
-    """Tokens after which the model's own settings stop a text."""
-    found: Any = None
+    """Tokens after which the model's own settings stop a text.
+
+    Ids outside the vocabulary are left out: no text can reach them (-1 stands for none).
+    """
+    listed: Any = None
     path = checkpoint.folder / "generation_config.json"
     if path.is_file():
-        try:
-            found = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id")
-        except (OSError, ValueError, AttributeError) as error:
-            raise ConfigError(
-                f"{path}: not a readable JSON object ({error})",
-                "fetch the file again, or remove it",
-            ) from error
-    if found is None:
-        found = checkpoint.config.get("eos_token_id")
-    listed = found if isinstance(found, list) else [found]
-    return [token for token in listed if type(token) is int]
+        listed = read_json(path, ConfigError).get("eos_token_id")
+    if listed is None:
+        listed = checkpoint.config.get("eos_token_id")
+    words = checkpoint.config.get("vocab_size", 0)
+    tokens = listed if isinstance(listed, list) else [listed]
+    return [token for token in tokens if type(token) is int and 0 <= token < words]
 
 
 def _digest(path: Path) -> str:

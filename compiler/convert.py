@@ -65,7 +65,7 @@ def calibrated(
 
 def coded(calibrated: Calibrated, planes: int = 1, steps: int = 16, code: str = "binary") -> Graph:
     """LAS's rounded weights and codes for a calibrated graph, as a compilation makes them."""
-    options = Options(planes=planes, steps=steps, code=code)
+    options = Options(weight_planes=planes, steps=steps, code=code)
     task = Task(calibrated.checkpoint, options, options.method)
     task.batches, task.representative = calibrated.batches, calibrated.representative
     graph: Graph = run(task, calibrated.graph, first="set_planes", until="choose_codes")

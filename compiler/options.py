@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from difflib import get_close_matches
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_type_hints
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from las_neuro.errors import ConfigError
 from las_neuro.systems import System, find
 from las_neuro.systems.las import Las
+
+Count = Annotated[int, Field(strict=True, ge=1)]
+OneOrTwo = Annotated[int, Field(strict=True, ge=1, le=2)]
+Switch = Annotated[bool, Field(strict=True)]
+Error = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 LAS = {"code": "binary", "ranges": 2, "channel_steps": False}  # options that no other system has
 FINER_STEPS = 2  # of LAS, with two planes
@@ -22,7 +30,8 @@ class Options:
     binary digits in LAS; None: the system's usual number.  code: the form of LAS's spikes, one of
     las_neuro.neurons.codes.FORMS.
     ranges: thresholds of an encoder, 2: normal and outlier, 1: normal alone.  channel_steps: spare
-    channels the digits that matter least.  planes: int8 synapse groups a weight is made of, 1 or 2.
+    channels the digits that matter least.  weight_planes: int8 synapse groups a weight is made of,
+    1 or 2.
     error_budget: most error of the output, in the units `compiler.budget` states; it chooses steps
     and planes layer by layer, none finer than `steps`.  calibrate: a text (images for a vision
     model); None: the model's own.  context: most tokens a sequence; None: all the model allows.
@@ -30,22 +39,34 @@ class Options:
     built-in Lava process equals.  tables: few-spikes tables of functions, see
     las_neuro.neurons.few_spikes; subtract_first: theirs is the published order and not
     SpikingJelly's.
+
+    Raises `ConfigError` at a value of the wrong type or out of range, wherever it was written; a
+    path may be given as text.
     """
 
     system: str = "las"
     system_options: Mapping[str, Any] = field(default_factory=dict)
-    steps: int | None = None
+    steps: Count | None = None
     code: str = "binary"
-    ranges: int = 2
-    channel_steps: bool = False
-    planes: int = 1
-    error_budget: float | None = None
+    ranges: OneOrTwo = 2
+    channel_steps: Switch = False
+    weight_planes: OneOrTwo = 1
+    error_budget: Error | None = None
     calibrate: Path | None = None
-    context: int | None = None
+    context: Count | None = None
     target: str = "auto"
-    builtin_only: bool = False
+    builtin_only: Switch = False
     tables: Path | None = None
-    subtract_first: bool = False
+    subtract_first: Switch = False
+
+    def __post_init__(self) -> None:
+        for name, check in _checks().items():
+            object.__setattr__(self, name, _checked(name, check, getattr(self, name)))
+
+    def changed(self, asked: Mapping[str, Any]) -> Options:
+        """These options, and over them those of `asked` by name; `ConfigError` for other names."""
+        check_names(asked)
+        return replace(self, **asked)
 
     @cached_property
     def method(self) -> System:
@@ -55,12 +76,17 @@ class Options:
             raise ConfigError(f"--option {name} is an option by itself", f"use --{name}")
         if self.system == "las":
             own |= theirs
-            if self.planes == 2:
+            if self.weight_planes == 2:
                 own["steps"] = Las.steps + FINER_STEPS
         elif theirs != LAS:
             raise ConfigError(
                 f"--code, --ranges and --channel-steps are LAS's, not {self.system}'s",
                 "leave them out, or give the system's own options with --option",
+            )
+        if self.error_budget is not None and self.system != "las":
+            raise ConfigError(
+                f"an error budget chooses LAS's codes, not those of {self.system}",
+                "leave --error-budget out, or use --system las",
             )
         if self.steps is not None:
             own["steps"] = self.steps
@@ -75,3 +101,28 @@ class Options:
         kept = {key: value for key, value in asdict(self).items() if key not in left_out}
         own = {key: getattr(self.method, key) for key in self.system_options}
         return kept | {"steps": self.method.steps or trained, "system_options": own}
+
+
+@cache
+def _checks() -> dict[str, TypeAdapter[Any]]:
+    hints = get_type_hints(Options, include_extras=True)
+    return {one.name: TypeAdapter(hints[one.name]) for one in fields(Options)}
+
+
+def _checked(name: str, check: TypeAdapter[Any], value: Any) -> Any:
+    try:
+        return check.validate_python(value)
+    except ValidationError as error:
+        said = error.errors(include_url=False)[0]["msg"]
+        raise ConfigError(f"{name} = {value!r:.60}: {said}", "correct the value") from error
+
+
+def check_names(asked: Iterable[str]) -> None:
+    """Raise `ConfigError` at the first name that is no option's, with the nearest that is."""
+    known = sorted(one.name for one in fields(Options))
+    for name in asked:
+        if name not in known:
+            longer = sorted((one for one in known if name in one), key=len)
+            near = longer or get_close_matches(name, known, 1)
+            remedy = f"did you mean {near[0]}?" if near else f"use {', '.join(known)}"
+            raise ConfigError(f"there is no option {name!r}", remedy)

@@ -6,18 +6,16 @@
     [options]       # the system's own
     k = 4.0
 
-The file's words are those of `compiler.options.Options`; what stands on the command line wins.
+The file's words are those of `compiler.options.Options`, which are the command line's with or
+without hyphens; what stands on the command line wins.  Paths in the file are relative to it.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
-
-from pydantic import TypeAdapter, ValidationError
 
 from compiler.options import Options
 from las_neuro.errors import ConfigError
@@ -35,7 +33,7 @@ LARGEST = 1 << 16  # bytes of a settings file
 def from_file(path: Path, given: Mapping[str, Any]) -> Options:
     """The file's options, and over them those of the command line.
 
-    Relative paths in the file are relative to it.  Raises `ConfigError` naming the file and key.
+    Raises `ConfigError` naming the file and key.
     """
     try:
         read = tomllib.loads(read_small(path, LARGEST))
@@ -44,22 +42,18 @@ def from_file(path: Path, given: Mapping[str, Any]) -> Options:
     own = read.pop(OWN, {})
     if not isinstance(own, dict):
         raise ConfigError(f"{path}, {OWN}: is no table", f"write [{OWN}] and the options below it")
-    known = {field.name for field in fields(Options)} - {"system_options"}
-    for key in read:
-        if key not in known:
-            raise ConfigError(
-                f"{path}: there is no option {key!r}", f"use {', '.join(sorted(known))}"
-            )
-    if isinstance(read.get("calibrate"), str):
-        read["calibrate"] = str(path.parent / read["calibrate"])
-    merged = {**read, **{key: value for key, value in given.items() if key != "system_options"}}
-    merged["system_options"] = {**own, **given.get("system_options", {})}
+    if "system_options" in read:
+        raise ConfigError(f"{path}: a system's own options are a table", f"write [{OWN}]")
+    read = {key.replace("-", "_"): value for key, value in read.items()}
+    for key in ("calibrate", "tables"):
+        if isinstance(read.get(key), str):
+            read[key] = path.parent / read[key]
     try:
-        return TypeAdapter(Options).validate_python(merged)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        key = ".".join(str(part) for part in fault["loc"])
-        raise ConfigError(f"{path}, {key}: {fault['msg']}", "correct the value") from error
+        from_file = Options().changed({**read, "system_options": own})
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error.what}", error.remedy) from error
+    own = {**own, **given.get("system_options", {})}
+    return from_file.changed({**given, "system_options": own})
 
 
 def own_options(pairs: Sequence[str]) -> dict[str, str]:

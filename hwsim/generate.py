@@ -190,17 +190,23 @@ def prompt_tokens(net: Netlist, prompt: str | None, tokens: Sequence[int] | None
     ids = list(tokens) if tokens is not None else _encoded(net, prompt or "")
     if not ids:
         raise PromptError("the prompt is empty", "give at least one word, or --tokens 1,2,3")
-    if min(ids) < 0 or max(ids) >= net.vocabulary:
-        raise PromptError(
-            f"token ids {min(ids)} to {max(ids)} leave 0 to {net.vocabulary - 1}",
-            "use ids of this model's own tokenizer",
-        )
+    check_ids(net, ids, "the prompt")
     if len(ids) > net.context:
         raise PromptError(
             f"the prompt has {len(ids)} tokens, the netlist's context is {net.context}",
             "shorten the prompt, or compile with a larger --context",
         )
     return ids
+
+
+def check_ids(net: Netlist, ids: Sequence[int], where: str) -> None:
+    """Raise `PromptError` where a token id is beyond the vocabulary; `where`: what holds it."""
+    outside = [token for token in ids if not 0 <= token < net.vocabulary]
+    if outside:
+        raise PromptError(
+            f"{where}: token id {outside[0]} is outside 0 to {net.vocabulary - 1}",
+            "use the tokenizer that belongs to this model",
+        )
 
 
 def _encoded(net: Netlist, prompt: str) -> list[int]:
@@ -234,7 +240,8 @@ def picker(net: Netlist, temperature: float, seed: int) -> Pick:
     generator = np.random.default_rng(seed)
 
     def draw(payloads: Ints) -> int:
-        scores = (payloads - payloads.max()) * (unit / temperature)
+        with np.errstate(over="ignore"):  # beyond the largest float: no chance at all
+            scores = (payloads - payloads.max()) * unit / temperature
         chances: NDArray[np.float64] = np.exp(scores)
         return int(generator.choice(len(chances), p=chances / chances.sum()))
 

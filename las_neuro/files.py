@@ -1,15 +1,21 @@
-"""files: written whole or not at all; small ones read with a limit on their size."""
+"""files: written whole or not at all, and never over an input; read with a limit on their size.
+
+A result replaces a regular file or nothing: a device, a pipe, a socket and a folder are refused.  A
+symbolic link is followed, so that the file it names is replaced and the link stays.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import stat
 import tempfile
-from collections.abc import Iterator
+from codecs import getincrementaldecoder
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from las_neuro.errors import ConfigError, OutputError
+from las_neuro.errors import CalibrationError, ConfigError, LasError, OutputError
 
 REMEDIES = {
     errno.ENOSPC: "free some space, or write to another disk",
@@ -21,7 +27,16 @@ REMEDIES = {
     errno.ENOENT: "create the folder first",
     errno.ENOTDIR: "name a file inside a folder",
     errno.EISDIR: "name a file, not a folder",
+    errno.ELOOP: "name a file; these symbolic links name each other",
 }
+IRREGULAR = {
+    stat.S_IFCHR: "a character device",
+    stat.S_IFBLK: "a block device",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+}
+BLOCK = 1 << 20  # bytes read at a time
+MOST_PIPED = 1 << 30  # bytes taken from a pipe
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
@@ -40,19 +55,17 @@ def replacing(path: Path) -> Iterator[int]:
     """
     handle = temporary = None
     try:
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        target = _target(path)
+        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         yield handle
-        os.fchmod(handle, _mode(path))
+        os.fchmod(handle, _mode(target))
         os.fsync(handle)
-        os.replace(temporary, path)
+        os.replace(temporary, target)
         temporary = None
-        _sync_folder(path.parent)
+        _sync_folder(target.parent)
     except OSError as error:
-        why = error.strerror or str(error)
         remedy = REMEDIES.get(error.errno or 0, "check the path, or write somewhere else")
-        raise OutputError(f"{path}: cannot be written ({why})", remedy) from error
+        raise _unwritable(path, error.strerror or str(error), remedy) from error
     finally:
         if handle is not None:
             os.close(handle)
@@ -61,15 +74,47 @@ def replacing(path: Path) -> Iterator[int]:
                 os.unlink(temporary)
 
 
-def check_place(path: Path, remedy: str) -> None:
-    """Raise `OutputError` before the work, where `path` could not be written after it."""
+def check_place(path: Path, remedy: str, inputs: Iterable[Path | None] = ()) -> None:
+    """Raise `OutputError` before the work, where `path` could not be written after it.
+
+    inputs: files that the same command reads, and so must not replace.
+    """
     try:
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        with tempfile.TemporaryFile(dir=path.parent):
+        target = _target(path)
+        with tempfile.TemporaryFile(dir=target.parent):
             pass
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror})", remedy) from error
+        raise _unwritable(path, error.strerror or str(error), remedy) from error
+    for given in inputs:
+        if given is not None and _same(target, given):
+            why = "this command reads it" if given == path else f"this command reads it as {given}"
+            raise _unwritable(path, why, "name another file")
+
+
+def _target(path: Path) -> Path:
+    """The regular file that `path` names, through links; it need not exist yet."""
+    target = Path(os.path.realpath(path))
+    try:
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        return target
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(mode):
+        what = IRREGULAR.get(stat.S_IFMT(mode), "no regular file")
+        raise _unwritable(path, f"it is {what}", "name a regular file")
+    return target
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether both are one file, by whatever names; not where one does not exist."""
+    with contextlib.suppress(OSError):
+        return one.samefile(other)
+    return False
+
+
+def _unwritable(path: Path, why: str, remedy: str) -> OutputError:
+    return OutputError(f"{path}: cannot be written ({why})", remedy)
 
 
 def sync(path: Path) -> None:
@@ -84,13 +129,79 @@ def sync(path: Path) -> None:
 def read_small(path: Path, most: int) -> str:
     """A text file that a user named; `ConfigError` where it is larger than `most` bytes."""
     try:
-        if path.stat().st_size > most:
+        data = _read(path, most + 1)
+        if len(data) > most:
             raise ConfigError(f"{path}: larger than {most} bytes", "check the path")
-        return path.read_text(encoding="utf-8")
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is no UTF-8 text ({error})", "check the path") from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})", "check the path") from error
+
+
+def read_text(path: Path, limit: int | None = None) -> tuple[str, bool]:
+    """The first `limit` bytes as text (all: None), and whether that is the whole file.
+
+    Raises `CalibrationError` where it cannot be read, is not UTF-8 or holds no word.
+    """
+    try:
+        data = _read(path, None if limit is None else limit + 1)
+    except OSError as error:
+        raise CalibrationError(
+            f"{path}: cannot be read ({error.strerror})", "check the path"
+        ) from error
+    whole = limit is None or len(data) <= limit
+    try:  # the limit may cut a character in two
+        text = getincrementaldecoder("utf-8")().decode(data, final=whole)
+    except UnicodeDecodeError as error:
+        raise CalibrationError(
+            f"{path}: not UTF-8 text (byte {error.start})", "save the text as UTF-8"
+        ) from error
+    if not text.strip():
+        raise CalibrationError(f"{path}: is empty", "give at least a sentence")
+    return text, whole
+
+
+def _read(path: Path, most: int | None) -> bytes:
+    """At most `most` bytes; memory is taken for what is there, not for what is asked for."""
+    blocks: list[bytes] = []
+    left = float("inf") if most is None else most
+    with path.open("rb") as file:
+        while left > 0 and (block := file.read(int(min(BLOCK, left)))):
+            blocks.append(block)
+            left -= len(block)
+    return b"".join(blocks)
+
+
+@contextlib.contextmanager
+def rereadable(path: Path | None) -> Iterator[Path | None]:
+    """The file itself, or a copy of what a pipe gives, which can be read only once.
+
+    Errors raised inside the block name `path`, not the copy.
+    """
+    if path is None or path.is_file() or path.is_dir() or not path.exists():
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copied = Path(folder) / path.name
+        _copy_pipe(path, copied)
+        try:
+            yield copied
+        except LasError as error:
+            what = error.what.replace(str(copied), str(path))
+            raise type(error)(what, error.remedy) from error
+
+
+def _copy_pipe(path: Path, copied: Path) -> None:
+    remedy = "save it in a file first"
+    try:
+        with path.open("rb") as source, copied.open("wb") as sink:
+            while block := source.read(BLOCK):
+                if sink.tell() + len(block) > MOST_PIPED:
+                    raise CalibrationError(f"{path}: gives more than {MOST_PIPED} bytes", remedy)
+                sink.write(block)
+    except OSError as error:
+        raise CalibrationError(f"{path}: cannot be read ({error.strerror})", remedy) from error
 
 
 def _mode(path: Path) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from las_neuro.array_file import read_array
 from las_neuro.errors import CalibrationError, PromptError
 from las_neuro.graph import Floats
 
@@ -20,19 +21,12 @@ def read_images(path: Path, most: int | None = None) -> Floats:
     remedy = (
         "save floats [images, channels, height, width], normalised as the model's processor does"
     )
-    try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
-    except OSError as error:
-        raise CalibrationError(f"{path}: cannot be read ({error.strerror})", remedy) from error
-    except (ValueError, EOFError) as error:
-        raise CalibrationError(f"{path}: not a .npy file of numbers", remedy) from error
-    if not isinstance(found, np.ndarray) or found.ndim != 4 or found.dtype.kind != "f":
-        shape = getattr(found, "shape", "several arrays")
-        kind = getattr(found, "dtype", "")
-        raise CalibrationError(f"{path}: holds {kind} {shape}, not images", remedy)
-    if not len(found):
+    array = read_array(path, remedy)
+    if array.ndim != 4 or array.dtype.kind != "f":
+        raise CalibrationError(f"{path}: holds {array.dtype} {array.shape}, not images", remedy)
+    if not len(array):
         raise CalibrationError(f"{path}: holds no image", remedy)
-    images: Floats = np.array(found[:most], np.float32)
+    images: Floats = np.array(array[:most], np.float32)
     if not np.isfinite(images).all():
         raise CalibrationError(f"{path}: holds numbers that are not finite", remedy)
     return images

@@ -14,7 +14,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from io import TextIOWrapper
 from pathlib import Path
@@ -71,7 +71,8 @@ def launch(app: typer.Typer, name: str) -> None:
     try:
         made: Any = typer.main.get_command(app)
         code = made.main(sys.argv[1:] or ["--help"], name, standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it is where the shell closed it (`las-inspect NETLIST >&-`)
+            sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except BrokenPipeError:
@@ -115,7 +116,7 @@ def _explained(error: Exception, name: str) -> str | None:
 
 def _silence_stdout() -> None:
     """Nobody reads stdout any more: what is still buffered must not be tried again at exit."""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
 
@@ -141,9 +142,12 @@ def print_table(table: Any) -> None:
     console.print(table)
 
 
-def check_writable(path: Path) -> None:
-    """Raise `OutputError` before the work, where its result could not be written after it."""
-    check_place(path, "name a file in a folder that exists and that you may write to")
+def check_writable(path: Path, inputs: Iterable[Path | None] = ()) -> None:
+    """Raise `OutputError` before the work, where its result could not be written after it.
+
+    inputs: every file that the command reads; of a model, las_neuro.checkpoint.model_files.
+    """
+    check_place(path, "name a file in a folder that exists and that you may write to", inputs)
 
 
 @contextlib.contextmanager

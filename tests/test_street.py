@@ -52,8 +52,6 @@ DOORS = {
     "torch": ("las_neuro/reference/", "las_neuro/training/", "hwsim/"),
     "plotly": ("hwsim/accounts/",),
     "jinja2": ("hwsim/accounts/",),
-    "dask": ("hwsim/cluster.py",),
-    "distributed": ("hwsim/cluster.py",),
     "lm_eval": ("hwsim/measure/harness.py",),  # an optional extra
     "pickle": (),
 }
@@ -129,7 +127,7 @@ def test_kinds_know_no_engine_and_nothing_outside() -> None:
     "module", ["compiler.netlist.model", "las_neuro.graph", "hwsim.backends.counters"]
 )
 def test_the_formats_import_without_the_heavy_packages(module: str) -> None:
-    heavy = sorted(name for name in DOORS if name not in ("pickle", "distributed"))
+    heavy = sorted(name for name in DOORS if name != "pickle")
     heavy = [name for name in heavy if importlib.util.find_spec(name) is not None]
     assert "torch" in heavy
     code = f"import sys, {module}; print([n for n in {heavy!r} if n in sys.modules])"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +19,8 @@ from compiler.pipeline import NAMES, Watch
 from compiler.settings import chosen, own_options
 from compiler.timing import Timing
 from las_neuro.errors import ConfigError, TargetError
+from las_neuro.files import rereadable
+from las_neuro.model_folder import model_files
 from las_neuro.terminal import (
     Json,
     Quiet,
@@ -75,7 +77,7 @@ CodeForm = Annotated[
 ]
 Ranges = Annotated[
     int,
-    typer.Option(min=1, max=2, help="Thresholds of an encoder; 2: normal and outlier, 1: normal."),
+    typer.Option(help="Thresholds of an encoder; 2: normal and outlier, 1: normal."),
 ]
 ChannelSteps = Annotated[
     bool,
@@ -83,7 +85,7 @@ ChannelSteps = Annotated[
 ]
 Planes = Annotated[
     int,
-    typer.Option("--weight-planes", help="int8 synapse groups a weight is made of: 1 or 2."),
+    typer.Option(help="int8 synapse groups a weight is made of: 1 or 2."),
 ]
 ErrorBudget = Annotated[
     float | None,
@@ -146,7 +148,7 @@ def compile_command(
     code: CodeForm = "binary",
     ranges: Ranges = 2,
     channel_steps: ChannelSteps = False,
-    planes: Planes = 1,
+    weight_planes: Planes = 1,
     error_budget: ErrorBudget = None,
     target: TargetName = "auto",
     context: Context = None,
@@ -177,7 +179,8 @@ def compile_command(
     if output is None and dump_after is None:
         raise ConfigError("no netlist to write", "name one with -o FILE.h5")
     if output is not None:
-        check_writable(output)
+        inputs = (*model_files(model), config, wanted.calibrate, wanted.tables)
+        check_writable(output, inputs)
     started = time.perf_counter()
     times: list[dict[str, Any]] = []
     try:
@@ -248,7 +251,12 @@ def _compile(
     """Compile and write, with progress."""
     from compiler.netlist.hdf5 import save
 
-    with progress_bars(quiet) as tell:
+    with (
+        rereadable(wanted.calibrate) as calibrate,
+        rereadable(wanted.tables) as tables,
+        progress_bars(quiet) as tell,
+    ):
+        wanted = replace(wanted, calibrate=calibrate, tables=tables)
         net = compile(model, wanted, watch=watch, progress=tell)
         assert output is not None
         tell("write", 0, 1)

@@ -93,8 +93,8 @@ def kept(node: Node, fit: Fit) -> Mapping[str, Any]:
     if fit.error > asked:
         raise ConfigError(
             f"{node.name}: {fit.lines} lines, the most there may be, are off by {fit.error:.3g}; "
-            f"hg_error is {asked:.3g}",
-            f"allow at least {fit.error:.3g}",
+            f"the error budget leaves it {asked:.3g}",
+            "give a larger --error-budget, or none",
         )
     return fit.table
 

@@ -29,7 +29,9 @@ from compiler.targets.target import Figure, Target
 UNLIMITED = 1 << 62
 WORD = 64  # bits of a synapse-memory word
 FOLDED = ("multiplier", "divide", "bias")  # of their own behind int8 weights: scale by output row
-FIRING = 0.4  # expected spikes a step of a binary code: LAS, T = 16, 6.46 spikes (3-systems 2.6)
+# expected spikes a step of a binary code: LAS with 16 steps sends 6.46 of values drawn from N(0, 1)
+# under a threshold of 10 deviations
+FIRING = 0.4
 SIGNED_FIRING = 0.29  # of a signed-digit code: 0.725 of the binary, measured on examples/tiny_lm
 
 

@@ -4,9 +4,9 @@ Needs: populations in schedule order.  Leaves: a placement in which cores are nu
 opened; `place` gives them their seats.  Changes no result.
 
 A dense group [n_post, n_pre] in r rows and c columns of blocks sends each spike to r cores and
-c - 1 partial sums to each compartment; rows-only tiles (c = 1) send far more, 13 times on Llama-2
-(6-anchors, A3).  Of all grids whose blocks take at most 1.05 times the fewest cores, the one with
-the fewest messages wins.  The first column's blocks live with their rows' compartments.
+c - 1 partial sums to each compartment; rows-only tiles (c = 1) send far more, 13 times on the
+shapes of Llama-2 7B.  Of all grids whose blocks take at most 1.05 times the fewest cores, the one
+with the fewest messages wins.  The first column's blocks live with their rows' compartments.
 
 `layout` does all of it on shapes and counts; `count` sums it up, `partition` writes it out.
 """

@@ -9,21 +9,17 @@ from dataclasses import replace
 
 from compiler.passes.contract import Pass
 from compiler.task import Task
-from las_neuro.errors import ConfigError
 from las_neuro.graph import Graph
 
-PLANES = (1, 2)
 PLANED = ("linear", "memory")
 
 
 def set_planes(graph: Graph, task: Task) -> Graph:
     """The attribute `planes` on every linear map and memory."""
-    if task.options.planes not in PLANES:
-        raise ConfigError(f"{task.options.planes} weight planes are not possible", "use 1 or 2")
     planed = graph.empty_like()
     for node in graph:
         if node.op in PLANED:
-            node = replace(node, attrs={**node.attrs, "planes": task.options.planes})
+            node = replace(node, attrs={**node.attrs, "planes": task.options.weight_planes})
         planed.nodes[node.name] = node
     return planed
 

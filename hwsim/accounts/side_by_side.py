@@ -166,8 +166,8 @@ def described(options: Mapping[str, Any]) -> str:
         said += f", {options['ranges']} range"
     if options.get("channel_steps"):
         said += ", steps by channel"
-    if options.get("planes", 1) != 1:
-        said += f", {options['planes']} planes"
+    if options.get("weight_planes", 1) != 1:
+        said += f", {options['weight_planes']} planes"
     if options.get("error_budget") is not None:
         said += f", error budget {options['error_budget']}"
     return said

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 import time
-from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.netlist.model import Netlist
-from hwsim.generate import tokenizer
+from hwsim.generate import check_ids, tokenizer
 from hwsim.measure.text_tokens import TextTokens
 from las_neuro.errors import CalibrationError, PromptError
+from las_neuro.files import read_text
 
 if TYPE_CHECKING:
     from hwsim.backends.fast.engine import Engine
@@ -238,6 +238,8 @@ def read_passages(net: Netlist, path: Path, limit: int, lines: bool = False) -> 
     least = 2 if net.causal else 1
     if not found or max(len(one.ids) for one in found) < least:
         raise CalibrationError(f"{path}: holds too few tokens", "give at least a sentence")
+    for one in found:
+        check_ids(net, one.ids, f"{path}")
     return found
 
 
@@ -278,24 +280,3 @@ def _lines(net: Netlist, path: Path, text: str, limit: int) -> list[Passage]:
         tokens += read
         found.append(Passage(ids, len(line.encode())))
     return found
-
-
-def read_text(path: Path, limit: int | None) -> tuple[str, bool]:
-    """The first `limit` bytes as text (all: None), and whether that is the whole file."""
-    try:
-        with path.open("rb") as file:
-            data = file.read() if limit is None else file.read(limit + 1)
-    except OSError as error:
-        raise CalibrationError(
-            f"{path}: cannot be read ({error.strerror})", "check the path"
-        ) from error
-    whole = limit is None or len(data) <= limit
-    try:  # the limit may cut a character in two
-        text = getincrementaldecoder("utf-8")().decode(data, final=whole)
-    except UnicodeDecodeError as error:
-        raise CalibrationError(
-            f"{path}: not UTF-8 text (byte {error.start})", "save the text as UTF-8"
-        ) from error
-    if not text.strip():
-        raise CalibrationError(f"{path}: is empty", "give at least a sentence")
-    return text, whole

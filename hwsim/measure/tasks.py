@@ -26,10 +26,12 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 from pydantic import model_validator as validator
 
 from compiler.netlist.model import Netlist
-from hwsim.measure.evaluate import Model, Progress, Reference, outputs, read_text
+from hwsim.generate import check_ids
+from hwsim.measure.evaluate import Model, Progress, Reference, outputs
 from hwsim.measure.likelihood import check, likelihoods, too_long
 from hwsim.measure.text_tokens import Pair, TextTokens
 from las_neuro.errors import CalibrationError, LasError
+from las_neuro.files import read_text
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 FIELDS = 'write {"context": "...", "choices": ["...", "..."], "gold": 0} on each line'
@@ -79,7 +81,7 @@ class Item:
 def read_items(net: Netlist, path: Path) -> list[Item]:
     """Every line of a task file, proved; blank lines are passed over."""
     encode = TextTokens(net)
-    text, _ = read_text(path, None)
+    text, _ = read_text(path)
     items = []
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
@@ -92,6 +94,7 @@ def read_items(net: Netlist, path: Path) -> list[Item]:
         for place, pair in enumerate(pairs):
             try:
                 check(pair, net.context)
+                check_ids(net, [*pair.context, *pair.continuation], "its text")
             except LasError as error:
                 what = f"{path}: line {number}: choice {place}: {error.what}"
                 raise type(error)(what, error.remedy) from error

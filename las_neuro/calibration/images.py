@@ -55,7 +55,7 @@ def _processor(checkpoint: Checkpoint, pixels: int) -> tuple[Floats, Floats]:
     says = read_json(path, ConfigError) if path.is_file() else {}
     channels = checkpoint.config.get("num_channels", 3)
     mean, deviation = (
-        np.repeat(_by_channel(path, says.get(key, 0.5), channels), pixels // channels)
+        np.repeat(_by_channel(path, key, says.get(key, 0.5), channels), pixels // channels)
         for key in ("image_mean", "image_std")
     )
     if deviation.min() <= 0:
@@ -63,10 +63,15 @@ def _processor(checkpoint: Checkpoint, pixels: int) -> tuple[Floats, Floats]:
     return mean, deviation
 
 
-def _by_channel(path: Path, value: Any, channels: int) -> Floats:
+def _by_channel(path: Path, key: str, value: Any, channels: int) -> Floats:
     try:
-        return np.broadcast_to(np.asarray(value, np.float32), channels)
-    except (TypeError, ValueError) as error:
+        with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite: caught below
+            numbers = np.broadcast_to(np.asarray(value, np.float32), channels)
+    except (TypeError, ValueError, OverflowError):
+        numbers = np.full(channels, np.nan, np.float32)
+    if not np.isfinite(numbers).all():  # null is NaN to numpy
         raise ConfigError(
-            f"{path}: {value!r:.60} is not a number for each of {channels} channels", "correct it"
-        ) from error
+            f"{path}: {key} {value!r:.60} is not a number for each of {channels} channels",
+            "correct it",
+        )
+    return numbers

@@ -6,7 +6,6 @@ A causal model reads one stream cut into windows; an encoder reads one sentence 
 from __future__ import annotations
 
 import json
-from codecs import getincrementaldecoder
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -16,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from las_neuro.array_file import read_array
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.errors import CalibrationError
+from las_neuro.files import read_text
 from las_neuro.graph import Graph
 
 Tokens = NDArray[np.int64]  # [B, S]
@@ -53,7 +54,7 @@ def _window(graph: Graph) -> int:
 
 
 def _from_text(checkpoint: Checkpoint, path: Path, graph: Graph, limit: int) -> list[Sequence[int]]:
-    text = _read_text(path, limit * TEXT_LIMIT)
+    text, _ = read_text(path, limit * TEXT_LIMIT)
     tokenizer = _tokenizer(checkpoint)
     if tokenizer is None:
         raise CalibrationError(
@@ -88,35 +89,15 @@ def _start(tokenizer: Tokenizer | None) -> list[int]:
     return [] if tokenizer is None else list(tokenizer.encode("").ids[:1])
 
 
-def _read_text(path: Path, limit: int) -> str:
-    """The text of about the first `limit` bytes."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(limit + 1)
-    except OSError as error:
-        raise CalibrationError(
-            f"{path}: cannot be read ({error.strerror})", "check the path"
-        ) from error
-    try:  # not final: the limit may cut a character in two
-        text = getincrementaldecoder("utf-8")().decode(data, final=len(data) <= limit)
-    except UnicodeDecodeError as error:
-        raise CalibrationError(
-            f"{path}: not UTF-8 text (byte {error.start})", "save the text as UTF-8"
-        ) from error
-    if not text.strip():
-        raise CalibrationError(f"{path}: is empty", "give at least a few sentences")
-    return text
-
-
 def _from_ids(path: Path, graph: Graph) -> list[Sequence[int]]:
     """One stream of ids, cut into windows, or a list of sequences, cut to the context."""
     remedy = "save a list of token ids, or a list of such lists"
     try:
         if path.suffix == ".npy":
-            loaded: Any = np.load(path, allow_pickle=False).tolist()
+            loaded: Any = read_array(path, remedy).tolist()
         else:
             loaded = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, EOFError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CalibrationError(f"{path}: cannot be read ({error})", remedy) from error
     if _integers(loaded):
         return _windows(loaded, _window(graph), ())

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from las_neuro.errors import ConfigError
+from las_neuro.files import rereadable
 from las_neuro.neurons.fas_tables import MOST_STEPS
 from las_neuro.terminal import (
     Json,
@@ -137,9 +138,10 @@ def finetune(
         published=published,
         seed=seed,
     )
-    with progress_bars(quiet) as tell:
-        train = partial(run, heldout=heldout, device=device, save_every=save_every)
-        record = train(model, text, output, wanted, progress=tell)
+    with rereadable(text) as read, rereadable(heldout) as aside, progress_bars(quiet) as tell:
+        assert read is not None
+        train = partial(run, heldout=aside, device=device, save_every=save_every)
+        record = train(model, read, output, wanted, progress=tell)
     if json:
         print_json({"folder": str(output), **record})
     elif not quiet:

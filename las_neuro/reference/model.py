@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForImageClassification
 from transformers.utils import logging
 
 from las_neuro.architectures import draw
 from las_neuro.checkpoint import INDEX, Checkpoint
 from las_neuro.errors import CheckpointError, UnsupportedError
-from las_neuro.graph import Floats
+from las_neuro.graph import Floats, Graph
 from las_neuro.neurons.fas_tables import FasTables
 from las_neuro.training.elastic import with_neurons
 from las_neuro.training.qcfs import Neuron, places, put
@@ -45,12 +46,15 @@ class FloatModel:
 
     @staticmethod
     def load(checkpoint: Checkpoint) -> FloatModel:
+        """Raises `CheckpointError` for weights that the compiler would refuse, before torch."""
         if checkpoint.weights is None:
             raise CheckpointError(
                 f"{checkpoint.config_path}: a plan holds no weights to run",
                 "open the model instead",
             )
-        kind = str(draw(checkpoint)["output"].attrs["kind"])
+        graph = draw(checkpoint)
+        _prove_weights(graph)
+        kind = str(graph["output"].attrs["kind"])
         logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         try:
             with TemporaryDirectory() as folder:
@@ -63,7 +67,7 @@ class FloatModel:
                     trust_remote_code=False,
                     use_safetensors=True,
                 )
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
+        except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
             raise CheckpointError(
                 f"{checkpoint.folder}: transformers cannot load it ({error!s:.200})",
                 "check that config.json belongs to these weights",
@@ -102,7 +106,10 @@ class FloatModel:
         return scores
 
     def sample(self, starts: Tokens, length: int, seed: int) -> Tokens:
-        """Continue `starts` [B, s] to [B, length], drawing each token at temperature 1."""
+        """Continue `starts` [B, s] to [B, length], drawing each token at temperature 1.
+
+        Raises `CheckpointError` where the logits are not finite.
+        """
         generator = torch.Generator().manual_seed(seed)
         tokens, cache, fresh = torch.from_numpy(starts), None, torch.from_numpy(starts)
         while tokens.shape[1] < length:
@@ -110,6 +117,11 @@ class FloatModel:
                 result = self.module(fresh, past_key_values=cache, use_cache=True)
             cache = result.past_key_values
             chances = torch.softmax(result.logits[:, -1].double(), dim=-1)
+            if not torch.isfinite(chances).all():
+                raise CheckpointError(
+                    "the model's own text: its logits are not finite",
+                    "use a checkpoint whose training did not diverge",
+                )
             fresh = torch.multinomial(chances, 1, generator=generator)
             tokens = torch.cat([tokens, fresh], dim=1)
         drawn: Tokens = tokens.numpy()
@@ -119,6 +131,13 @@ class FloatModel:
         wanted = np.float32 if given.dtype.kind == "f" else np.int64
         with torch.inference_mode():
             return self.module(torch.from_numpy(np.asarray(given, wanted)), **options)
+
+
+def _prove_weights(graph: Graph) -> None:
+    """Read every weight by our own reader first: transformers takes NaN as it is."""
+    for node in graph:
+        for tensor in node.weights.values():
+            tensor.load()
 
 
 def _put_neurons(module: Any, checkpoint: Checkpoint) -> None:

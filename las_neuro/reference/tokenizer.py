@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -27,7 +30,29 @@ def tokenizer_json(folder: Path) -> str | None:
     tokenizer = Tokenizer.from_str(text)
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return str(tokenizer.to_str())
+    with _without_stdout():
+        return str(tokenizer.to_str())
+
+
+@contextlib.contextmanager
+def _without_stdout() -> Iterator[None]:
+    """Drop what the tokenizers library prints where ids have gaps: stdout may be read as JSON.
+
+    It writes to the descriptor itself, past sys.stdout.
+    """
+    try:
+        kept = os.dup(1)
+    except OSError:  # closed
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _read(path: Path) -> str:
@@ -48,7 +73,8 @@ def _convert(folder: Path) -> str:
         slow = AutoTokenizer.from_pretrained(  # type: ignore[no-untyped-call]
             str(folder), local_files_only=True, trust_remote_code=False, use_fast=True
         )
-        return str(slow.backend_tokenizer.to_str())
+        with _without_stdout():
+            return str(slow.backend_tokenizer.to_str())
     except Exception as error:  # conversion of old formats fails in many ways
         raise CheckpointError(
             f"{folder}: transformers cannot make a fast tokenizer ({error!s:.100})",

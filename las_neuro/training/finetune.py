@@ -29,11 +29,17 @@ from torch import nn
 
 from las_neuro.architectures import draw
 from las_neuro.checkpoint import Checkpoint
-from las_neuro.errors import CheckpointError, ConfigError, UnsupportedError
+from las_neuro.errors import ConfigError, UnsupportedError
 from las_neuro.neurons.fas_tables import FasTables
 from las_neuro.training.fas_calibrate import calibrated
 from las_neuro.training.qcfs import BEFORE_FULL, Neuron
-from las_neuro.training.training_state import load_state, save_state
+from las_neuro.training.training_state import (
+    check_partial,
+    load_state,
+    partial_folder,
+    remove_state,
+    save_state,
+)
 from las_neuro.training.training_text import Text, read_text
 from las_neuro.training.tuned_folder import write_folder
 from las_neuro.training.tuning import Settings, Tuning, falling, prepare
@@ -67,24 +73,37 @@ def finetune(
         raise UnsupportedError(
             f"{checkpoint.folder}: a vision model reads no text", "fine-tune a text model"
         )
+    partial = partial_folder(out)
+    check_partial(partial, checkpoint.folder)
     read = read_text(checkpoint, graph, text, heldout)
     tuning = prepare(checkpoint, where)
     figures = {"float": tuning.measure(read.aside, tuning.original)}
     start_thresholds(tuning, read, settings)
     figures["qcfs_before"] = tuning.measure(read.aside)
-    partial = out.with_name(f"{out.name}.partial")
-    train(tuning, read, settings, partial, _run_name(checkpoint, text, settings), save_every, tell)
-    figures["qcfs"] = tuning.measure(read.aside)
+    run_name = _run_name(checkpoint, text, settings)
+    try:
+        train(tuning, read, settings, partial, run_name, save_every, tell)
+        figures["qcfs"] = tuning.measure(read.aside)
+        _check_finite("the trained model's error", figures["qcfs"], "--lr or --threshold-lr")
+    except Diverged:  # a state to go on from would only diverge again
+        remove_state(partial)
+        raise
     fine = calibrated(tuning, read, settings, tell)
     figures["coarse"] = fine.coarse
     tuning.put(fine.neurons)
     figures["spiking"] = tuning.measure(read.aside)
+    for name in ("coarse", "spiking"):
+        _check_finite(f"the {name} error", figures[name], "--calibration-lr")
     record = _record(tuning, settings, figures, fine.updates, text)
     tables = tables_of(fine.neurons, settings.steps)
     tuning.put(tuning.originals)
     write_folder(out, tuning.model, checkpoint, tables, record)
-    _remove(partial)
+    remove_state(partial)
     return {"steps": settings.steps, **record}
+
+
+class Diverged(ConfigError):
+    """A rate so large that the model's numbers are no longer finite."""
 
 
 def start_thresholds(tuning: Tuning, text: Text, settings: Settings) -> None:
@@ -144,9 +163,7 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * falling(update, settings.updates)
         loss = tuning.loss(text.batch(settings.seed, update, settings.batch), settings.distil)
-        size = float(loss.detach())
-        if not math.isfinite(size):
-            raise ConfigError(f"the loss is {size} at update {update + 1}", "use a smaller --lr")
+        _check_finite(f"the loss at update {update + 1}", float(loss.detach()), "--lr")
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(weights.values(), CLIP)
@@ -169,7 +186,7 @@ def tables_of(neurons: Sequence[Neuron], steps: int) -> FasTables:
 def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).item()  # a device without numbers, meta, has none to give
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ConfigError(
             f"device {name!r} cannot be used here", "use --device cpu, or cuda on such a machine"
@@ -186,10 +203,6 @@ def _run_name(checkpoint: Checkpoint, text: Path, settings: Settings) -> dict[st
 def _record(
     tuning: Tuning, settings: Settings, figures: dict[str, float], updates: int, text: Path
 ) -> dict[str, Any]:
-    if not all(map(math.isfinite, figures.values())):
-        raise CheckpointError(
-            f"the model's error is not a number ({figures})", "use a smaller --lr"
-        )
     config: Any = tuning.model.config
     words = ("hidden_act", "activation_function", "activation")
     return {
@@ -203,8 +216,6 @@ def _record(
     }
 
 
-def _remove(partial: Path) -> None:
-    for path in (*partial.glob("state.safetensors*"),):
-        path.unlink()
-    if partial.is_dir() and not any(partial.iterdir()):
-        partial.rmdir()
+def _check_finite(what: str, number: float, option: str) -> None:
+    if not math.isfinite(number):
+        raise Diverged(f"{what} is {number}", f"use a smaller {option}")

@@ -9,24 +9,45 @@ the random generator.  The file is replaced in one step: it is whole, or it is t
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor as Torch
 from torch import nn
 
-from las_neuro.errors import CheckpointError, ConfigError
+from las_neuro.errors import CheckpointError, ConfigError, OutputError
 from las_neuro.files import sync
 
 FILE = "state.safetensors"
 MOMENTS = {"first": "exp_avg", "second": "exp_avg_sq"}
 
 Parameters = Mapping[str, nn.Parameter]
+
+
+def partial_folder(out: Path) -> Path:
+    """Where the state of the run that is to write folder `out` is kept."""
+    return out.with_name(f"{out.name}.partial")
+
+
+def check_partial(folder: Path, model: Path) -> None:
+    """Raise `OutputError` where `folder` cannot hold a run's state; model: its checkpoint's."""
+    if folder.exists() and (not folder.is_dir() or folder.samefile(model)):
+        what = "the model to train" if folder.is_dir() else "no folder"
+        raise OutputError(f"{folder}: is {what}; the run's state is kept there", "name another -o")
+
+
+def remove_state(folder: Path) -> None:
+    """Remove a run's state, and its folder if nothing else lies there."""
+    for path in (folder / FILE, folder / f"{FILE}.new"):
+        path.unlink(missing_ok=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def save_state(
@@ -36,6 +57,7 @@ def save_state(
     update: int,
     settings: Mapping[str, Any],
 ) -> None:
+    """Write the state whole or not at all; `OutputError` on a full disk, the last state kept."""
     tensors: dict[str, Torch] = {}
     for name, parameter in parameters.items():
         tensors[f"weight.{name}"] = parameter.detach().cpu().clone().contiguous()
@@ -43,12 +65,21 @@ def save_state(
             moment = optimizer.state.get(parameter, {}).get(word)
             if moment is not None:
                 tensors[f"{part}.{name}"] = moment.detach().cpu().clone().contiguous()
-    folder.mkdir(exist_ok=True)
     fresh = folder / f"{FILE}.new"
     said = {"update": str(update), "settings": json.dumps(settings, sort_keys=True)}
-    save_file(tensors, fresh, said)
-    sync(fresh)
-    fresh.replace(folder / FILE)
+    try:
+        folder.mkdir(exist_ok=True)
+        save_file(tensors, fresh, said)
+        sync(fresh)
+        fresh.replace(folder / FILE)
+    except (OSError, SafetensorError) as error:  # the latter stands for a full disk, too
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+            folder.rmdir()  # where it holds no earlier state
+        raise OutputError(
+            f"{folder / FILE}: cannot be written ({error!s:.100})",
+            "free some space, and run it again: it goes on from the last state it saved",
+        ) from error
 
 
 def load_state(

@@ -8,25 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from safetensors import SafetensorError
+
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.errors import OutputError
 from las_neuro.files import check_place, sync
+from las_neuro.model_folder import TOKENIZER_FILES
 
 # beside the weights, what else makes a folder usable
-COPIED = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "vocab.txt",
-    "merges.txt",
-    "tokenizer.model",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "generation_config.json",
-    "LICENSE",
-)
+COPIED = (*TOKENIZER_FILES, "generation_config.json", "LICENSE")
 
 
 class Tables(Protocol):
@@ -61,9 +51,9 @@ def write_folder(
         sync(fresh)
         fresh.rename(out)
         sync(out.parent)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # the latter stands for a full disk, too
         raise OutputError(
-            f"{out}: could not be written ({error.strerror})", "free some space, and run it again"
+            f"{out}: cannot be written ({error!s:.100})", "free some space, and run it again"
         ) from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)

@@ -15,10 +15,12 @@ from torch import Tensor as Torch
 from torch import nn
 
 from las_neuro.checkpoint import Checkpoint
+from las_neuro.errors import ConfigError
 from las_neuro.reference.model import FloatModel
 from las_neuro.training.qcfs import Neuron, places, put
 
 Tokens = NDArray[np.int64]  # [B, S]
+LARGEST_RATE = 1e30  # AdamW divides it by its corrections, and the quotient must be a float32
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Settings:
 
     steps: time steps T.  levels: L.  batch: tokens an update.  quantile: where thresholds start.
     distil: d, the weight of the float original.  published: the paper's coarse calibration
-    (fas_calibrate.py).
+    (fas_calibrate.py).  Raises `ConfigError` at a rate or share that is not a number.
     """
 
     steps: int = 8
@@ -42,6 +44,14 @@ class Settings:
     calibration_rate: float = 3e-3
     published: bool = False
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("rate", "threshold_rate", "calibration_rate", "quantile", "distil"):
+            value = getattr(self, name)
+            if not 0 <= value <= LARGEST_RATE:
+                raise ConfigError(
+                    f"{name} {value} is not between 0 and {LARGEST_RATE:g}", "give a smaller one"
+                )
 
 
 @dataclass

@@ -48,7 +48,7 @@ def test_the_netlist_says_where_it_comes_from(netlist: Path, decoder: Path) -> N
     assert made["calibration"].startswith("sha256 ")
     assert made["options"] == {
         **{"system": "las", "steps": 16, "code": "binary", "ranges": 2, "channel_steps": False},
-        **{"planes": 1, "error_budget": None, "system_options": {}, "subtract_first": False},
+        **{"weight_planes": 1, "error_budget": None, "system_options": {}, "subtract_first": False},
         **{"context": 24, "target": "auto"},
     }
     assert made["end_tokens"] == []

@@ -201,9 +201,15 @@ def test_the_front_is_what_no_other_beats() -> None:
 
 
 def test_options_in_a_few_words() -> None:
-    plain = {"system": "las", "system_options": {}, "steps": 16, "code": "binary", "planes": 1}
+    plain = {
+        "system": "las",
+        "system_options": {},
+        "steps": 16,
+        "code": "binary",
+        "weight_planes": 1,
+    }
     assert described(plain) == "las binary T=16"
-    changed = {"code": "graded", "planes": 2, "ranges": 1, "error_budget": 1e-3}
+    changed = {"code": "graded", "weight_planes": 2, "ranges": 1, "error_budget": 1e-3}
     assert described(plain | changed) == "las graded T=16, 1 range, 2 planes, error budget 0.001"
     own = {"system": "sdllm", "system_options": {"clip": 15}, "steps": 4, "code": "binary"}
     assert described(own) == "sdllm clip=15 T=4"

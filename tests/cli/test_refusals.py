@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import os
 import struct
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from compiler.netlist.hdf5 import load
 from hwsim.backends.lava import installed
 
 Break = Callable[[Path], Path]  # spoils a model folder; gives what the command is to be called with
@@ -119,6 +121,44 @@ def test_a_bad_model(
     assert list(out.iterdir()) == []
 
 
+def unknown_type(folder: Path) -> Path:
+    def rename(entries: dict[str, object]) -> None:
+        entry = entries["model.norm.weight"]
+        assert isinstance(entry, dict)
+        entry["dtype"] = "F99"
+
+    return header(folder, rename)
+
+
+def integers(folder: Path) -> Path:
+    def retype(entries: dict[str, object]) -> None:
+        entry = entries["model.norm.weight"]
+        assert isinstance(entry, dict)
+        entry["dtype"] = "I32"
+
+    return header(folder, retype)
+
+
+WEIGHTS: dict[str, tuple[Break, str]] = {
+    "NaN": (filled(float("nan")), "NaN or infinite"),
+    "infinite": (filled(float("inf")), "NaN or infinite"),
+    "unknown type": (unknown_type, "model.norm.weight is F99"),
+    "integers": (integers, "model.norm.weight is I32"),
+    "far too large": (filled(3e38), "not finite"),
+}
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_a_bad_weight_without_a_calibration_text(
+    las, name: str, decoder: Path, copy: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    """The model then draws its text itself, which reads the weights before anything else does."""
+    spoil, said = WEIGHTS[name]
+    model = spoil(copy(decoder))
+    refused(las("las-compile", model, "-o", tmp_path / "net.h5"), said)
+    assert not (tmp_path / "net.h5").exists()
+
+
 OPTIONS: dict[str, tuple[list[str], str]] = {
     "unknown target": (["--target", "loihi9"], "loihi9"),
     "target without graded spikes": (["--target", "loihi1"], "carry no value"),
@@ -128,6 +168,11 @@ OPTIONS: dict[str, tuple[list[str], str]] = {
     "steps": (["--steps", "3"], "steps"),
     "code": (["--code", "unary"], "code = 'unary'"),
     "steps is no number": (["--steps", "x"], "--steps"),
+    "infinite budget": (["--error-budget", "inf"], "error_budget = inf"),
+    "budget below 0": (["--error-budget", "-1"], "error_budget = -1"),
+    "budget of 0": (["--error-budget", "0"], "error_budget = 0"),
+    "budget no number": (["--error-budget", "nan"], "error_budget = nan"),
+    "three planes": (["--weight-planes", "3"], "weight_planes = 3"),
     "unknown option": (["--stepz", "4"], "--stepz"),
     "unknown pass": (["--dump-after", "paint"], "paint"),
 }
@@ -158,6 +203,48 @@ def test_a_bad_calibration_text(las, content: bytes, decoder: Path, tmp_path: Pa
     done = las("las-compile", decoder, "-o", out / "net.h5", "--calibrate", text)
     refused(done, str(text))
     assert list(out.iterdir()) == []
+
+
+def test_a_calibration_text_from_a_pipe(
+    las, decoder: Path, text: Path, netlist: Path, tmp_path: Path
+) -> None:
+    """`--calibrate <(cat text)`: it can be read only once, and is worth what the file is."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(text.read_bytes()), daemon=True)
+    writer.start()
+    done = las("las-compile", decoder, "-o", tmp_path / "net.h5", "--calibrate", pipe)
+    assert (done.code, done.err) == (0, "")
+    assert (tmp_path / "net.h5").read_bytes() == netlist.read_bytes()
+
+
+def generation_config(content: str) -> Break:
+    def write(folder: Path) -> Path:
+        (folder / "generation_config.json").write_text(content)
+        return folder
+
+    return write
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "{", "[]"], ids=["nested", "cut", "list"])
+def test_bad_generation_settings(
+    las, content: str, decoder: Path, text: Path, copy: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    model, out = generation_config(content)(copy(decoder)), tmp_path / "net.h5"
+    done = las("las-compile", model, "-o", out, "--calibrate", text)
+    refused(done, "generation_config.json: ")
+    assert not out.exists()
+
+
+def test_an_end_token_that_no_text_can_reach_is_none(
+    las, decoder: Path, text: Path, copy: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    model, out = config(copy(decoder), eos_token_id=-1), tmp_path / "net.h5"
+    done = las("las-compile", model, "-o", out, "--calibrate", text)
+    assert done.code == 0, done.err
+    assert load(out).provenance["end_tokens"] == []
+    done = las("las-run", out, "--prompt", "the", "--max-new-tokens", "2")
+    assert done.code == 0, done.err
 
 
 def places(tmp_path: Path) -> dict[str, Path]:
@@ -260,7 +347,7 @@ RUNS: dict[str, tuple[list[str], str]] = {
     "prompt too long": (["--prompt", "the cat sat on the mat, the dog"], "context is 24"),
     "prompt empty": (["--tokens", ""], "not integers"),
     "prompt not UTF-8": (["--prompt", "\udcff"], "not UTF-8"),
-    "ids outside": (["--tokens", "1,99"], "leave 0 to 31"),
+    "ids outside": (["--tokens", "1,99"], "token id 99 is outside 0 to 31"),
     "unknown backend": (["--prompt", "a", "--backend", "gpu"], "gpu"),
     "unknown check": (["--prompt", "a", "--check", "gpu"], "gpu"),
     "temperature": (["--prompt", "a", "--temperature", "-1"], "temperature"),
@@ -289,3 +376,49 @@ def test_a_bad_text(las, netlist: Path, encoder_netlist: Path, tmp_path: Path) -
     refused(las("las-audit", netlist, "--text", empty, "-o", tmp_path / "a.html"), "is empty")
     refused(las("las-eval", encoder_netlist, "--text", long), f"{long}: line 2 has")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty.txt", "long.txt"]
+
+
+@pytest.mark.parametrize("most", [10**9, 10**18])
+def test_more_tokens_than_there_are(las, most: int, netlist: Path, text: Path) -> None:
+    done = las("las-eval", netlist, "--text", text, "--max-tokens", most, "--json")
+    assert (done.code, done.err) == (0, "")
+    read, unscored = text.stat().st_size, 13  # the first token of each window of 24
+    assert json.loads(done.out)["bytes"] == read - unscored
+
+
+def test_the_smallest_temperature_is_greedy(las, netlist: Path) -> None:
+    words = ("las-run", netlist, "--prompt", "the", "--max-new-tokens", "4", "--json")
+    cold, greedy = las(*words, "--temperature", "1e-320"), las(*words)
+    assert (cold.code, cold.err) == (0, "")
+    assert json.loads(cold.out)["tokens"] == json.loads(greedy.out)["tokens"]
+
+
+@pytest.fixture
+def beyond(
+    las, decoder: Path, text: Path, copy: Callable[[Path], Path], tmp_path: Path
+) -> tuple[Path, Path]:
+    """A netlist whose tokenizer has an id beyond the vocabulary, and a text that has it."""
+    model = copy(decoder)
+    path = model / "tokenizer.json"
+    words = json.loads(path.read_text())
+    words["model"]["vocab"]["#"] = 99
+    path.write_text(json.dumps(words))
+    done = las("las-compile", model, "-o", tmp_path / "net.h5", "--calibrate", text, "--json")
+    assert (done.code, done.err) == (0, "")
+    json.loads(done.out)  # the tokenizers library says something about the gap, but not here
+    (tmp_path / "text.txt").write_text("the cat # the dog\n" * 9)
+    return tmp_path / "net.h5", tmp_path / "text.txt"
+
+
+def test_a_token_beyond_the_vocabulary(
+    las, beyond: tuple[Path, Path], decoder: Path, tmp_path: Path
+) -> None:
+    net, text = beyond
+    said = f"{text}: token id 99 is outside 0 to 31"
+    refused(las("las-eval", net, "--text", text, "--json"), said)
+    refused(las("las-audit", net, "--text", text, "-o", tmp_path / "a.html"), said)
+    refused(las("las-diff", decoder, net, "--text", text), said)
+    refused(las("las-run", net, "--prompt", "a # b"), "token id 99 is outside 0 to 31")
+    tasks = tmp_path / "tasks.jsonl"
+    tasks.write_text('{"context": "the", "choices": ["cat", "#"], "gold": 0}\n')
+    refused(las("las-eval", net, "--tasks", tasks), "line 1: choice 1", "token id 99")

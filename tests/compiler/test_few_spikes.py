@@ -102,3 +102,11 @@ def test_tables_of_another_model_are_refused(
     path = write(tmp_path / "t.json", {"tanh": RELU})
     with pytest.raises(ConfigError, match="no table is of"):
         compile(save_model("gpt2"), tables=path)
+
+
+def test_tables_with_an_error_budget(save_model: Callable[..., Path], tmp_path: Path) -> None:
+    """What the netlist says it was made of is what is in it."""
+    path = write(tmp_path / "tables.json", {"gelu_tanh": RELU})
+    net = compile(save_model("gpt2"), tables=path, error_budget=10.0)
+    assert "tables" in net.provenance["inputs"]
+    assert "few_spikes" in {population.kind for population in net.populations.values()}

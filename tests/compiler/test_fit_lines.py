@@ -275,9 +275,9 @@ def test_a_graph_asks_for_its_errors(plan: Callable[..., Path]) -> None:
 
 
 def test_what_a_graph_asks_for_in_vain_is_refused(plan: Callable[..., Path]) -> None:
-    with pytest.raises(ConfigError, match=r"act_fn: .* lines, .* hg_error is 0.001"):
+    with pytest.raises(ConfigError, match=r"act_fn: .* lines, .* error budget leaves it 0.001"):
         lowered(plan("bert"), {"gelu": 0.001})
-    with pytest.raises(ConfigError, match=r"weights: 512 lines, .* hg_error is 1e-09"):
+    with pytest.raises(ConfigError, match=r"weights: 512 lines, .* error budget leaves it 1e-09"):
         lowered(plan("bert"), {"exponential": 1e-9})
 
 

@@ -172,7 +172,7 @@ def test_a_norm_with_loud_channels_keeps_quiet_tokens_exact(
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     path = folder / "ids.json"
     path.write_text(json.dumps([[60, *range(2, 20)]] * 3))
-    net = compile(folder, calibrate=path, planes=2)
+    net = compile(folder, calibrate=path, weight_planes=2)
     norm = "embeddings.LayerNorm"
     assert net.populations[f"{norm}.square.loud"].n == 1
     assert net.populations[f"{norm}.square.quiet"].n == 63

@@ -55,7 +55,7 @@ def test_every_spike_and_every_count(save_model: Callable[..., Path], family: st
 def test_the_netlist_follows_the_tuned_model(save_model: Callable[..., Path], family: str) -> None:
     """As near as LAS comes to the untuned one; stairs that a last bit decides leave more."""
     folder = fas(save_model(family))
-    net = compile(folder, system="fas", planes=2)
+    net = compile(folder, system="fas", weight_planes=2)
     assert net.provenance["options"]["steps"] == 8
     wanted = torch.from_numpy(FloatModel.load(Checkpoint.open(folder)).logits(TOKENS[None]))
     found = Engine(net).run(TOKENS[None]).double() * net.populations[net.output].unit

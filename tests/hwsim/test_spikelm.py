@@ -87,7 +87,7 @@ def test_the_netlist_follows_the_trained_model(
 ) -> None:
     """Nearer than a model of other amplitudes; spikes that a last bit decides leave the rest."""
     folder = spikelm(save_model(family))
-    net = compile(folder, system="spikelm", planes=2)
+    net = compile(folder, system="spikelm", weight_planes=2)
     assert net.provenance["options"]["steps"] == 3
     model = FloatModel.load(Checkpoint.open(folder))
     run = model.logits if model.causal else model.hidden

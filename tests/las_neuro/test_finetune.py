@@ -258,6 +258,84 @@ def test_refusals(save_model: SaveModel, text: Path, tmp_path: Path) -> None:
     assert not out.exists()
 
 
+@pytest.mark.parametrize("device", ["abacus", "meta", "cuda:999"])
+def test_a_device_that_cannot_compute(save_model: SaveModel, text: Path, device: str) -> None:
+    with pytest.raises(ConfigError, match=f"device '{device}' cannot be used here"):
+        finetune(save_model("gpt2"), text, text.parent / "out", QUICK, device=device)
+
+
+@pytest.mark.parametrize(
+    "rates", [{"rate": 1e30}, {"rate": 1e30, "updates": 1}, {"rate": 1e30, "threshold_rate": 1e30}]
+)
+def test_after_a_run_that_diverged_a_better_rate_works(
+    save_model: SaveModel, text: Path, tmp_path: Path, rates: dict[str, Any]
+) -> None:
+    folder, out = save_model("gpt2"), tmp_path / "out"
+    with pytest.raises(ConfigError) as caught:
+        finetune(folder, text, out, replace(QUICK, **rates), save_every=1)
+    assert "smaller --lr" in str(caught.value)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["gpt2", "text.npy"]
+    finetune(folder, text, out, QUICK, save_every=1)
+    assert out.is_dir()
+
+
+@pytest.mark.parametrize("name", ["rate", "threshold_rate", "calibration_rate", "distil"])
+def test_rates_are_numbers(name: str) -> None:
+    for value in (float("nan"), float("inf"), 1e300, -1.0):
+        with pytest.raises(ConfigError, match=f"^{name} "):
+            replace(QUICK, **{name: value})
+
+
+def test_a_place_for_the_state_that_is_none(
+    save_model: SaveModel, text: Path, tmp_path: Path
+) -> None:
+    folder = save_model("gpt2")
+    (tmp_path / "a.partial").write_text("not a folder")
+    with pytest.raises(OutputError, match=r"a\.partial: is no folder"):
+        finetune(folder, text, tmp_path / "a", QUICK)
+    folder.rename(tmp_path / "b.partial")
+    before = sorted((tmp_path / "b.partial").iterdir())
+    with pytest.raises(OutputError, match=r"b\.partial: is the model to train"):
+        finetune(tmp_path / "b.partial", text, tmp_path / "b", QUICK)
+    assert sorted((tmp_path / "b.partial").iterdir()) == before
+
+
+FULL = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+from las_neuro.commands.las_finetune import main
+from las_neuro.training import {module}
+save = {module}.{name}
+def limited(*args, **kwargs):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20000, resource.RLIM_INFINITY))
+    save(*args, **kwargs)
+{module}.{name} = limited
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [("training_state", "save_file"), ("finetune", "write_folder")]
+)
+def test_a_full_disk(
+    save_model: SaveModel, text: Path, tmp_path: Path, module: str, name: str
+) -> None:
+    """One line, nothing half-written, and the same command goes on when there is space."""
+    folder, out = save_model("gpt2"), tmp_path / "out"
+    code = FULL.format(module=module, name=name)
+    words = (folder, "--text", text, "-o", out, "--updates", "2")
+    start = [sys.executable, "-c", code, *map(str, words)]
+    done = subprocess.run(start, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "cannot be written" in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    left = {p.name for p in tmp_path.rglob("*") if p.parent == tmp_path or "partial" in str(p)}
+    kept = set() if module == "training_state" else {"out.partial", "state.safetensors"}
+    assert left == {"gpt2", "text.npy"} | kept
+    done = las_finetune(*words)
+    assert done.returncode == 0, done.stderr
+
+
 def las_finetune(*words: str | Path) -> subprocess.CompletedProcess[str]:
     code = "from las_neuro.commands.las_finetune import main; main()"
     start = [sys.executable, "-c", code, *map(str, words)]

@@ -134,7 +134,24 @@ def test_random_pixels_are_normalised_as_the_processor_does(save_model: SaveMode
     assert not own[:, 0].any()
 
 
-@pytest.mark.parametrize("says", ['{"image_mean": [1, 2]}', '{"image_std": 0}', "{", "[]"])
+@pytest.mark.parametrize(
+    "says",
+    [
+        '{"image_mean": [1, 2]}',
+        '{"image_mean": null}',
+        '{"image_mean": NaN}',
+        '{"image_mean": 1e999}',
+        '{"image_std": 0}',
+        '{"image_std": -1}',
+        '{"image_std": null}',
+        '{"image_std": NaN}',
+        '{"image_std": [0.5, 0.5, null]}',
+        '{"image_std": 1e39}',
+        '{"image_std": 1' + "0" * 400 + "}",
+        "{",
+        "[]",
+    ],
+)
 def test_a_bad_processor_is_named(save_model: SaveModel, says: str) -> None:
     folder = save_model("vit")
     (folder / "preprocessor_config.json").write_text(says)

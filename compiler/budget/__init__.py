@@ -103,4 +103,5 @@ def _rounding(graph: Graph) -> Rounding:
             rounded, spread = node.attrs["rounded"], graph[node.inputs[0]].attrs.get("spread")
             value = rounded.value() if spread is None else rounded.value() / spread
             weights[node.name] = rounded_weights(node, value, rounded.bias)
-    return Rounding(codes, weights)
+    tables = {node.name: node.attrs["few_spikes"] for node in graph if "few_spikes" in node.attrs}
+    return Rounding(codes, weights, tables=tables)

@@ -78,10 +78,11 @@ def measure_alone(
 
 
 def by_layer(graph: Graph) -> dict[int, list[Node]]:
-    """The nodes that become tables of lines."""
+    """The nodes that become tables of lines; imported tables are as they are."""
     found: dict[int, list[Node]] = {}
     for node in graph:
         tabled = node.op == "function" and node.attrs["fn"] != "relu"
+        tabled = tabled and "few_spikes" not in node.attrs
         if tabled or node.op == "exponential":
             found.setdefault(node.layer, []).append(node)
     return found

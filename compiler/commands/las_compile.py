@@ -240,8 +240,10 @@ def _times(passes: list[dict[str, Any]]) -> Any:
     for column in ("pass", "seconds", "peak memory, MB"):
         table.add_column(column, justify="left" if column == "pass" else "right")
     for row in passes:
-        took = (f"{row['seconds']:.2f}", f"{row['peak_bytes'] / 1e6:,.0f}")
-        table.add_row(row["pass"], *(took if "seconds" in row else ("not needed", "")))
+        took = ("not needed", "")
+        if "seconds" in row:
+            took = (f"{row['seconds']:.2f}", f"{row['peak_bytes'] / 1e6:,.0f}")
+        table.add_row(row["pass"], *took)
     return table
 
 

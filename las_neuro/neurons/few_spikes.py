@@ -13,15 +13,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from las_neuro.errors import ConfigError
 from las_neuro.files import read_small
 from las_neuro.graph import FUNCTIONS, Graph
+
+Doubles = NDArray[np.float64]
 
 LARGEST = 1 << 22  # bytes of a table file
 MOST_STEPS = 63
@@ -81,6 +86,18 @@ def _domain(at: str, one: Any, subtract_first: bool) -> SubDomain:
     if not all(math.isfinite(x) for x in (low, *h, *d)) or any(math.isnan(x) for x in theta):
         raise ConfigError(f"{at}: holds no finite number", "an infinite theta alone is allowed")
     return SubDomain(low, theta, (*h[1:], 0.0) if subtract_first else h, d)
+
+
+def computed(domains: Sequence[SubDomain], x: Doubles) -> Doubles:
+    """What the tables give for values of any shape: spike, subtract, add up, K times."""
+    place = np.sum([x >= domain.low for domain in domains[1:]], axis=0, dtype=np.int64)
+    theta, h, d = (np.array([getattr(domain, name) for domain in domains]) for name in NAMES)
+    potential, total = x.copy(), np.zeros_like(x)
+    for t in range(theta.shape[1]):
+        fired = potential > theta[place, t]
+        potential -= fired * h[place, t]
+        total += fired * d[place, t]
+    return total
 
 
 def with_tables(graph: Graph, tables: Tables) -> Graph:

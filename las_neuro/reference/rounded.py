@@ -17,6 +17,7 @@ from torch import Tensor as Torch
 
 from las_neuro.graph import Graph, Node, Tensor
 from las_neuro.neurons.codes import Code, decode, encode
+from las_neuro.neurons.few_spikes import SubDomain, computed
 from las_neuro.neurons.firing import Firing, decoded
 from las_neuro.reference.interpret import RULES, Rows, Run
 
@@ -25,12 +26,17 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Rounding:
-    """Node name -> what rounds it.  errors: how far a function is off, absolute or relative."""
+    """Node name -> what rounds it.
+
+    absolute, relative: how far a function's value is off.  tables: functions that are computed by
+    imported few-spikes tables.
+    """
 
     codes: Mapping[str, Code | Firing] = field(default_factory=dict)
     weights: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
     absolute: Mapping[str, float] = field(default_factory=dict)
     relative: Mapping[str, float] = field(default_factory=dict)
+    tables: Mapping[str, Sequence[SubDomain]] = field(default_factory=dict)
 
 
 class Probe:
@@ -62,14 +68,22 @@ class Probe:
             if node.name in rounding.weights:
                 node = replace(node, weights=rounding.weights[node.name])
             with torch.inference_mode():
-                value = RULES[node.op](run, node, [values[name] for name in node.inputs])
-                values[node.name] = _off(node, value, rounding, generator)
+                operands = [values[name] for name in node.inputs]
+                if node.name in rounding.tables:
+                    values[node.name] = _by_tables(rounding.tables[node.name], operands[0])
+                else:
+                    value = RULES[node.op](run, node, operands)
+                    values[node.name] = _off(node, value, rounding, generator)
             for name in node.inputs:
                 waiting[name] -= 1
                 if not waiting[name]:
                     del values[name]
         last: Torch = value.double()
         return last
+
+
+def _by_tables(domains: Sequence[SubDomain], x: Torch) -> Torch:
+    return torch.from_numpy(computed(domains, x.double().numpy())).to(x.dtype)
 
 
 def _off(node: Node, value: Torch, rounding: Rounding, generator: torch.Generator) -> Torch:

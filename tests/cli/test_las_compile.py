@@ -130,3 +130,15 @@ def test_a_plan_refuses_a_named_target_that_is_too_small(las, tmp_path: Path) ->
     assert done.err.startswith("error: ")
     assert "loihi2 has" in done.err
     assert done.err.count("\n") == 1
+
+
+def test_times_are_printed_and_given_as_json(las, save_model) -> None:
+    folder = save_model("llama")
+    done = las("las-compile", folder, "-o", folder / "a.h5", "--time-passes", "--json")
+    assert done.code == 0
+    rows = json.loads(done.out)["passes"]
+    assert [row["pass"] for row in rows] == list(NAMES)
+    assert all(row["seconds"] >= 0 for row in rows if "seconds" in row)
+    done = las("las-compile", folder, "-o", folder / "b.h5", "--time-passes")
+    assert all(name in done.out for name in NAMES)
+    assert "not needed" in done.out

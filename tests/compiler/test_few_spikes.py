@@ -13,8 +13,8 @@ import pytest
 from compiler import compile
 from hwsim.backends.fast.engine import Engine
 from hwsim.backends.step.stepper import Stepper
-from las_neuro.errors import ConfigError
-from las_neuro.neurons.few_spikes import read_tables
+from las_neuro.errors import CalibrationError, ConfigError
+from las_neuro.neurons.few_spikes import computed, read_tables
 
 STEPS = 12
 POWERS = [2.0**-t for t in range(1, STEPS + 1)]
@@ -77,6 +77,27 @@ def test_a_function_by_tables(
     last = 8 * POWERS[-1]  # a threshold's rounding may move a value by its last place
     assert np.abs(y - wanted).max() <= 1.01 * last + 2 * STEPS * population.unit
     assert np.abs(y).max() > 0
+
+
+@pytest.mark.parametrize("x", [-9.0, -0.5, 0.0, 1e-4, 0.3, 7.99, 30.0])
+def test_the_float_run_computes_the_same(tmp_path: Path, x: float) -> None:
+    domains = read_tables(write(tmp_path / "a.json", {"gelu": RELU}))["gelu"]
+    assert computed(domains, np.array([x]))[0] == by_the_paper(x, RELU[0], False)
+
+
+def test_an_error_budget_counts_imported_tables(
+    save_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    """A table that is off by 0.05 breaks a budget that the function's own lines keep."""
+    folder, budget = save_model("gpt2"), 1e-2
+    own = compile(folder, error_budget=budget)
+    assert own.provenance["error_budget"]["measured"] <= budget
+    path = write(tmp_path / "tables.json", {"gelu_tanh": RELU})
+    with pytest.raises(CalibrationError, match="the finest tried gives"):
+        compile(folder, tables=path, error_budget=budget)
+    net = compile(folder, tables=path, error_budget=10.0)
+    assert {p.kind for p in net.populations.values()} >= {"few_spikes"}
+    assert net.provenance["error_budget"]["measured"] > budget
 
 
 @pytest.mark.parametrize(

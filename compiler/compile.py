@@ -51,7 +51,7 @@ def compile(
 
     def observe(one: Pass, network: Any, timing: Timing | None) -> None:
         if one.result == "phased":
-            steps.extend(int(node.attrs.get("trained", 0)) for node in network)
+            steps.extend(node["trained"] for node in network if node.op == "encode")
         if watch:
             watch(one, network, timing)
 

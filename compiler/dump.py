@@ -25,7 +25,7 @@ def dump(network: Any) -> str:
 def _node(node: Node) -> str:
     axes = " ".join(f"{axis}={size}" for axis, size in node.axes.items())
     weights = "".join(f"  {key} {array_text(tensor)}" for key, tensor in node.weights.items())
-    attributes = "".join(f"  {key}={_value(value)}" for key, value in node.attrs.items())
+    attributes = "".join(f"  {key}={_value(value)}" for key, value in node.attributes.items())
     seen = f"  range={node.range.peak:.6g}" if node.range is not None else ""
     inputs = ", ".join(node.inputs)
     return f"{node.name}  {node.op}({inputs})  [{axes}]{weights}{attributes}{seen}"

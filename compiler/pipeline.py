@@ -36,7 +36,8 @@ from compiler.passes import (
 from compiler.passes.contract import Pass
 from compiler.task import Task
 from compiler.timing import Timing, timed
-from las_neuro.graph import MODEL_OPS, SPIKING_OPS, Graph
+from las_neuro.graph import Graph
+from las_neuro.graph import verify as verify_graph
 
 PASSES: tuple[Pass, ...] = (
     draw.PASS,
@@ -101,7 +102,7 @@ def _has_work(one: Pass, task: Task, facts: set[str]) -> bool:
 def verify(network: Any, level: str) -> None:
     """Raise where a network is not what its level promises: ValueError, or NetlistError."""
     if isinstance(network, Graph):
-        network.check(MODEL_OPS if level == "model" else SPIKING_OPS | {"wait"})
+        verify_graph(network, level)
     elif isinstance(network, Netlist):
         check(network)
     else:

@@ -334,7 +334,7 @@ def _reference(path: Path | None, net: Netlist) -> Any:
     checkpoint = Checkpoint.open(path)
     graph = draw(checkpoint)
     made, wanted = (
-        _described(graph, graph["output"].attrs["kind"]),
+        _described(graph, graph["output"]["kind"]),
         _described(net, net.output_kind),
     )
     if made != wanted:

@@ -96,12 +96,13 @@ def _rounding(graph: Graph) -> Rounding:
     """Everything that the chosen graph rounds."""
     from las_neuro.reference.rounded import Rounding, rounded_weights
 
-    codes = {node.name: node.attrs["code"] for node in graph if node.op == "encode"}
+    codes = {node.name: node["code"] for node in graph if node.op == "encode"}
     weights: dict[str, Mapping[str, Any]] = {}
     for node in graph:
         if node.op == "linear":
-            rounded, spread = node.attrs["rounded"], graph[node.inputs[0]].attrs.get("spread")
+            rounded, spread = node["rounded"], graph[node.inputs[0]]["spread"]
             value = rounded.value() if spread is None else rounded.value() / spread
             weights[node.name] = rounded_weights(node, value, rounded.bias)
-    tables = {node.name: node.attrs["few_spikes"] for node in graph if "few_spikes" in node.attrs}
+    functions = [node for node in graph if node.op == "function"]
+    tables = {node.name: node["few_spikes"] for node in functions if node["few_spikes"]}
     return Rounding(codes, weights, tables=tables)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from compiler.budget.measure import PROBED, TABLE_PROBE, Alone, by_layer, is_bounded, usual
 from compiler.lowering.units import VALUE_BITS
@@ -79,21 +79,22 @@ def _reached(graph: Graph, encoder: Node, reader: Node) -> float:
 
 
 def give(graph: Graph, levels: Levels, alone: Alone, target: float) -> Graph:
-    """The graph with the choice in its nodes' attrs."""
+    """The graph with the choice in its nodes' attributes."""
     tables = {
         node.name: _table_error(node, share)
         for layer, share in _table_shares(alone, target)
         for node in by_layer(graph)[layer]
     }
-    out = graph.empty_like()
-    for node in graph:
-        attrs = dict(node.attrs)
+
+    def chosen(node: Node) -> Node:
         if node.name in levels:
-            attrs["planes" if node.op == "linear" else "digits"] = levels[node.name]
+            name = "planes" if node.op == "linear" else "digits"
+            return node.with_attributes(**{name: levels[node.name]})
         if node.name in tables:
-            attrs["hg_error"] = tables[node.name]
-        out.nodes[node.name] = replace(node, attrs=attrs)
-    return out
+            return node.with_attributes(hg_error=tables[node.name])
+        return node
+
+    return graph.mapped(chosen)
 
 
 def _table_shares(alone: Alone, target: float) -> Iterator[tuple[int, float]]:

@@ -65,7 +65,7 @@ def measure_alone(
         return probe.error(rounding)
 
     for node in encoders:
-        found.encoders[node.name] = error(Rounding(codes={node.name: node.attrs["code"]}))
+        found.encoders[node.name] = error(Rounding(codes={node.name: node["code"]}))
     for node in maps:
         value = quantize(node.weights["weight"].load().astype(np.float64)).value()
         rounded = {node.name: rounded_weights(node, value)}
@@ -81,8 +81,7 @@ def by_layer(graph: Graph) -> dict[int, list[Node]]:
     """The nodes that become tables of lines; imported tables are as they are."""
     found: dict[int, list[Node]] = {}
     for node in graph:
-        tabled = node.op == "function" and node.attrs["fn"] != "relu"
-        tabled = tabled and "few_spikes" not in node.attrs
+        tabled = node.op == "function" and node["fn"] != "relu" and node["few_spikes"] is None
         if tabled or node.op == "exponential":
             found.setdefault(node.layer, []).append(node)
     return found
@@ -90,7 +89,7 @@ def by_layer(graph: Graph) -> dict[int, list[Node]]:
 
 def is_bounded(node: Node) -> bool:
     """Whether its table's error is absolute: activations; else it is a share of the value."""
-    return node.op == "function" and node.attrs["fn"] not in ("reciprocal", "inverse_sqrt")
+    return node.op == "function" and node["fn"] not in ("reciprocal", "inverse_sqrt")
 
 
 def usual(node: Node) -> float:

@@ -41,15 +41,15 @@ HEADROOM = 2.0  # of stored keys and values over the largest calibrated
 def _memory(low: Lowering, node: Node) -> None:
     """Slots for one value per token, written where the pointer stands."""
     source = low.source(node)
-    axes_read = [low.graph[name].attrs.get("axis") for name in low.readers[node.name]]
-    finer = FINER_BITS if node.attrs.get("planes") == 2 else 0
-    bits, summed = (VALUE_BITS, SLOTS) if SLOTS in axes_read else (KEY_BITS, "d")
+    readers = [low.graph[name] for name in low.readers[node.name]]
+    over_slots = any(reader.op == "recall" and reader["axis"] == SLOTS for reader in readers)
+    finer = FINER_BITS if node["planes"] == 2 else 0
+    bits, summed = (VALUE_BITS, SLOTS) if over_slots else (KEY_BITS, "d")
     # A sum over all slots, or over a head's width, must leave room for a digit.
-    bits = min(
-        node.attrs.get("bits", bits + finer), WORD_BITS - math.ceil(math.log2(node.axes[summed]))
-    )
+    bits = bits + finer if node["bits"] is None else node["bits"]
+    bits = min(bits, WORD_BITS - math.ceil(math.log2(node.axes[summed])))
     limit = 2 ** (bits - 1) - 1
-    unit = node.attrs.get("unit") or (seen(node).peak or 1.0) * HEADROOM / limit
+    unit = node["unit"] or (seen(node).peak or 1.0) * HEADROOM / limit
     value = _value(low, node, source, unit, limit)
     axes = {
         "k": source.axes["k"],
@@ -67,7 +67,7 @@ def _value(
     low: Lowering, node: Node, source: LoweredPopulation, unit: float, limit: int
 ) -> LoweredPopulation:
     """What is written: whole units up to the limit, or 2**lift of them in a channel's own steps."""
-    lift = node.attrs.get("lift")
+    lift = node["lift"]
     if lift is not None:  # a neuron that fires once rounds so
         return fire(
             low, node, source, graded(unit, limit >> lift, 1, limit, lift=lift), ".value", "written"
@@ -85,8 +85,8 @@ def _pointer(low: Lowering, node: Node, suffix: str, slots: int) -> LoweredPopul
 def _recall(low: Lowering, node: Node) -> None:
     memory, spikes = low.source(node, 0), low.source(node, 1)
     low.join(spikes, memory, "read")
-    exact = memory.unit * spikes.unit * node.attrs["factor"]
-    if node.attrs["axis"] == "d":
+    exact = memory.unit * spikes.unit * node["factor"]
+    if node["axis"] == "d":
         return _scores(low, node, memory, exact)
     unit = low.units[node.name]
     axes = {axis: memory.axes[axis] for axis in ("k", "g", "d")}
@@ -148,7 +148,7 @@ def _exponential(low: Lowering, node: Node) -> None:
     scores, top = low.source(node, 0), low.source(node, 1)
     readers = [low.graph[name] for name in low.readers[node.name]]
     code = max(
-        (reader.attrs["code"] for reader in readers if reader.op == "encode"),
+        (reader["code"] for reader in readers if reader.op == "encode"),
         key=lambda code: code.digits,
     )
     # The largest weight is all that the code's digits hold, not quite 1; softmax divides that out.
@@ -164,7 +164,7 @@ def _wait(low: Lowering, node: Node) -> None:
     """A value of an earlier phase, kept for every token and recalled in the same order."""
     source, slots = low.source(node), low.graph.context
     axes = {SLOTS: slots, **source.axes}
-    earlier, phase = low.graph[node.inputs[0]], node.attrs["phase"]
+    earlier, phase = low.graph[node.inputs[0]], node["phase"]
     writer = _pointer(low, earlier, f".to{phase}", slots)
     reader = _pointer(low, node, ".turn", slots)
     memory = low.add(

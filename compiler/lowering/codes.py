@@ -20,16 +20,16 @@ from las_neuro.neurons.firing import LEAK, Firing
 def _input(low: Lowering, node: Node) -> None:
     unit = low.units[node.name]
     made = low.add(node, "input", low.viewed(node), unit)
-    if node.attrs["source"] == "patch":
+    if node["source"] == "patch":
         rows: Any = Held(np.zeros((0, made.n), np.int32))
     else:
         rows = TableRows(node.weights["table"], unit)
-    low.net.tables.append(HostTable(made.name, node.attrs["source"], node.attrs["offset"], rows))
+    low.net.tables.append(HostTable(made.name, node["source"], node["offset"], rows))
 
 
 def _encode(low: Lowering, node: Node) -> None:
     source = low.source(node)
-    code: Code | Firing = node.attrs["code"]
+    code: Code | Firing = node["code"]
     if isinstance(code, Firing):
         fire(low, node, source, code)
         return
@@ -91,7 +91,7 @@ def fire(
 
 def _leak(low: Lowering, node: Node) -> None:
     """Tests its potential as the neuron beside it does, so that both see the same spike."""
-    source, code, unit = low.source(node), node.attrs["code"], low.units[node.name]
+    source, code, unit = low.source(node), node["code"], low.units[node.name]
     made = low.add(
         node,
         "leak",

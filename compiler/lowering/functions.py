@@ -25,8 +25,8 @@ from las_neuro.graph import Node
 
 
 def _function(low: Lowering, node: Node) -> None:
-    source, fn, unit = low.source(node), node.attrs["fn"], low.units[node.name]
-    if "few_spikes" in node.attrs:
+    source, fn, unit = low.source(node), node["fn"], low.units[node.name]
+    if node["few_spikes"] is not None:
         return _few_spikes(low, node, source)
     if fn == "relu":
         rectify = {**RESCALE, "low": 0}
@@ -47,7 +47,7 @@ def _function(low: Lowering, node: Node) -> None:
 
 def _few_spikes(low: Lowering, node: Node, source: LoweredPopulation) -> None:
     """Imported tables: thresholds and resets in the source's unit, spike values in the result's."""
-    domains, unit = node.attrs["few_spikes"], low.units[node.name]
+    domains, unit = node["few_spikes"], low.units[node.name]
     tables: dict[str, Any] = {
         "edges": _payloads(node, [one.low for one in domains], source.unit),
         "theta": _payloads(node, [x for one in domains for x in one.theta], source.unit),
@@ -78,7 +78,7 @@ def _binary_multiple(low: Lowering, node: Node, unit_in: float) -> float:
 
 def error_budget(node: Node, default: float) -> float:
     """What the graph asks for: last places of a bounded function, else a share of the value."""
-    return float(node.attrs.get("hg_error", default))
+    return default if node["hg_error"] is None else float(node["hg_error"])
 
 
 def segment_budget(node: Node) -> float:
@@ -89,8 +89,8 @@ def segment_budget(node: Node) -> float:
 
 def kept(node: Node, fit: Fit) -> Mapping[str, Any]:
     """The fit's table, where it is as near as the graph asks for."""
-    asked = node.attrs.get("hg_error", fit.error)
-    if fit.error > asked:
+    asked = node["hg_error"]
+    if asked is not None and fit.error > asked:
         raise ConfigError(
             f"{node.name}: {fit.lines} lines, the most there may be, are off by {fit.error:.3g}; "
             f"the error budget leaves it {asked:.3g}",

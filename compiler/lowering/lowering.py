@@ -27,7 +27,7 @@ class Lowering:
             str, list[LoweredPopulation]
         ] = {}  # node -> what holds its values together
         memories = [node for node in graph if node.op == "memory"]
-        self.groups: int = memories[0].attrs["groups"] if memories else 1
+        self.groups: int = memories[0]["groups"] if memories else 1
         self.heads: int = memories[0].axes["h"] if memories else 1
         self.net = LoweredNetwork(
             graph.family, graph.causal, graph.context, graph.vocabulary, "", ""
@@ -62,7 +62,7 @@ class Lowering:
             repeated=bool(node.original),
             repetition=node.repetition,
             scaling=scaling,
-            phase=node.attrs["phase"],
+            phase=node["phase"],
         )
         self.net.populations[name] = made
         if not suffix:

@@ -19,12 +19,12 @@ RELAYED = 2**12  # payload units that one spike of a relayed neuron counts, at m
 def _linear(low: Lowering, node: Node) -> None:
     """One population, or two that each sum a plane of the weights and a third that adds them."""
     source, unit, axes = low.source(node), low.units[node.name], low.viewed(node)
-    weight, planes = node.weights["weight"], node.attrs.get("planes", 1)
-    bits = node.attrs.get("weight_bits", 8)
+    weight, planes = node.weights["weight"], node["planes"]
+    bits = node["weight_bits"]
     bias, scale = np.zeros(1), np.ones(1)
     matrices: list[Matrix] = [Unweighted((weight.shape[0], weight.shape[1]))] * planes
     if low.weights:
-        rounded = node.attrs.get("rounded") or quantize(
+        rounded = node["rounded"] or quantize(
             weight.load().astype(np.float64) * _spread_of(low, node), planes=planes, bits=bits
         )
         matrices, scale = list(rounded.planes), rounded.scale
@@ -51,7 +51,7 @@ def _linear(low: Lowering, node: Node) -> None:
 def _spread_of(low: Lowering, node: Node) -> Any:
     """Units of the channels of the encoder that a node reads, over the encoder's."""
     source = low.graph[node.inputs[0]]
-    code = source.attrs["code"] if source.op == "encode" else None
+    code = source["code"] if source.op == "encode" else None
     return np.ones(1) if code is None or code.spread is None else code.spread
 
 
@@ -79,7 +79,7 @@ def _sum(low: Lowering, node: Node) -> None:
     ]
     widest, out = max(terms, key=lambda term: term.n), low.units[node.name]
     made = low.add(node, "integrate", widest.axes, out, scaling=Scaling(unit / out), **RESCALE)
-    for term, sign in zip(terms, node.attrs["signs"], strict=True):
+    for term, sign in zip(terms, node["signs"], strict=True):
         low.join(term, made, "a", sign)
 
 
@@ -101,8 +101,8 @@ def _turn(low: Lowering, node: Node) -> None:
     """A permutation with signs: kept as a value of its own, one relay compartment each."""
     source = low.source(node)
     made = low.add(node, "integrate", source.axes, source.unit, scaling=Scaling(1.0), **RESCALE)
-    index = np.asarray(node.attrs["index"], np.int32)
-    low.connect(source, made, "a", Gather(index, np.asarray(node.attrs["sign"], np.int8)))
+    index = np.asarray(node["index"], np.int32)
+    low.connect(source, made, "a", Gather(index, np.asarray(node["sign"], np.int8)))
 
 
 def _view(low: Lowering, node: Node) -> None:
@@ -110,7 +110,7 @@ def _view(low: Lowering, node: Node) -> None:
 
 
 def _output(low: Lowering, node: Node) -> None:
-    low.net.output, low.net.output_kind = low.made[node.inputs[0]], node.attrs["kind"]
+    low.net.output, low.net.output_kind = low.made[node.inputs[0]], node["kind"]
 
 
 RULES: dict[str, Callable[[Lowering, Node], None]] = {

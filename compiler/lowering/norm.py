@@ -75,7 +75,7 @@ def _reduce(low: Lowering, node: Node) -> None:
     unit = low.units[node.name]
     sums = []
     for part in parts:
-        factor = node.attrs["factor"] * part.unit / unit
+        factor = node["factor"] * part.unit / unit
         suffix = part.name.removeprefix(node.inputs[0])
         sums.append(
             low.add(node, "integrate", {}, unit, suffix, "part", scaling=Scaling(factor), **RESCALE)
@@ -90,7 +90,7 @@ def _reduce(low: Lowering, node: Node) -> None:
 def _sum_over(low: Lowering, node: Node, source: LoweredPopulation) -> None:
     unit = low.units[node.name]
     axes = {axis: size for axis, size in source.axes.items() if axis in low.grouped(node.axes)}
-    total = node.attrs["factor"] * source.unit
+    total = node["factor"] * source.unit
     unit = max(unit, abs(total) / WEIGHTIEST)  # no finer than the steps of a short code
     bias = _epsilon(low, node) / unit
     made = low.add(node, "integrate", axes, unit, scaling=Scaling(total / unit, bias), **RESCALE)
@@ -98,7 +98,8 @@ def _sum_over(low: Lowering, node: Node, source: LoweredPopulation) -> None:
 
 
 def _epsilon(low: Lowering, node: Node) -> float:
-    return float(sum(low.graph[name].attrs.get("eps", 0.0) for name in low.readers[node.name]))
+    readers = (low.graph[name] for name in low.readers[node.name])
+    return float(sum(reader["eps"] for reader in readers if reader.op == "function"))
 
 
 RULES: dict[str, Callable[[Lowering, Node], None]] = {"square": _square, "reduce": _reduce}

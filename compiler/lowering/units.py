@@ -26,9 +26,9 @@ def fix_units(graph: Graph) -> dict[str, float]:
     """Node name -> unit."""
     units = {node.name: _unit(node) for node in graph}
     for node in graph:
-        if node.attrs.get("fn") == "inverse_sqrt":
+        if node.op == "function" and node["fn"] == "inverse_sqrt":
             units[node.inputs[0]] = _unit(graph[node.inputs[0]], VARIANCE_BITS)
-        elif node.op in ("reduce", "recall") and node.attrs["axis"] == SLOTS:
+        elif node.op in ("reduce", "recall") and node["axis"] == SLOTS:
             units[node.name] = _slots_unit(graph, node)
     for _ in range(len(graph.nodes)):
         if not any([_raise_terms(graph, node, units) for node in graph]):
@@ -63,7 +63,7 @@ def _raise_terms(graph: Graph, node: Node, units: dict[str, float]) -> bool:
             if graph[name].op not in FREE:
                 continue
         elif node.op == "reduce" and graph[name].op != "encode":
-            wanted = (seen(node).peak or 1.0) / abs(node.attrs["factor"]) / 2**SUM_BITS
+            wanted = (seen(node).peak or 1.0) / abs(node["factor"]) / 2**SUM_BITS
         if wanted > units[name] * (1 + 1e-9):
             units[name], changed = wanted, True
     return changed

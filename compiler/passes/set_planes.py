@@ -5,8 +5,6 @@ Stored keys and values get bits to match.  An error budget chooses the planes ma
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from compiler.passes.contract import Pass
 from compiler.task import Task
 from las_neuro.graph import Graph
@@ -16,12 +14,10 @@ PLANED = ("linear", "memory")
 
 def set_planes(graph: Graph, task: Task) -> Graph:
     """The attribute `planes` on every linear map and memory."""
-    planed = graph.empty_like()
-    for node in graph:
-        if node.op in PLANED:
-            node = replace(node, attrs={**node.attrs, "planes": task.options.weight_planes})
-        planed.nodes[node.name] = node
-    return planed
+    planes = task.options.weight_planes
+    return graph.mapped(
+        lambda node: node.with_attributes(planes=planes) if node.op in PLANED else node
+    )
 
 
 PASS = Pass(

@@ -1,7 +1,7 @@
 """split_phases: cut an encoder's graph where attention must wait for the whole sequence.
 
-Needs: a SpikingGraph.  Leaves: every node with attrs["phase"], and a `wait` node wherever a value
-of one phase is read in a later one.  Changes no result.  A decoder stays one phase: its memories
+Needs: a SpikingGraph.  Leaves: every node with its phase, and a `wait` node wherever a value of
+one phase is read in a later one.  Changes no result.  A decoder stays one phase: its memories
 are read by the token that wrote last.
 
 All tokens run through phase p before any enters p + 1.  A recall comes one phase after its memory
@@ -67,7 +67,7 @@ def _bring(out: Graph, source: Node, made: int, used: int, reader: Node) -> str:
     original = out.nodes[source.name]
     if source.op in ("input", "encode", "view"):
         inputs = tuple(
-            _bring(out, out.nodes[i], out.nodes[i].attrs["phase"], used, original)
+            _bring(out, out.nodes[i], out.nodes[i]["phase"], used, original)
             for i in original.inputs
         )
         _add(out, replace(original, name=name, original=source.name), inputs, used)
@@ -87,8 +87,7 @@ def _bring(out: Graph, source: Node, made: int, used: int, reader: Node) -> str:
 
 
 def _add(out: Graph, node: Node, inputs: tuple[str, ...], phase: int) -> None:
-    attrs = {**node.attrs, "phase": phase}
-    out.nodes[node.name] = replace(node, inputs=inputs, attrs=attrs)
+    out.nodes[node.name] = replace(node, inputs=inputs).with_attributes(phase=phase)
 
 
 PASS = Pass(split_phases, "spiking", "phased", needs=("codes",), leaves=("phases",))

@@ -1,7 +1,7 @@
 """round_weights: every weight to int8, layer by layer, each for the inputs it will really get.
 
-Needs: ranges, and calibration tokens that are like the text to come.  Leaves: attrs["spread"] on
-the encoders that only linear maps read, attrs["rounded"] on the linear maps.  Without such tokens
+Needs: ranges, and calibration tokens that are like the text to come.  Leaves: `spread` on the
+encoders that only linear maps read, `rounded` on the linear maps.  Without such tokens
 (a plan, or an encoder that was given no text) weights are rounded to nearest in `lower`.
 
 The float model runs beside one whose weights are rounded so far.  A linear map with weights W sees
@@ -44,15 +44,15 @@ def round_layers(graph: Graph, batches: Sequence[Rows], progress: Progress | Non
 
     rounding = Rounding(graph, progress or (lambda stage, done, of: None))
     run_beside(graph, batches, rounding.replaced)
-    out = graph.empty_like()
-    for node in graph:
-        attrs = dict(node.attrs)
+
+    def rounded(node: Node) -> Node:
         if node.name in rounding.spreads:
-            attrs["spread"] = rounding.spreads[node.name]
+            return node.with_attributes(spread=rounding.spreads[node.name])
         if node.name in rounding.done:
-            attrs["rounded"] = rounding.done[node.name]
-        out.nodes[node.name] = replace(node, attrs=attrs)
-    return out
+            return node.with_attributes(rounded=rounding.done[node.name])
+        return node
+
+    return graph.mapped(rounded)
 
 
 @dataclass
@@ -73,12 +73,12 @@ class Rounding:
     ) -> Mapping[str, Tensor]:
         """Round one linear map; exact and real inputs [tokens, n], loss to make up for."""
         seen = Seen.of(exact, real)
-        wide, planes = self._spread(node.inputs[0], seen), node.attrs.get("planes", 1)
+        wide, planes = self._spread(node.inputs[0], seen), node["planes"]
         weight = node.weights["weight"].load().astype(np.float64)
-        bits = node.attrs.get("weight_bits", 8)
-        as_they_are = planes == 2 or "clip" in node.attrs
+        bits = node["weight_bits"]
+        as_they_are = planes == 2 or node["clip"] is not None
         fitted = weight if as_they_are else seen.fit(weight, lost)
-        moment, clip = seen.moment / np.outer(wide, wide), node.attrs.get("clip")
+        moment, clip = seen.moment / np.outer(wide, wide), node["clip"]
         rounded = quantize(fitted * wide, moment, planes, bits, clip)
         value = rounded.value() / wide
         bias = weight @ seen.exact_mean - value @ seen.mean
@@ -94,8 +94,8 @@ class Rounding:
         """Found at the first linear map that reads the encoder, for all of them."""
         readers = [self.graph[name] for name in self.readers[encoder]]
         if encoder not in self.spreads:
-            if "spread" in self.graph[encoder].attrs:  # trained, or learned
-                given = self.graph[encoder].attrs["spread"]
+            given = self.graph[encoder]["spread"]
+            if given is not None:  # trained, or learned
                 return np.asarray(np.broadcast_to(given, len(seen.mean)))
             if any(reader.op != "linear" for reader in readers):
                 return np.ones(len(seen.mean))

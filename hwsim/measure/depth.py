@@ -80,7 +80,7 @@ class Beside:
         }
         self.readers = Counter(self._origin(name) for node in nodes for name in node.inputs)
         self.eps = {
-            self._origin(node.inputs[0]): node.attrs["eps"] for node in nodes if "eps" in node.attrs
+            self._origin(node.inputs[0]): node["eps"] for node in nodes if node.op == "function"
         }
 
     def begin(self, tokens: Rows) -> None:

@@ -1,4 +1,4 @@
-"""Model families: `draw` turns a checkpoint into a graph of MODEL_OPS.
+"""Model families: `draw` turns a checkpoint into a graph of level "model".
 
 One file a family, with `Config` (what is read of config.json), `build`, and MODEL_TYPES, the
 values of config.json's `model_type` that it draws; nothing else lists it.
@@ -14,7 +14,7 @@ from typing import Any
 from las_neuro.architectures.family import check_config
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.errors import ConfigError, UnsupportedError
-from las_neuro.graph import MODEL_OPS, Graph
+from las_neuro.graph import MODEL, Graph, verify
 
 
 @cache
@@ -48,5 +48,5 @@ def draw(checkpoint: Checkpoint, context: int | None = None) -> Graph:
         graph: Graph = family.build(config, checkpoint, context or longest)
     except (ConfigError, UnsupportedError) as error:  # families do not know the file's name
         raise type(error)(f"{path}: {error.what}", error.remedy) from error
-    graph.check(MODEL_OPS)
+    verify(graph, MODEL)
     return graph

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from las_neuro.errors import ConfigError
 from las_neuro.files import read_small
-from las_neuro.graph import FUNCTIONS, Graph
+from las_neuro.graph import FUNCTIONS, Graph, Node
 
 Doubles = NDArray[np.float64]
 
@@ -102,14 +102,15 @@ def computed(domains: Sequence[SubDomain], x: Doubles) -> Doubles:
 
 def with_tables(graph: Graph, tables: Tables) -> Graph:
     """The same graph, functions that have tables to be computed by them."""
-    if not any(node.attrs.get("fn") in tables for node in graph):
+    if not any(node.op == "function" and node["fn"] in tables for node in graph):
         raise ConfigError(
             f"no table is of a function of this model ({', '.join(sorted(tables))})",
             "leave the tables out",
         )
-    out = graph.empty_like()
-    for node in graph:
-        if node.op == "function" and node.attrs["fn"] in tables:
-            node = replace(node, attrs={**node.attrs, "few_spikes": tables[node.attrs["fn"]]})
-        out.nodes[node.name] = node
-    return out
+
+    def tabled(node: Node) -> Node:
+        if node.op != "function" or node["fn"] not in tables:
+            return node
+        return node.with_attributes(few_spikes=tables[node["fn"]])
+
+    return graph.mapped(tabled)

@@ -58,10 +58,10 @@ class Site:
         assert seen is not None
         assert seen.channel_peak is not None
         assert seen.sample is not None
-        sample, spread = seen.sample.astype(np.float64), node.attrs.get("spread")
+        sample, spread = seen.sample.astype(np.float64), node["spread"]
         peaks = seen.channel_peak.astype(np.float64) / (1.0 if spread is None else spread)
         weight = _column_norms(readers, len(peaks))
-        planes = max((reader.attrs.get("planes", 1) for reader in readers), default=1)
+        planes = max((reader["planes"] for reader in readers if reader.op == "linear"), default=1)
         relative = INT8_ERROR / FINE_PLANE ** (planes - 1)
         floor = relative**2 * float((sample**2 @ weight).mean())
         return Site(sample, peaks, spread, weight, floor, tuple(readers))

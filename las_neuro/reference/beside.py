@@ -63,7 +63,7 @@ def _added_to(graph: Graph, readers: Mapping[str, list[str]], name: str) -> str:
     reader = graph[readers[name][0]]
     if reader.op == "view":
         return _added_to(graph, readers, reader.name)
-    if reader.op == "sum" and reader.attrs["signs"] == (1, 1):
+    if reader.op == "sum" and reader["signs"] == (1, 1):
         return next((other for other in reader.inputs if other != name), "")
     return ""
 

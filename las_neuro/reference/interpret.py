@@ -108,7 +108,7 @@ def _check_tokens(graph: Graph, tokens: Rows) -> None:
 
 
 def _input(run: Run, node: Node, _: Sequence[Torch]) -> Torch:
-    if node.attrs["source"] == "patch":
+    if node["source"] == "patch":
         return torch.from_numpy(run.tokens).to(run.dtype)
     batch, length = run.tokens.shape[:2]
     rows: Mapping[str, Tokens] = {
@@ -116,21 +116,26 @@ def _input(run: Run, node: Node, _: Sequence[Torch]) -> Torch:
         "position": np.broadcast_to(run.start + np.arange(length), (batch, length)),
         "type": np.zeros((batch, length), np.int64),
     }
-    picked = node.weights["table"].load()[rows[node.attrs["source"]] + node.attrs["offset"]]
+    picked = node.weights["table"].load()[rows[node["source"]] + node["offset"]]
     return torch.from_numpy(picked).to(run.dtype)
 
 
 def _encode(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
     """Exact, but for neurons that the model was trained with: those are its activations."""
-    if not node.attrs.get("trained"):
+    if not node["trained"]:
         return operands[0]
-    found = decoded(node.attrs["code"], operands[0].flatten(2).double().numpy())
+    found = decoded(node["code"], operands[0].flatten(2).double().numpy())
     return torch.from_numpy(found).to(run.dtype).view_as(operands[0])
+
+
+def _same(_: Run, __: Node, operands: Sequence[Torch]) -> Torch:
+    """A memory shows what each token wrote, a wait and the output what they read."""
+    return operands[0]
 
 
 def _leak(_: Run, node: Node, operands: Sequence[Torch]) -> Torch:
     """SpikeLM's leak and reset, by what a neuron of this potential sends."""
-    m, code = operands[0].double(), node.attrs["code"]
+    m, code = operands[0].double(), node["code"]
     sent = torch.from_numpy(decoded(code, m.flatten(2).numpy())).view_as(m)
     left: Torch = LEAK * m * (code.unit - sent)
     return left.to(operands[0].dtype)
@@ -148,14 +153,14 @@ def _affine(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
 
 def _sum(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
     aligned = run.aligned(node, operands)
-    total: Torch = aligned[0] * node.attrs["signs"][0]
-    for x, sign in zip(aligned[1:], node.attrs["signs"][1:], strict=True):
+    total: Torch = aligned[0] * node["signs"][0]
+    for x, sign in zip(aligned[1:], node["signs"][1:], strict=True):
         total = total + x * sign
     return total
 
 
 def _reduce(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
-    return operands[0].sum(dim=_place(run, node)) * float(node.attrs["factor"])
+    return operands[0].sum(dim=_place(run, node)) * float(node["factor"])
 
 
 def _maximum(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
@@ -163,7 +168,7 @@ def _maximum(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
 
 
 def _place(run: Run, node: Node) -> int:
-    return 2 + list(run.axes(node, 0)).index(node.attrs["axis"])
+    return 2 + list(run.axes(node, 0)).index(node["axis"])
 
 
 def _product(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
@@ -181,13 +186,13 @@ def _exponential(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
 
 
 def _function(_: Run, node: Node, operands: Sequence[Torch]) -> Torch:
-    return FUNCTIONS[node.attrs["fn"]](operands[0] + node.attrs.get("eps", 0.0))
+    return FUNCTIONS[node["fn"]](operands[0] + node["eps"])
 
 
 def _turn(_: Run, node: Node, operands: Sequence[Torch]) -> Torch:
     x = operands[0]
-    sign = torch.from_numpy(node.attrs["sign"]).to(x.dtype)
-    return (x.flatten(2)[..., torch.from_numpy(node.attrs["index"])] * sign).view_as(x)
+    sign = torch.from_numpy(node["sign"]).to(x.dtype)
+    return (x.flatten(2)[..., torch.from_numpy(node["index"])] * sign).view_as(x)
 
 
 def _view(_: Run, node: Node, operands: Sequence[Torch]) -> Torch:
@@ -204,9 +209,9 @@ def _recall(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
     batch, length, heads, last = spikes.shape
     kv_heads = memory.shape[2]
     grouped = spikes.reshape(batch, length, kv_heads, heads // kv_heads, last)
-    over_slots = node.attrs["axis"] == SLOTS
+    over_slots = node["axis"] == SLOTS
     form = "bskgj,bjkd->bskgd" if over_slots else "bskgd,bjkd->bskgj"
-    result = torch.einsum(form, grouped, memory).flatten(2, 3) * float(node.attrs["factor"])
+    result = torch.einsum(form, grouped, memory).flatten(2, 3) * float(node["factor"])
     if run.graph.causal and not over_slots:
         slots = memory.shape[1]  # more than S where earlier pieces wrote some
         every, now = torch.ones(length, slots, dtype=torch.bool), slots - length  # [S, j]
@@ -245,8 +250,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "maximum": _maximum,
         "turn": _turn,
         "view": _view,
-        "memory": _encode,
+        "memory": _same,
         "recall": _recall,
-        "output": _encode,
+        "wait": _same,
+        "output": _same,
     }
 )

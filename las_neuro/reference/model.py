@@ -54,7 +54,7 @@ class FloatModel:
             )
         graph = draw(checkpoint)
         _prove_weights(graph)
-        kind = str(graph["output"].attrs["kind"])
+        kind = str(graph["output"]["kind"])
         logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         try:
             with TemporaryDirectory() as folder:

@@ -49,7 +49,7 @@ class Probe:
     def __init__(self, graph: Graph, batches: Sequence[Rows]) -> None:
         self.graph, self.batches = graph, batches
         self.waiting = {name: len(readers) for name, readers in graph.readers().items()}
-        self.kind = next(node.attrs["kind"] for node in graph if node.op == "output")
+        self.kind = next(node["kind"] for node in graph if node.op == "output")
         self.exact = [self._output(rows, Rounding()) for rows in batches]
 
     def error(self, rounding: Rounding) -> float:

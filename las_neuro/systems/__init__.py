@@ -2,8 +2,8 @@
 
 A file of this folder that defines `SYSTEM` is a system; nothing else lists it.  SYSTEM is a
 dataclass of its own options: `find("sdllm", {"steps": 15})`.  It offers
-`spiking(model, checkpoint) -> Graph` (structure, SPIKING_OPS) and `threshold(graph) -> Graph`,
-which turns calibrated ranges into the spike code of each encoder.
+`spiking(model, checkpoint) -> Graph` (structure, a graph of level "spiking") and
+`threshold(graph) -> Graph`, which turns calibrated ranges into the spike code of each encoder.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from pydantic.dataclasses import dataclass
 
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.errors import ConfigError
-from las_neuro.graph import SPIKING_OPS, Graph, Node, Tensor, Value
+from las_neuro.graph import SPIKING, Graph, Node, Tensor, Value, verify
 from las_neuro.neurons.fas_tables import FasTables
 from las_neuro.neurons.firing import rate
 from las_neuro.systems import las
@@ -52,9 +52,9 @@ class Fas:
         for node in model:
             with drawing.out.scope("", layer=node.layer):
                 drawing.values[node.name] = rules[node.op](drawing, node)
-        found = _pruned(drawing.out)
-        found.check(SPIKING_OPS)
-        return found
+        pruned = _pruned(drawing.out)
+        verify(pruned, SPIKING)
+        return pruned
 
     def threshold(self, graph: Graph) -> Graph:
         return rest(graph)
@@ -62,7 +62,7 @@ class Fas:
 
 def _neurons(d: las.Drawing, node: Node, tables: FasTables | None, asked: int | None) -> Value:
     """IF neurons for an MLP's activation; a relay adds their spikes up for who needs the value."""
-    if node.attrs["fn"] not in HIDDEN:
+    if node["fn"] not in HIDDEN:
         return las.DRAW["function"](d, node)
     (x,) = d.inputs(node)
     threshold, initial, steps = np.ones(1), np.full(1, 0.5), asked or STEPS
@@ -81,8 +81,8 @@ def _neurons(d: las.Drawing, node: Node, tables: FasTables | None, asked: int | 
         threshold = tables.thresholds[node.layer].astype(np.float64)
         initial = tables.initial[node.layer].astype(np.float64)
     code = rate(threshold, initial, steps)
-    attrs = {"signed": False, "trained": steps, "code": code, "spread": code.spread}
-    spikes = d.out.draw(f"{node.name}.spikes", "encode", (x,), node.axes, attrs)
+    neurons = {"signed": False, "trained": steps, "code": code, "spread": code.spread}
+    spikes = d.out.draw(f"{node.name}.spikes", "encode", (x,), node.axes, neurons)
     gain = Tensor.of(f"{node.name}.ones", np.ones(node.size, np.float32))
     return d.out.draw(node.name, "affine", (spikes,), node.axes, None, {"gain": gain})
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass as plain
-from dataclasses import field, replace
+from dataclasses import field
 from types import MappingProxyType
 from typing import Annotated, Literal
 
@@ -23,7 +23,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from las_neuro.checkpoint import Checkpoint
-from las_neuro.graph import SLOTS, SPIKING_OPS, Axes, Floats, Graph, Node, Tensor, Value
+from las_neuro.graph import SLOTS, SPIKING, Axes, Floats, Graph, Node, Tensor, Value, verify
 from las_neuro.neurons.codes import Code, largest_magnitude
 from las_neuro.neurons.thresholds import Site, search, spared
 
@@ -46,25 +46,26 @@ class Las:
         return spiking(model)
 
     def threshold(self, graph: Graph) -> Graph:
-        """A `code` in each encoder's attrs."""
-        readers, out = graph.readers(), graph.empty_like()
-        for node in graph:
-            attrs = node.attrs
-            if node.op == "encode":
-                code = self.code_of(node, [graph[name] for name in readers[node.name]])
-                attrs = {**attrs, "code": code}
-            out.nodes[node.name] = replace(node, attrs=attrs)
-        return out
+        """The graph, each encoder with its code."""
+        readers = graph.readers()
+
+        def coded(node: Node) -> Node:
+            if node.op != "encode":
+                return node
+            code = self.code_of(node, [graph[name] for name in readers[node.name]])
+            return node.with_attributes(code=code)
+
+        return graph.mapped(coded)
 
     def code_of(self, node: Node, readers: list[Node]) -> Code:
-        """An encoder's code: self.steps digits, or attrs["digits"] where an error budget gave some.
+        """An encoder's code: self.steps digits, or those that an error budget gave the node.
 
         Softmax numerators lie in (0, 1]: theta 1, unsigned, or the next that makes their unit a
         power of two, so that no rounding takes the largest beyond the digits.  A graph without
         ranges (a plan) gets theta 1 throughout, which costs the same as any other theta.
         """
-        digits = node.attrs.get("digits", self.steps)
-        if not node.attrs["signed"]:
+        digits = self.steps if node["digits"] is None else node["digits"]
+        if not node["signed"]:
             levels = largest_magnitude(self.code, digits) + 1
             theta = levels / 2 ** (levels.bit_length() - 1)
             return Code(digits, theta, signed=False, form=self.code)
@@ -76,12 +77,12 @@ class Las:
 
 
 def spiking(model: Graph) -> Graph:
-    """The model graph in SPIKING_OPS, names derived from the model's; encoders have no code yet."""
+    """The model graph made spiking, names derived from the model's; encoders have no code yet."""
     drawing = Drawing(model, model.empty_like())
     for node in model:
         with drawing.out.scope("", layer=node.layer):
             drawing.values[node.name] = DRAW[node.op](drawing, node)
-    drawing.out.check(SPIKING_OPS)
+    verify(drawing.out, SPIKING)
     return drawing.out
 
 
@@ -142,7 +143,7 @@ class Drawing:
 
 
 def _embed(d: Drawing, node: Node) -> Value:
-    return d.out.draw(node.name, "input", (), node.axes, node.attrs, node.weights)
+    return d.out.draw(node.name, "input", (), node.axes, node.attributes, node.weights)
 
 
 def _add(d: Drawing, node: Node) -> Value:
@@ -167,7 +168,7 @@ def _layer_norm(d: Drawing, node: Node) -> Value:
     mean = d.reduce(f"{name}.mean", x, "c", share)
     centred = d.total(f"{name}.centred", x, mean, signs=(1, -1))
     variance = d.reduce(f"{name}.variance", d.square(f"{name}.square", centred), "c", share)
-    inverse = d.function(f"{name}.inverse", variance, "inverse_sqrt", node.attrs["eps"])
+    inverse = d.function(f"{name}.inverse", variance, "inverse_sqrt", node["eps"])
     return d.affine(name, d.product(f"{name}.normal", centred, inverse), node.weights)
 
 
@@ -176,21 +177,21 @@ def _rms_norm(d: Drawing, node: Node) -> Value:
     (x,) = d.inputs(node)
     name, share = node.name, 1.0 / node.size
     variance = d.reduce(f"{name}.variance", d.square(f"{name}.square", x), "c", share)
-    inverse = d.function(f"{name}.inverse", variance, "inverse_sqrt", node.attrs["eps"])
+    inverse = d.function(f"{name}.inverse", variance, "inverse_sqrt", node["eps"])
     return d.affine(name, d.product(f"{name}.normal", x, inverse), node.weights)
 
 
 def _rotate(d: Drawing, node: Node) -> Value:
     """x cos + half_turn(x) sin within each head, the angle taken from the token's position."""
     (x,) = d.inputs(node)
-    name, heads = node.name, node.attrs["heads"]
+    name, heads = node.name, node["heads"]
     size, rotated = node.size // heads, node.weights["cos"].shape[1]
     x = d.heads(x, "h", heads)
     cos = _angles(d, node.weights["cos"], size, still=1.0)
     sin = _angles(d, node.weights["sin"], size, still=0.0)
     index, sign = half_turn(heads, size, rotated)
-    attrs = {"index": index, "sign": sign}
-    turned = d.out.draw(f"{name}.turned", "turn", (x,), d.out.axes_of(x), attrs)
+    half = {"index": index, "sign": sign}
+    turned = d.out.draw(f"{name}.turned", "turn", (x,), d.out.axes_of(x), half)
     a, b = d.product(f"{name}.along", x, cos), d.product(f"{name}.across", turned, sin)
     return d.total(name, a, b)
 
@@ -199,10 +200,9 @@ def _angles(d: Drawing, table: Tensor, size: int, still: float) -> Value:
     """The position table as input [size], shared by all layers; `still` fills what never turns."""
     if table.name in d.out.nodes:
         return Value(d.out, table.name)
-    attrs = {"source": "position", "offset": 0}
     with d.out.scope("", layer=-1):
         weights = {"table": _widened(table, size, still)}
-        return d.out.draw(table.name, "input", (), {"d": size}, attrs, weights)
+        return d.out.draw(table.name, "input", (), {"d": size}, {"source": "position"}, weights)
 
 
 def _widened(table: Tensor, size: int, still: float) -> Tensor:
@@ -229,26 +229,26 @@ def half_turn(heads: int, size: int, rotated: int) -> tuple[Indices, Indices]:
 def _attend(d: Drawing, node: Node) -> Value:
     """softmax(scale q k^T) v; the division by the row sum comes last, on d values and not on j."""
     q, k, v = (d.values[name] for name in node.inputs)
-    name, heads, kv_heads = node.name, node.attrs["heads"], node.attrs["kv_heads"]
+    name, heads, kv_heads = node.name, node["heads"], node["kv_heads"]
     q, k, v = d.heads(q, "h", heads), d.heads(k, "k", kv_heads), d.heads(v, "k", kv_heads)
-    slots = node.attrs["window"]
+    slots = node["window"]
     keys = _memory(d, f"{name}.keys", k, heads, slots)
     values = _memory(d, f"{name}.values", v, heads, slots)
     weights = _softmax_numerator(d, node, q, keys)
     spikes = d.spikes(weights, signed=False)
     row = d.reduce(f"{name}.total", spikes, SLOTS, 1.0)
-    attrs = {"axis": SLOTS, "factor": 1.0}
-    mixed = d.out.draw(f"{name}.mixed", "recall", (values, spikes), d.out.axes_of(q), attrs)
+    over_slots = {"axis": SLOTS, "factor": 1.0}
+    mixed = d.out.draw(f"{name}.mixed", "recall", (values, spikes), d.out.axes_of(q), over_slots)
     out = d.product(f"{name}.out", mixed, d.function(f"{name}.inverse", row, "reciprocal"))
     return d.out.draw(name, "view", (out,), node.axes)
 
 
 def _softmax_numerator(d: Drawing, node: Node, q: Value, keys: Value) -> Value:
     """exp(score - row maximum) {h, j}: in (0, 1], so its encoder needs no calibration."""
-    name, heads = node.name, node.attrs["heads"]
-    row = {"h": heads, SLOTS: node.attrs["window"]}
-    attrs = {"axis": "d", "factor": node.attrs["scale"]}
-    scores = d.out.draw(f"{name}.scores", "recall", (keys, d.spikes(q)), row, attrs)
+    name, heads = node.name, node["heads"]
+    row = {"h": heads, SLOTS: node["window"]}
+    over_width = {"axis": "d", "factor": node["scale"]}
+    scores = d.out.draw(f"{name}.scores", "recall", (keys, d.spikes(q)), row, over_width)
     top = d.out.draw(f"{name}.top", "maximum", (scores,), {"h": heads}, {"axis": SLOTS})
     return d.out.draw(f"{name}.weights", "exponential", (scores, top), row)
 
@@ -262,12 +262,12 @@ def _memory(d: Drawing, name: str, x: Value, heads: int, slots: int) -> Value:
 
 def _function(d: Drawing, node: Node) -> Value:
     (x,) = d.inputs(node)
-    return d.function(node.name, x, node.attrs["fn"])
+    return d.function(node.name, x, node["fn"])
 
 
 def _output(d: Drawing, node: Node) -> Value:
     (x,) = d.inputs(node)
-    return d.out.draw(node.name, "output", (x,), node.axes, node.attrs)
+    return d.out.draw(node.name, "output", (x,), node.axes, node.attributes)
 
 
 DRAW: Mapping[str, Callable[[Drawing, Node], Value]] = MappingProxyType(

@@ -94,7 +94,7 @@ def least_unit(site: Site) -> float:
     spread, largest = 1.0 if site.spread is None else site.spread, 0.0
     for reader in site.readers:
         weight = reader.weights["weight"].load().astype(np.float64)  # [out, n]
-        most = 2 ** (reader.attrs.get("weight_bits", 8) - 1) - 1
+        most = 2 ** (reader["weight_bits"] - 1) - 1
         steps = np.abs(weight * spread).max(axis=1) / most  # of each row's weights
         sums = np.abs(site.sample @ weight.T).max(axis=0)
         largest = max(largest, float((sums[steps > 0] / steps[steps > 0]).max(initial=0.0)))

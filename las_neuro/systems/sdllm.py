@@ -21,7 +21,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from las_neuro.checkpoint import Checkpoint
-from las_neuro.graph import SPIKING_OPS, Axes, Graph, Node, Tensor, Value
+from las_neuro.graph import SPIKING, Axes, Graph, Node, Tensor, Value, verify
 from las_neuro.neurons.codes import Code
 from las_neuro.neurons.firing import Firing, Ints, graded, phase, powers, twos_complement
 from las_neuro.neurons.thresholds import MARGIN, MOST_SHIFT, Site
@@ -120,7 +120,7 @@ def per_token(graph: Graph) -> Graph:
                 _weighed(drawing, node, shared, means[shared], after)
         elif node.name not in coded:
             drawing.out.nodes[node.name] = node
-    drawing.out.check(SPIKING_OPS)
+    verify(drawing.out, SPIKING)
     return drawing.out
 
 
@@ -132,7 +132,7 @@ def _relative(d: Drawing, node: Node, name: str) -> Value:
     size = d.total(f"{name}.size", above, d.reduce(f"{name}.sum", x, axis, share), (1, -1))
     mean = d.affine(f"{name}.mean", size, _constants(name, gain=1.0, bias=LEAST))
     part = d.product(f"{name}.relative", x, d.function(f"{name}.inverse", mean, "reciprocal"))
-    d.out.draw(name, "encode", (part,), node.axes, node.attrs)
+    d.out.draw(name, "encode", (part,), node.axes, node.attributes)
     return mean
 
 
@@ -141,7 +141,9 @@ def _weighed(d: Drawing, node: Node, spikes: str, mean: Value, readers: list[Nod
     axes: Axes = readers[0].axes if all(one.op == "view" for one in readers) else node.axes
     weights = dict(node.weights)
     bias, read = weights.pop("bias", None), (Value(d.out, spikes),)
-    counts = d.out.draw(f"{node.name}.relative", "linear", read, node.axes, node.attrs, weights)
+    counts = d.out.draw(
+        f"{node.name}.relative", "linear", read, node.axes, node.attributes, weights
+    )
     counts = d.view(counts, axes, "heads")
     if bias is None:
         d.product(node.name, counts, mean)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -42,13 +41,14 @@ def rest(graph: Graph) -> Graph:
 
 
 def _coded(graph: Graph, code: Callable[[Node, list[Node]], Any]) -> Graph:
-    readers, out = graph.readers(), graph.empty_like()
-    for node in graph:
-        if node.op == "encode" and not node.attrs.get("trained"):
-            made = code(node, [graph[name] for name in readers[node.name]])
-            node = replace(node, attrs={**node.attrs, "code": made})
-        out.nodes[node.name] = node
-    return out
+    readers = graph.readers()
+
+    def coded(node: Node) -> Node:
+        if node.op != "encode" or node["trained"]:
+            return node
+        return node.with_attributes(code=code(node, [graph[name] for name in readers[node.name]]))
+
+    return graph.mapped(coded)
 
 
 def only_linear(readers: list[Node]) -> bool:
@@ -70,12 +70,13 @@ def best_unit(site: Site, largest: float, code: Callable[[float], Firing]) -> Fi
 def with_weight_bits(graph: Graph, bits: int, **more: int) -> Graph:
     """The same graph, every linear map but the read-out's with weights of that many bits.
 
-    more: other attrs of those maps.
+    more: other attributes of those maps.
     """
     last = [node.inputs[0] for node in graph if node.op == "output"]
-    out = graph.empty_like()
-    for node in graph:
-        if node.op == "linear" and node.name not in last:
-            node = replace(node, attrs={**node.attrs, "weight_bits": bits, **more})
-        out.nodes[node.name] = node
-    return out
+
+    def with_bits(node: Node) -> Node:
+        if node.op != "linear" or node.name in last:
+            return node
+        return node.with_attributes(weight_bits=bits, **more)
+
+    return graph.mapped(with_bits)

@@ -17,7 +17,6 @@ in the paper, then rounded to second order; or `gptq`, both found by search.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -64,20 +63,17 @@ class SpikeLlm:
         coded = linear_inputs(graph, lambda node, site: self.code(site))
         if not self.keys_and_values:
             return coded
-        out = graph.empty_like()
         readers = coded.readers()
-        for node in coded:
+
+        def few_bits(node: Node) -> Node:
             if node.op == "memory":
-                node = self.kept(coded, readers, node)
-            elif node.op == "encode" and any(
-                coded[name].op == "recall" and coded[name].attrs["axis"] == "d"
-                for name in readers[node.name]
-            ):
-                node = replace(
-                    node, attrs={**node.attrs, "code": self.query(node.attrs["code"], node.size)}
-                )
-            out.nodes[node.name] = node
-        return out
+                return self.kept(coded, readers, node)
+            recalls = [coded[name] for name in readers[node.name] if coded[name].op == "recall"]
+            if node.op == "encode" and any(recall["axis"] == "d" for recall in recalls):
+                return node.with_attributes(code=self.query(node["code"], node.size))
+            return node
+
+        return coded.mapped(few_bits)
 
     def query(self, code: Code, size: int) -> Code:
         """Queries at the base width, no outlier range; in payloads that scores can scale."""
@@ -89,13 +85,12 @@ class SpikeLlm:
     def kept(self, graph: Graph, readers: Readers, memory: Node) -> Node:
         """A memory whose ordinary channels have `bits` bits, its range found by search."""
         bits, size = self.bits + self.add_bits, graph[memory.inputs[0]].size
-        attrs = {**memory.attrs, "bits": bits, "lift": np.full(size, self.add_bits)}
-        if memory.range is not None and memory.range.sample is not None:
-            site, score = recalled(graph, readers, memory)
-            lift, top = self.lift(score), 2 ** (bits - 1) - 1
-            code = best_unit(site, float(top), lambda x: graded(x, top >> lift, 1, top, lift=lift))
-            attrs |= {"lift": lift, "unit": code.unit}
-        return replace(memory, attrs=attrs)
+        if memory.range is None or memory.range.sample is None:
+            return memory.with_attributes(bits=bits, lift=np.full(size, self.add_bits))
+        site, score = recalled(graph, readers, memory)
+        lift, top = self.lift(score), 2 ** (bits - 1) - 1
+        code = best_unit(site, float(top), lambda x: graded(x, top >> lift, 1, top, lift=lift))
+        return memory.with_attributes(bits=bits, lift=lift, unit=code.unit)
 
     def lift(self, score: Doubles) -> Ints:
         """How many binary digits coarser a channel's steps are: 0 for the salient, of top score."""
@@ -148,10 +143,10 @@ def recalled(graph: Graph, readers: Readers, memory: Node) -> tuple[Site, Double
     share them.  Values: v * (P^T P v) of softmax weights P, whose mean over the tokens is that of
     (P v)**2, the squares of what attention gives.  A key's error counts by its channel's queries.
     """
-    heads, size = memory.axes["h"] // memory.attrs["groups"], memory.axes["d"]
+    heads, size = memory.axes["h"] // memory["groups"], memory.axes["d"]
     kept, recall = _sample(memory), graph[readers[memory.name][0]]
-    if recall.attrs["axis"] == "d":
-        queries = _sample(graph[recall.inputs[1]]).reshape(-1, heads, memory.attrs["groups"], size)
+    if recall["axis"] == "d":
+        queries = _sample(graph[recall.inputs[1]]).reshape(-1, heads, memory["groups"], size)
         keys = kept.reshape(-1, heads, size)
         gram = np.einsum("tkgd,tkge->kde", queries, queries, optimize=True)
         score = np.einsum("tkd,kde,tke->kd", keys, gram, keys, optimize=True) / len(keys)
@@ -160,7 +155,7 @@ def recalled(graph: Graph, readers: Readers, memory: Node) -> tuple[Site, Double
         given = recall
         while given.op != "encode":
             given = graph[readers[given.name][0]]
-        mixed = _sample(given).reshape(-1, heads, memory.attrs["groups"], size)
+        mixed = _sample(given).reshape(-1, heads, memory["groups"], size)
         score = np.square(mixed).sum(axis=2).mean(axis=0)
         weight = np.ones_like(score)
     site = Site(kept, np.abs(kept).max(axis=0), None, weight.reshape(-1), 0.0)

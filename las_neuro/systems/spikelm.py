@@ -30,7 +30,7 @@ from pydantic.dataclasses import dataclass
 
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.errors import ConfigError, UnsupportedError
-from las_neuro.graph import SPIKING_OPS, Graph, Node, Tensor, Value
+from las_neuro.graph import SPIKING, Graph, Node, Tensor, Value, verify
 from las_neuro.neurons.elastic_tables import TRAIN, Alphas, ElasticTables
 from las_neuro.neurons.firing import elastic
 from las_neuro.systems import las
@@ -63,7 +63,7 @@ class SpikeLm:
                 f"leave --steps out, or train it again with --passes {self.steps}",
             )
         out = Unrolling(model, tables).graph()
-        out.check(SPIKING_OPS)
+        verify(out, SPIKING)
         return with_weight_bits(out, self.weight_bits)
 
     def threshold(self, graph: Graph) -> Graph:
@@ -137,26 +137,26 @@ class Unrolling:
         potential = x if t == 0 else d.total(f"{name}.potential", x, self.left[site])
         spikes = self._encode(f"{name}.spikes", potential, alphas[t])
         if t + 1 < self.tables.passes:
-            axes, attrs = self.out.axes_of(potential), {"code": elastic(alphas[t])}
-            self.left[site] = self.out.draw(f"{name}.leak", "leak", (potential,), axes, attrs)
+            axes, code = self.out.axes_of(potential), {"code": elastic(alphas[t])}
+            self.left[site] = self.out.draw(f"{name}.leak", "leak", (potential,), axes, code)
         return spikes
 
     def _encode(self, name: str, x: Value, alpha: float) -> Value:
-        attrs = {
+        neurons = {
             "signed": True,
             "trained": self.tables.passes,
             "code": elastic(alpha),
             "spread": np.ones(1),
         }
-        return self.out.draw(name, "encode", (x,), self.out.axes_of(x), attrs)
+        return self.out.draw(name, "encode", (x,), self.out.axes_of(x), neurons)
 
     def _store_ternary(self, name: str) -> None:
         """A memory of spikes holds -1, 0 and 1; turned keys are no spikes any more."""
         node = self.out[name]
         source = self.out[node.inputs[0]]
         if source.op == "encode":
-            attrs = {**node.attrs, "bits": TERNARY, "unit": source.attrs["code"].unit}
-            self.out.nodes[name] = replace(node, attrs=attrs)
+            stored = node.with_attributes(bits=TERNARY, unit=source["code"].unit)
+            self.out.nodes[name] = stored
 
     def _mean(self, name: str, passes: list[Value]) -> Value:
         """Of a value, over all passes."""
@@ -164,8 +164,8 @@ class Unrolling:
         share = np.full(self.model[name].size, 1 / count, np.float32)
         weights = {"gain": Tensor.of(f"{name}.share", share)}
         with self.out.scope("", layer=self.model[name].layer):
-            attrs = {"signs": (1,) * count}
-            total = self.out.draw(f"{name}.total", "sum", tuple(passes), axes, attrs)
+            signs = {"signs": (1,) * count}
+            total = self.out.draw(f"{name}.total", "sum", tuple(passes), axes, signs)
             return self.out.draw(f"{name}.mean", "affine", (total,), axes, None, weights)
 
 
@@ -209,7 +209,7 @@ def _keys_and_values(model: Graph) -> Mapping[str, tuple[str, int, bool]]:
                     f"{attend.name}: {node.op} stands between a linear map and its {part}",
                     "SpikeLM codes what the map gives: use a model of another family",
                 )
-            found[node.name] = part, attend.attrs["kv_heads"], turned
+            found[node.name] = part, attend["kv_heads"], turned
     return found
 
 

@@ -16,7 +16,7 @@ of epochs are those of SpikeLLM's scripts (arXiv 2407.04752).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -37,22 +37,22 @@ START = 4.0  # of a clip's sigmoid: 98 %
 
 
 def learn(graph: Graph, batches: Sequence[Rows], progress: Progress | None = None) -> Graph:
-    """The graph with attrs["spread"] [n] on encoders and attrs["clip"] [n_post] on linear maps.
+    """The graph with the attribute spread [n] on encoders and clip [n_post] on linear maps.
 
-    Of maps that have attrs["learned_bits"], those of their inputs; the graph itself where none has.
+    Of maps that set learned_bits, and of their inputs; the graph itself where none does.
     batches: tokens [B, S], or patches [B, S, pixels].
     """
-    if not any("learned_bits" in node.attrs for node in graph):
+    if not any(_is_learned(node) for node in graph):
         return graph
     tell = progress or (lambda stage, done, of: None)
     runs = [Run(graph, rows) for rows in batches]
     exact: list[Values] = [{} for _ in runs]
     real: list[Values] = [{} for _ in runs]
-    found: dict[str, Mapping[str, Doubles]] = {}
+    learned: dict[str, Mapping[str, Doubles]] = {}
     blocks = _blocks(graph)
     for done, nodes in enumerate(blocks):
         tell("learn clips and scales", done, len(blocks))
-        maps = [node for node in nodes if "learned_bits" in node.attrs]
+        maps = [node for node in nodes if _is_learned(node)]
         kept = _read_later(graph, nodes)
         with torch.no_grad():
             for run, values in zip(runs, exact, strict=True):
@@ -60,7 +60,7 @@ def learn(graph: Graph, batches: Sequence[Rows], progress: Progress | None = Non
         if maps:
             block = Block.of(graph, maps)
             block.fit(runs, nodes, exact, real, kept)
-            found |= block.learned()
+            learned |= block.learned()
         with torch.no_grad():
             for run, values in zip(runs, real, strict=True):
                 _forward(run, nodes, values, block.rules() if maps else RULES)
@@ -69,10 +69,11 @@ def learn(graph: Graph, batches: Sequence[Rows], progress: Progress | None = Non
             for name in set(values) - wanted:
                 del values[name]
     tell("learn clips and scales", len(blocks), len(blocks))
-    out = graph.empty_like()
-    for node in graph:
-        out.nodes[node.name] = replace(node, attrs={**node.attrs, **found.get(node.name, {})})
-    return out
+    return graph.mapped(lambda node: node.with_attributes(**learned.get(node.name, {})))
+
+
+def _is_learned(node: Node) -> bool:
+    return node.op == "linear" and node["learned_bits"] is not None
 
 
 @dataclass
@@ -86,7 +87,7 @@ class Block:
 
     @staticmethod
     def of(graph: Graph, maps: Sequence[Node]) -> Block:
-        limit = 2 ** (maps[0].attrs["learned_bits"] - 1) - 1
+        limit = 2 ** (maps[0]["learned_bits"] - 1) - 1
         made = Block(limit, {}, {}, {node.name: _clip(node) for node in maps})
         for encoder in {node.inputs[0] for node in maps}:
             readers = [node for node in maps if node.inputs[0] == encoder]
@@ -147,7 +148,7 @@ class Block:
     def _linear(self, run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
         if node.name not in self.clips:
             return RULES["linear"](run, node, operands)
-        limit = 2 ** (node.attrs["weight_bits"] - 1) - 1
+        limit = 2 ** (node["weight_bits"] - 1) - 1
         scale = self.scales[node.inputs[0]].exp()
         weight = run.load(node.weights["weight"]) * scale
         step = weight.abs().amax(dim=1, keepdim=True) * self.clips[node.name].sigmoid() / limit

@@ -79,8 +79,8 @@ class Bounded:
         self.run = Run(self.graph, self.tokens, DOUBLE)
         self.bounds = Bounds(self.net, self.graph)
         for node in self.graph:
-            if "eps" in node.attrs:
-                self.eps[node.inputs[0]] = node.attrs["eps"]
+            if node.op == "function":
+                self.eps[node.inputs[0]] = node["eps"]
 
     def take(self, reading: Reading) -> None:
         """One node's value from the netlist."""
@@ -148,6 +148,6 @@ def response(
 
 def _kind(node: Node) -> str:
     for key in ("fn", "axis", "source"):
-        if key in node.attrs:
-            return str(node.attrs[key])
+        if key in node.attributes:
+            return str(node[key])
     return ""

@@ -81,7 +81,7 @@ def _encode(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) 
     """
     population = b.net.populations[node.name]
     if population.kind == "fire":
-        return staircase.spikes(b.net, population, node.attrs["code"], operands[0], exact)
+        return staircase.spikes(b.net, population, node["code"], operands[0], exact)
     (source,) = b.sources(population, "x")
     p = population.params
     units, top = _shaped(b.net.units(population.name), node), largest(p)
@@ -101,7 +101,7 @@ def _encode(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) 
 
 def _leak(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) -> Bound:
     population = b.net.populations[node.name]
-    return staircase.left(b.net, population, node.attrs["code"], operands[0], exact)
+    return staircase.left(b.net, population, node["code"], operands[0], exact)
 
 
 def _linear(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) -> Bound:
@@ -171,7 +171,7 @@ def _sum(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) -> 
     gain, loss = rescaling(population)
     foreseen, constants = np.zeros_like(exact), np.zeros_like(exact)
     rounding = np.broadcast_to(loss * population.unit, exact.shape)
-    terms = zip(b.sources(population), node.attrs["signs"], b.aligned(node, operands), strict=True)
+    terms = zip(b.sources(population), node["signs"], b.aligned(node, operands), strict=True)
     for source, sign, x in terms:
         factor: Any = gain * population.unit / source.unit
         if source.node == node.name:
@@ -191,8 +191,8 @@ def _reduce(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) 
     unit counts here.  The bias holds the norm's eps, rounded to a payload.
     """
     population = b.net.populations[node.name]
-    place = 2 + list(b.graph[node.inputs[0]].axes).index(node.attrs["axis"])
-    factor, eps = node.attrs["factor"], _epsilon(b, node)
+    place = 2 + list(b.graph[node.inputs[0]].axes).index(node["axis"])
+    factor, eps = node["factor"], _epsilon(b, node)
     moved = float(np.asarray(population.params["bias"]).ravel()[0]) * population.unit - eps
     foreseen, constants = np.full_like(exact, moved), np.full_like(exact, abs(moved))
     _, loss = rescaling(population)
@@ -227,7 +227,7 @@ def _channels(b: Bounds, squares: Population) -> NDArray[np.int32]:
 
 def _epsilon(b: Bounds, node: Node) -> float:
     readers = (other for other in b.graph if node.name in other.inputs)
-    return float(sum(other.attrs.get("eps", 0.0) for other in readers))
+    return float(sum(other["eps"] for other in readers if other.op == "function"))
 
 
 def _product(b: Bounds, node: Node, _: Sequence[Doubles], exact: Doubles) -> Bound:
@@ -246,7 +246,7 @@ def _product(b: Bounds, node: Node, _: Sequence[Doubles], exact: Doubles) -> Bou
 def _function(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) -> Bound:
     """The table's stated error, which holds for every input (fit_functions.Fit)."""
     population = b.net.populations[node.name]
-    fn, unit = node.attrs["fn"], population.unit
+    fn, unit = node["fn"], population.unit
     if fn == "relu":
         (source,) = b.sources(population)
         share = rescaling(population)[0] * unit / source.unit - 1.0
@@ -278,7 +278,7 @@ def _exponential(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doub
     """
     population = b.net.populations[node.name]
     p, unit = population.params, population.unit
-    codes = (reader.attrs["code"] for reader in b.graph if node.name in reader.inputs)
+    codes = (reader["code"] for reader in b.graph if node.name in reader.inputs)
     code = max(codes, key=lambda code: code.digits)
     one = int(code.top * code.unit / unit)
     fit = antilog_fit(p["fraction_bits"], one, error_budget(node, ANTILOG_BUDGET))
@@ -320,7 +320,7 @@ def _recall(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) 
     spikes = b.sources(memory, "read")[0]
     step = memory.unit * float(b.net.units(spikes.name).max())
     gain, _ = rescaling(population)
-    share = float(gain.max()) * population.unit / step / node.attrs["factor"] - 1.0
+    share = float(gain.max()) * population.unit / step / node["factor"] - 1.0
     size = np.where(np.isfinite(exact), np.abs(exact), 0.0)
     offset = int(np.max(population.params["bias"]))
     return rescaled(population, share, size, np.where(np.isfinite(exact), exact, 0.0), offset)

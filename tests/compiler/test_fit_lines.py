@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -252,9 +251,9 @@ def lowered(folder: Path, asked: dict[str, float]) -> Netlist:
     """A model's populations, with these budgets asked for by function."""
     graph = split_phases(plan_graph(folder), Task())
     for name, node in graph.nodes.items():
-        error = asked.get(node.attrs.get("fn", node.op))
+        error = asked.get(node.attributes.get("fn", node.op))
         if error is not None:
-            graph.nodes[name] = replace(node, attrs={**node.attrs, "hg_error": error})
+            graph.nodes[name] = node.with_attributes(hg_error=error)
     return lower(graph, Task(weights=False))
 
 

@@ -64,17 +64,17 @@ def test_what_cannot_be_proven_is_marked() -> None:
 
 def test_a_decoder_is_one_phase(plan: Callable[..., Path]) -> None:
     graph = split_phases(plan_graph(plan("llama")), Task())
-    assert {node.attrs["phase"] for node in graph} == {0}
+    assert {node["phase"] for node in graph} == {0}
 
 
 def test_an_encoder_waits_once_a_layer(plan: Callable[..., Path]) -> None:
     """Two layers: three phases, and only the residual stream waits."""
     graph = split_phases(plan_graph(plan("bert")), Task())
-    assert {node.attrs["phase"] for node in graph} == {0, 1, 2}
+    assert {node["phase"] for node in graph} == {0, 1, 2}
     assert sum(node.op == "wait" for node in graph) == 2
     for node in graph:
         for name in node.inputs:
-            earlier = node.attrs["phase"] - graph[name].attrs["phase"]
+            earlier = node["phase"] - graph[name]["phase"]
             assert earlier == (graph[name].op == "memory" or node.op == "wait")
 
 
@@ -149,8 +149,8 @@ def test_rounding_makes_up_for_earlier_rounding(save_model: Callable[..., Path])
     found = calibrated(save_model("gpt2"))
     rounded = round_layers(found.graph, found.batches)
     maps = [node for node in rounded if node.op == "linear"]
-    assert all(node.attrs["rounded"].bias is not None for node in maps)
-    spreads = [node for node in rounded if "spread" in node.attrs]
+    assert all(node["rounded"].bias is not None for node in maps)
+    spreads = [node for node in rounded if "spread" in node.attributes]
     assert {node.op for node in spreads} == {"encode"}
     assert len(spreads) == 2 * 4 + 1  # attention's three share one; then out, up, down; the head
 

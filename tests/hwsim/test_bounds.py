@@ -167,7 +167,7 @@ def test_firing_neurons_keep_their_bounds(
     _, graph = convert(folder, system=find(name, options))
     held = hold(build(graph), graph, tokens)
     assert [str(share) for share in held.shares.values() if share.outside] == []
-    fired = [held.shares[n.name] for n in graph if isinstance(n.attrs.get("code"), Firing)]
+    fired = [held.shares[n.name] for n in graph if isinstance(n.attributes.get("code"), Firing)]
     assert fired
     assert all(share.used <= 1.0 for share in fired)
 

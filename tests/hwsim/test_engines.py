@@ -22,7 +22,7 @@ from hwsim.backends.fast.engine import Engine
 from hwsim.backends.step.stepper import Stepper
 from hwsim.backends.traces import Trace, first_difference
 from las_neuro.errors import BackendError
-from las_neuro.graph import Graph, Tensor
+from las_neuro.graph import Graph, Node, Tensor
 from las_neuro.reference import interpret
 from las_neuro.systems.las import Las
 
@@ -102,14 +102,15 @@ def test_sequences_of_a_batch_do_not_meet(save_model: Callable[..., Path]) -> No
 
 def rounded(graph: Graph) -> Graph:
     """The graph with its weights as int8 holds them: what remains is the code's own error."""
-    out = graph.empty_like()
-    for node in graph:
-        if node.op == "linear":
-            value = quantize(node.weights["weight"].load().astype(np.float64)).value()
-            weight = Tensor.of("int8", value.astype(np.float32))
-            node = replace(node, weights={**node.weights, "weight": weight})
-        out.nodes[node.name] = node
-    return out
+
+    def held(node: Node) -> Node:
+        if node.op != "linear":
+            return node
+        value = quantize(node.weights["weight"].load().astype(np.float64)).value()
+        weight = Tensor.of("int8", value.astype(np.float32))
+        return replace(node, weights={**node.weights, "weight": weight})
+
+    return graph.mapped(held)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -33,7 +33,7 @@ def test_the_graph_is_the_model_with_its_neurons(
 ) -> None:
     checkpoint = Checkpoint.open(fas(save_model(family)))
     graph = find("fas").spiking(draw(checkpoint), checkpoint)
-    assert not [node for node in graph if node.attrs.get("fn") == FAMILIES[family]]
+    assert not [node for node in graph if node.attributes.get("fn") == FAMILIES[family]]
     ours, model = final(graph, TOKENS[None]), FloatModel.load(checkpoint)
     theirs = model.logits(TOKENS[None]) if model.causal else model.hidden(TOKENS[None])
     spread = float(ours.std())

@@ -24,7 +24,7 @@ from compiler.weights.quantize import quantize
 from hwsim.backends.fast.engine import Engine
 from hwsim.commands.contents import contents
 from las_neuro.errors import ConfigError
-from las_neuro.graph import Graph, Tensor
+from las_neuro.graph import Graph, Node, Tensor
 from las_neuro.neurons.firing import Firing
 from las_neuro.reference.interpret import final
 from las_neuro.systems import find, names, system_class
@@ -77,17 +77,18 @@ def test_systems_and_kinds_are_all_tried() -> None:
 
 def rounded(graph: Graph) -> Graph:
     """In floating point: neurons that fire, weights as their few bits hold them."""
-    out = graph.empty_like()
-    for node in graph:
-        if isinstance(node.attrs.get("code"), Firing):
-            node = replace(node, attrs={**node.attrs, "trained": True})
-        elif node.op == "linear":
-            exact = node.weights["weight"].load().astype(np.float64)
-            value = quantize(exact, bits=node.attrs.get("weight_bits", 8)).value()
-            weight = Tensor.of("few bits", value.astype(np.float32))
-            node = replace(node, weights={**node.weights, "weight": weight})
-        out.nodes[node.name] = node
-    return out
+
+    def held(node: Node) -> Node:
+        if node.op == "encode" and isinstance(node["code"], Firing):
+            return node.with_attributes(trained=node["code"].steps)
+        if node.op != "linear":
+            return node
+        exact = node.weights["weight"].load().astype(np.float64)
+        value = quantize(exact, bits=node["weight_bits"]).value()
+        weight = Tensor.of("few bits", value.astype(np.float32))
+        return replace(node, weights={**node.weights, "weight": weight})
+
+    return graph.mapped(held)
 
 
 @pytest.mark.parametrize(

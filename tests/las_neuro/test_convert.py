@@ -63,10 +63,10 @@ def test_convert_without_text(save_model: SaveModel, family: str) -> None:
         folder, system=Las(steps=8), context=12, progress=lambda *step: told.append(step)
     )
     _, again = convert(folder, system=Las(steps=8), context=12)
-    codes = {node.name: node.attrs["code"] for node in graph if node.op == "encode"}
+    codes = {node.name: node["code"] for node in graph if node.op == "encode"}
     assert {code.digits for code in codes.values()} == {8}
     assert {name: str(code) for name, code in codes.items()} == {
-        node.name: str(node.attrs["code"]) for node in again if node.op == "encode"
+        node.name: str(node["code"]) for node in again if node.op == "encode"
     }
     assert graph.context == 12
     assert told[-1] == ("calibrate", told[-1][2], told[-1][2])

@@ -26,7 +26,7 @@ def test_one_encoder_serves_all_readers(graph: Graph) -> None:
 
 
 def test_positions_are_drawn_once(graph: Graph) -> None:
-    positions = [node.name for node in graph if node.attrs.get("source") == "position"]
+    positions = [node.name for node in graph if node.attributes.get("source") == "position"]
     assert positions == ["rotary.cos", "rotary.sin"]
     assert graph["rotary.cos"].layer == -1
 
@@ -40,7 +40,7 @@ def test_layers_are_carried_over(graph: Graph) -> None:
 def test_attention_axes(graph: Graph) -> None:
     name = "layers.0.self_attn"
     assert graph[f"{name}.keys"].axes == {"h": 4, "j": 20, "d": 6}
-    assert graph[f"{name}.keys"].attrs["groups"] == 2
+    assert graph[f"{name}.keys"]["groups"] == 2
     assert graph[f"{name}.scores"].axes == {"h": 4, "j": 20}
     assert graph[f"{name}.total"].axes == {"h": 4}
     assert graph[name].axes == {"c": 24}
@@ -55,7 +55,7 @@ def test_half_turn_leaves_what_is_past_the_rotated_part() -> None:
 
 def test_a_plan_has_codes(plan: Callable[..., Path]) -> None:
     graph = plan_graph(plan("opt"), context=8, system=Las(steps=9))
-    codes = [node.attrs["code"] for node in graph if node.op == "encode"]
+    codes = [node["code"] for node in graph if node.op == "encode"]
     assert len(codes) == 13  # six a layer (x, q, weights, mixed, fc1, fc2), and the head
     assert {(code.digits, code.theta) for code in codes} == {(9, 1.0)}
 

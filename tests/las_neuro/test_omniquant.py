@@ -11,7 +11,7 @@ import pytest
 
 from compiler.convert import calibrated
 from compiler.weights.quantize import quantize
-from las_neuro.graph import Graph, Tensor
+from las_neuro.graph import Graph, Node, Tensor
 from las_neuro.reference.interpret import final
 from las_neuro.systems import find
 from las_neuro.training import omniquant
@@ -22,27 +22,28 @@ BITS = 3
 
 def asked(graph: Graph) -> Graph:
     """Every map but the head to be learned for activations of 4 bits."""
-    out = graph.empty_like()
-    for node in graph:
-        attrs = node.attrs
-        if "weight_bits" in attrs:
-            attrs = {**attrs, "weight_bits": BITS, "learned_bits": 4}
-        out.nodes[node.name] = replace(node, attrs=attrs)
-    return out
+
+    def learning(node: Node) -> Node:
+        if "weight_bits" not in node.attributes:
+            return node
+        return node.with_attributes(weight_bits=BITS, learned_bits=4)
+
+    return graph.mapped(learning)
 
 
 def few_bits(graph: Graph) -> Graph:
     """Weights as they will be held, in floating point."""
-    out = graph.empty_like()
-    for node in graph:
-        if "clip" in node.attrs:
-            wide = graph[node.inputs[0]].attrs["spread"]
-            exact = node.weights["weight"].load().astype(np.float64) * wide
-            held = quantize(exact, bits=BITS, clip=node.attrs["clip"]).value() / wide
-            weight = Tensor.of("few bits", held.astype(np.float32))
-            node = replace(node, weights={**node.weights, "weight": weight})
-        out.nodes[node.name] = node
-    return out
+
+    def held(node: Node) -> Node:
+        if node.op != "linear" or node["clip"] is None:
+            return node
+        wide = graph[node.inputs[0]]["spread"]
+        exact = node.weights["weight"].load().astype(np.float64) * wide
+        value = quantize(exact, bits=BITS, clip=node["clip"]).value() / wide
+        weight = Tensor.of("few bits", value.astype(np.float32))
+        return replace(node, weights={**node.weights, "weight": weight})
+
+    return graph.mapped(held)
 
 
 @pytest.mark.parametrize("family", ["llama", "opt"])
@@ -67,10 +68,10 @@ def test_what_it_leaves_on_the_nodes(save_model: SaveModel) -> None:
     graph = asked(found.graph)
     told: list[tuple[str, int, int]] = []
     learned = omniquant.learn(graph, found.batches, lambda *step: told.append(step))
-    maps = [node for node in learned if "learned_bits" in node.attrs]
+    maps = [node for node in learned if "learned_bits" in node.attributes]
     assert len(maps) == 2 * 7
     for node in maps:
-        clip, spread = node.attrs["clip"], learned[node.inputs[0]].attrs["spread"]
+        clip, spread = node["clip"], learned[node.inputs[0]]["spread"]
         assert clip.shape == (node.size,)
         assert ((clip > 0) & (clip < 1)).all()
         assert spread.shape == (learned[node.inputs[0]].size,)

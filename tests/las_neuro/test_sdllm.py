@@ -107,7 +107,7 @@ def test_every_token_s_mean_is_one(save_model: SaveModel, tokens: np.ndarray, fa
         if node.name in found:
             mean = value.abs().mean(dim=-1)
             assert 0.85 < mean.min() <= mean.max() < 1  # LEAST is some of a quiet mean
-            assert node.attrs["code"].unit == pytest.approx(1 / 5, rel=0.15)
+            assert node["code"].unit == pytest.approx(1 / 5, rel=0.15)
 
 
 def test_what_is_shared_is_measured_once(save_model: SaveModel) -> None:

@@ -54,13 +54,13 @@ def test_salient_channels_have_more_bits(seen: Graph, steps: int) -> None:
     method = SpikeLlm(steps=steps)
     coded = method.threshold(seen)
     for part in ("keys", "values"):
-        attrs = coded[LAYER + part].attrs
-        wide = attrs["lift"] == 0
-        assert set(attrs["lift"]) == {0, method.add_bits}
+        memory = coded[LAYER + part]
+        wide = memory["lift"] == 0
+        assert set(memory["lift"]) == {0, method.add_bits}
         assert wide.sum() == np.ceil(SALIENT[steps] * wide.size)
         flat = score(seen, part).reshape(-1)
         assert flat[wide].min() > flat[~wide].max()
-        assert attrs["bits"] == 4 + method.add_bits
+        assert memory["bits"] == 4 + method.add_bits
 
 
 @pytest.mark.parametrize("family", ["llama", "bert"])
@@ -88,9 +88,9 @@ def test_what_is_stored_has_the_bits_of_its_channel(save_model: SaveModel, famil
 
 
 def test_one_step_is_the_plain_quantised_model(seen: Graph) -> None:
-    attrs = SpikeLlm(steps=1).threshold(seen)[LAYER + "keys"].attrs
-    assert attrs["bits"] == 4
-    assert not attrs["lift"].any()
+    memory = SpikeLlm(steps=1).threshold(seen)[LAYER + "keys"]
+    assert memory["bits"] == 4
+    assert not memory["lift"].any()
 
 
 def test_a_plan_has_the_populations_of_a_netlist(save_model: SaveModel) -> None:

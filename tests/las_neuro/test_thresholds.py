@@ -121,7 +121,7 @@ def test_spikes_are_the_digits_that_are_set(form: str) -> None:
 def test_every_encoder_and_memory_keeps_a_sample(save_model: SaveModel, tokens: np.ndarray) -> None:
     graph = calibrated(save_model("llama")).graph
     for node in graph:
-        coded = node.op == "memory" or (node.op == "encode" and node.attrs["signed"])
+        coded = node.op == "memory" or (node.op == "encode" and node["signed"])
         assert node.range is not None
         assert (node.range.sample is not None) == coded
         if node.range.sample is not None:
@@ -146,7 +146,7 @@ def test_samples_fit_their_memory(
 
 def thresholded(save_model: SaveModel, **options: object) -> dict[str, Code]:
     _, graph = convert(save_model("llama"), system=find("las", {"steps": 6, **options}))
-    return {node.name: node.attrs["code"] for node in graph if node.op == "encode"}
+    return {node.name: node["code"] for node in graph if node.op == "encode"}
 
 
 def test_options_reach_the_encoders(save_model: SaveModel) -> None:

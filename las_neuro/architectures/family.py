@@ -6,9 +6,9 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from las_neuro.checkpoint import Checkpoint
+from las_neuro.checkpoint import Checkpoint, Weights
 from las_neuro.errors import ConfigError, UnsupportedError
-from las_neuro.graph import Tensor
+from las_neuro.graph import Graph, Tensor, Value
 
 Count = Annotated[int, Field(ge=1, le=2**24)]  # bounds keep a hostile config from running forever
 Layers = Annotated[int, Field(ge=1, le=1024)]
@@ -93,3 +93,15 @@ def first_rows(table: Tensor, rows: int) -> Tensor:
     if rows == table.shape[0]:
         return table
     return Tensor(table.name, (rows, *table.shape[1:]), lambda: table.load()[:rows].copy())
+
+
+def linear(g: Graph, w: Weights, name: str, x: Value, out: int, has_bias: bool = True) -> Value:
+    """`name.weight` [out, n] and, where it has one, `name.bias` [out], on x [n]."""
+    bias = w[f"{name}.bias", (out,)] if has_bias else None
+    return g.linear(name, x, w[f"{name}.weight", (out, g[x.name].size)], bias)
+
+
+def layer_norm(g: Graph, w: Weights, name: str, x: Value, eps: float) -> Value:
+    """`name.weight` and `name.bias` [n] as gain and bias of a layer norm of x [n]."""
+    shape = (g[x.name].size,)
+    return g.layer_norm(name, x, w[f"{name}.weight", shape], w[f"{name}.bias", shape], eps)

@@ -11,6 +11,7 @@ from las_neuro.architectures.family import (
     Layers,
     activation,
     first_rows,
+    layer_norm,
     require_divisible,
 )
 from las_neuro.checkpoint import Checkpoint, Weights
@@ -50,7 +51,7 @@ def build(cfg: Config, checkpoint: Checkpoint, context: int) -> Graph:  # -> log
         with g.scope(f"h.{i}", layer=i):
             x = _block(g, cfg, w.under(f"h.{i}"), x, i)
     with g.scope("", layer=cfg.n_layer):
-        x = _norm(g, cfg, w, "ln_f", x)
+        x = layer_norm(g, w, "ln_f", x, cfg.layer_norm_epsilon)
         head = embedding
         if not cfg.tie_word_embeddings:
             head = checkpoint.tensor("lm_head.weight", embedding.shape)
@@ -60,10 +61,14 @@ def build(cfg: Config, checkpoint: Checkpoint, context: int) -> Graph:  # -> log
 
 def _block(g: Graph, cfg: Config, w: Weights, x: Value, i: int) -> Value:
     d, inner = cfg.n_embd, cfg.n_inner or 4 * cfg.n_embd
-    x = g.add(x, _attention(g, cfg, w.under("attn"), _norm(g, cfg, w, "ln_1", x), i), "attn_sum")
+    x = g.add(
+        x,
+        _attention(g, cfg, w.under("attn"), layer_norm(g, w, "ln_1", x, cfg.layer_norm_epsilon), i),
+        "attn_sum",
+    )
     with g.scope("mlp"):
         mlp = w.under("mlp")
-        h = _linear(g, mlp, "c_fc", _norm(g, cfg, w, "ln_2", x), inner)
+        h = _linear(g, mlp, "c_fc", layer_norm(g, w, "ln_2", x, cfg.layer_norm_epsilon), inner)
         h = g.function("act", h, activation(cfg.activation_function))
         h = _linear(g, mlp, "c_proj", h, d)
     return g.add(x, h, "mlp_sum")
@@ -95,9 +100,3 @@ def _columns(fused: Tensor, start: int, count: int) -> Tensor:
 def _linear(g: Graph, w: Weights, name: str, x: Value, out: int) -> Value:
     weight = w[f"{name}.weight", (g[x.name].size, out)]
     return g.linear(name, x, _columns(weight, 0, out), w[f"{name}.bias", (out,)])
-
-
-def _norm(g: Graph, cfg: Config, w: Weights, name: str, x: Value) -> Value:
-    shape = (cfg.n_embd,)
-    eps = cfg.layer_norm_epsilon
-    return g.layer_norm(name, x, w[f"{name}.weight", shape], w[f"{name}.bias", shape], eps)

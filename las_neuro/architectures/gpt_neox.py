@@ -15,6 +15,8 @@ from las_neuro.architectures.family import (
     FamilyConfig,
     Layers,
     activation,
+    layer_norm,
+    linear,
     require_divisible,
 )
 from las_neuro.architectures.rotary import rotary_tables
@@ -91,7 +93,7 @@ def build(cfg: Config, checkpoint: Checkpoint, context: int) -> Graph:  # -> log
         with g.scope(f"layers.{i}", layer=i):
             x = _layer(g, cfg, w.under(f"layers.{i}"), x, tables)
     with g.scope("", layer=cfg.num_hidden_layers):
-        x = _norm(g, cfg, w, "final_layer_norm", x)
+        x = layer_norm(g, w, "final_layer_norm", x, cfg.layer_norm_eps)
         head = embedding
         if not cfg.tie_word_embeddings:
             head = checkpoint.tensor("embed_out.weight", embedding.shape)
@@ -100,15 +102,15 @@ def build(cfg: Config, checkpoint: Checkpoint, context: int) -> Graph:  # -> log
 
 
 def _layer(g: Graph, cfg: Config, w: Weights, x: Value, tables: tuple[Tensor, Tensor]) -> Value:
-    h = _norm(g, cfg, w, "input_layernorm", x)
+    h = layer_norm(g, w, "input_layernorm", x, cfg.layer_norm_eps)
     mixed = g.add(x, _attention(g, cfg, w.under("attention"), h, tables), "attention_sum")
     read = x if cfg.use_parallel_residual else mixed
-    h = _norm(g, cfg, w, "post_attention_layernorm", read)
+    h = layer_norm(g, w, "post_attention_layernorm", read, cfg.layer_norm_eps)
     with g.scope("mlp"):
         mlp = w.under("mlp")
-        h = _linear(g, mlp, "dense_h_to_4h", h, cfg.intermediate_size)
+        h = linear(g, mlp, "dense_h_to_4h", h, cfg.intermediate_size)
         h = g.function("act", h, activation(cfg.hidden_act))
-        h = _linear(g, mlp, "dense_4h_to_h", h, cfg.hidden_size)
+        h = linear(g, mlp, "dense_4h_to_h", h, cfg.hidden_size)
     return g.add(mixed, h, "mlp_sum")
 
 
@@ -125,7 +127,7 @@ def _attention(g: Graph, cfg: Config, w: Weights, x: Value, tables: tuple[Tensor
         k = g.rotate("key_rotary", k, *tables, heads)
     mixed = g.attend("attention", q, k, v, heads, heads, cfg.size**-0.5)
     with g.scope("attention"):
-        return _linear(g, w, "dense", mixed, d, has_bias)
+        return linear(g, w, "dense", mixed, d, has_bias)
 
 
 def _third(fused: Tensor, heads: int, n: int) -> Tensor:
@@ -137,13 +139,3 @@ def _third(fused: Tensor, heads: int, n: int) -> Tensor:
         return by_head[:, n].reshape(rows // 3, *rest)
 
     return Tensor(f"{fused.name}[{n}::3]", (rows // 3, *rest), load)
-
-
-def _linear(g: Graph, w: Weights, name: str, x: Value, out: int, has_bias: bool = True) -> Value:
-    bias = w[f"{name}.bias", (out,)] if has_bias else None
-    return g.linear(name, x, w[f"{name}.weight", (out, g[x.name].size)], bias)
-
-
-def _norm(g: Graph, cfg: Config, w: Weights, name: str, x: Value) -> Value:
-    gain, bias = (w[f"{name}.{part}", (cfg.hidden_size,)] for part in ("weight", "bias"))
-    return g.layer_norm(name, x, gain, bias, cfg.layer_norm_eps)

@@ -16,6 +16,7 @@ from las_neuro.architectures.family import (
     FamilyConfig,
     Layers,
     activation,
+    linear,
     require_divisible,
 )
 from las_neuro.architectures.rotary import rotary_tables
@@ -143,26 +144,21 @@ def _attention(
     heads, kv_heads, size = cfg.num_attention_heads, cfg.kv_heads, cfg.size
     widths = {"q_proj": heads * size, "k_proj": kv_heads * size, "v_proj": kv_heads * size}
     with g.scope("self_attn"):
-        q, k, v = (_linear(g, w, n, x, width, cfg.attention_bias) for n, width in widths.items())
+        q, k, v = (linear(g, w, n, x, width, cfg.attention_bias) for n, width in widths.items())
         q = g.rotate("q_rotary", q, cos, sin, heads)
         k = g.rotate("k_rotary", k, cos, sin, kv_heads)
     mixed = g.attend("self_attn", q, k, v, heads, kv_heads, size**-0.5, window)
     with g.scope("self_attn"):
         bias = cfg.attention_bias and cfg.model_type != "qwen2"  # Qwen2: on q, k and v alone
-        return _linear(g, w, "o_proj", mixed, cfg.hidden_size, bias)
+        return linear(g, w, "o_proj", mixed, cfg.hidden_size, bias)
 
 
 def _feed_forward(g: Graph, cfg: Config, w: Weights, x: Value) -> Value:
     with g.scope("mlp"):
-        gate = _linear(g, w, "gate_proj", x, cfg.intermediate_size, cfg.mlp_bias)
-        up = _linear(g, w, "up_proj", x, cfg.intermediate_size, cfg.mlp_bias)
+        gate = linear(g, w, "gate_proj", x, cfg.intermediate_size, cfg.mlp_bias)
+        up = linear(g, w, "up_proj", x, cfg.intermediate_size, cfg.mlp_bias)
         gated = g.multiply(g.function("act_fn", gate, activation(cfg.hidden_act)), up, "gated")
-        return _linear(g, w, "down_proj", gated, cfg.hidden_size, cfg.mlp_bias)
-
-
-def _linear(g: Graph, w: Weights, name: str, x: Value, out: int, has_bias: bool) -> Value:
-    bias = w[f"{name}.bias", (out,)] if has_bias else None
-    return g.linear(name, x, w[f"{name}.weight", (out, g[x.name].size)], bias)
+        return linear(g, w, "down_proj", gated, cfg.hidden_size, cfg.mlp_bias)
 
 
 def _refuse(cfg: Config) -> None:

@@ -14,6 +14,7 @@ from las_neuro.architectures.family import (
     Layers,
     activation,
     first_rows,
+    linear,
     require_divisible,
 )
 from las_neuro.checkpoint import Checkpoint, Weights
@@ -91,24 +92,19 @@ def _layer(g: Graph, cfg: Config, w: Weights, x: Value) -> Value:
     if not before:
         x = _norm(g, cfg, w, "self_attn_layer_norm", x)
     h = _norm(g, cfg, w, "final_layer_norm", x) if before else x
-    h = _linear(g, cfg, w, "fc1", h, cfg.ffn_dim)
+    h = linear(g, w, "fc1", h, cfg.ffn_dim, cfg.enable_bias)
     h = g.function("activation_fn", h, activation(cfg.activation_function))
-    x = g.add(x, _linear(g, cfg, w, "fc2", h, cfg.hidden_size), "mlp_sum")
+    x = g.add(x, linear(g, w, "fc2", h, cfg.hidden_size, cfg.enable_bias), "mlp_sum")
     return x if before else _norm(g, cfg, w, "final_layer_norm", x)
 
 
 def _attention(g: Graph, cfg: Config, w: Weights, x: Value) -> Value:
     d, heads = cfg.hidden_size, cfg.num_attention_heads
     with g.scope("self_attn"):
-        q, k, v = (_linear(g, cfg, w, f"{p}_proj", x, d) for p in "qkv")
+        q, k, v = (linear(g, w, f"{p}_proj", x, d, cfg.enable_bias) for p in "qkv")
     mixed = g.attend("self_attn", q, k, v, heads, heads, (d // heads) ** -0.5)
     with g.scope("self_attn"):
-        return _linear(g, cfg, w, "out_proj", mixed, d)
-
-
-def _linear(g: Graph, cfg: Config, w: Weights, name: str, x: Value, out: int) -> Value:
-    bias = w[f"{name}.bias", (out,)] if cfg.enable_bias else None
-    return g.linear(name, x, w[f"{name}.weight", (out, g[x.name].size)], bias)
+        return linear(g, w, "out_proj", mixed, d, cfg.enable_bias)
 
 
 def _norm(g: Graph, cfg: Config, w: Weights, name: str, x: Value) -> Value:

@@ -18,6 +18,8 @@ from las_neuro.architectures.family import (
     FamilyConfig,
     Layers,
     activation,
+    layer_norm,
+    linear,
     require_divisible,
 )
 from las_neuro.checkpoint import Checkpoint, Weights
@@ -94,11 +96,11 @@ def build(cfg: Config, checkpoint: Checkpoint, context: int) -> Graph:  # -> hid
         with g.scope(f"layer.{i}", layer=i):
             x = _layer(g, cfg, w.under(f"encoder.layer.{i}"), x)
     with g.scope("", layer=cfg.num_hidden_layers):
-        x = _norm(g, cfg, w, "layernorm", x)
+        x = layer_norm(g, w, "layernorm", x, cfg.layer_norm_eps)
         if not cfg.labels:
             g.output(x, "hidden")
             return g
-        g.output(_linear(g, Weights(checkpoint), "classifier", x, cfg.labels), "classes")
+        g.output(linear(g, Weights(checkpoint), "classifier", x, cfg.labels), "classes")
     return g
 
 
@@ -129,29 +131,23 @@ def _positions(cfg: Config, w: Weights) -> Tensor:
 
 def _layer(g: Graph, cfg: Config, w: Weights, x: Value) -> Value:
     d = cfg.hidden_size
-    h = _norm(g, cfg, w, "layernorm_before", x)
-    h = _linear(g, w, "attention.output.dense", _attention(g, cfg, w, h), d)
+    h = layer_norm(g, w, "layernorm_before", x, cfg.layer_norm_eps)
+    h = linear(g, w, "attention.output.dense", _attention(g, cfg, w, h), d)
     x = g.add(x, h, "attention_sum")
-    h = _linear(
-        g, w, "intermediate.dense", _norm(g, cfg, w, "layernorm_after", x), cfg.intermediate_size
+    h = linear(
+        g,
+        w,
+        "intermediate.dense",
+        layer_norm(g, w, "layernorm_after", x, cfg.layer_norm_eps),
+        cfg.intermediate_size,
     )
     h = g.function("intermediate.act_fn", h, activation(cfg.hidden_act))
-    return g.add(x, _linear(g, w, "output.dense", h, d), "mlp_sum")
+    return g.add(x, linear(g, w, "output.dense", h, d), "mlp_sum")
 
 
 def _attention(g: Graph, cfg: Config, w: Weights, x: Value) -> Value:
     d, heads, name = cfg.hidden_size, cfg.num_attention_heads, "attention.attention"
     q, k, v = (
-        _linear(g, w, f"{name}.{part}", x, d, cfg.qkv_bias) for part in ("query", "key", "value")
+        linear(g, w, f"{name}.{part}", x, d, cfg.qkv_bias) for part in ("query", "key", "value")
     )
     return g.attend(name, q, k, v, heads, heads, (d // heads) ** -0.5)
-
-
-def _linear(g: Graph, w: Weights, name: str, x: Value, out: int, has_bias: bool = True) -> Value:
-    bias = w[f"{name}.bias", (out,)] if has_bias else None
-    return g.linear(name, x, w[f"{name}.weight", (out, g[x.name].size)], bias)
-
-
-def _norm(g: Graph, cfg: Config, w: Weights, name: str, x: Value) -> Value:
-    gain, bias = (w[f"{name}.{part}", (cfg.hidden_size,)] for part in ("weight", "bias"))
-    return g.layer_norm(name, x, gain, bias, cfg.layer_norm_eps)

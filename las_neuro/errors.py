@@ -1,4 +1,4 @@
-"""Every error a user can meet, in one tree; each line names the place, the fact and the way out.
+"""Every error a user can meet, in one tree; each line names the place, the fact and a remedy.
 
     LasError
     |-- CheckpointError    model files: missing, truncated, pickled, NaN, shapes against the config

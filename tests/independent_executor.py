@@ -227,10 +227,10 @@ class Population:
             return self.zero
         self.wraps += count(turns != 0)
         y = rshift(u * p["multiplier"], p["divide"]) + p["bias"]
+        if p["low"] == 0:
+            y = np.maximum(y, 0)
         if p["gated"]:
             y = np.where(enabled == 0, p["low"], y)
-        elif p["low"] == 0:
-            y = np.maximum(y, 0)
         self.clamps += count((y < p["low"]) | (y > p["high"]))
         y = np.clip(y, p["low"], p["high"])
         return np.where(enabled == 0, 0, y) if p["gated"] else y

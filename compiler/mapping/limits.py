@@ -1,7 +1,7 @@
 """limits: every hardware limit as one small check, and the choice of a target.
 
 A check's docstring is what the user reads: population, what the check says, need, limit, its
-source, and the way out.  The first excess raises; nothing is changed.
+source, and a remedy.  The first excess raises; nothing is changed.
 """
 
 from __future__ import annotations

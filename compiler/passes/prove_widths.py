@@ -48,18 +48,18 @@ def cuts(widths: tuple[int, ...], largest: int) -> dict[str, object]:
 
     widths: binary digits of each step; largest: the largest sum that digits 1 of one step give.
     With c bits cut so far, the sum of the lowest d digits is at most largest * 2**(d - c) + 1,
-    which fits while d - c <= room.  In the end exactly digits - room bits have to be cut away.
+    which fits while d - c <= free.  In the end exactly digits - free bits have to be cut away.
     """
-    room = _bits((WORD_LIMIT - 2) // max(largest, 1))
-    excess, done = max(sum(widths) - room, 0), 0
+    free = _bits((WORD_LIMIT - 2) // max(largest, 1))
+    excess, done = max(sum(widths) - free, 0), 0
     shift, cut = [], []
     for width, seen in zip(widths, accumulate(widths), strict=True):
         below = seen - width
-        full = seen - done > max(room, width)
+        full = seen - done > max(free, width)
         cut.append(min(below, excess) - done if full else 0)
         done += cut[-1]
         shift.append(below - done)
-    return {"shift": tuple(shift), "cut": tuple(cut), "safe": int(room >= max(widths))}
+    return {"shift": tuple(shift), "cut": tuple(cut), "safe": int(free >= max(widths))}
 
 
 def _bits(x: int) -> int:

@@ -2,7 +2,7 @@
 
     las-harness --model las --model_args netlist=tiny_lm.h5 --tasks arc_easy
 
-The only door to lm_eval.  Its conventions are those of its own model `hf`: special tokens, where a
+Conventions are those of its own model `hf`: special tokens, where a
 context ends and its continuation begins, what is cut off, rolling windows, stop sequences.
 The harness gives every model a batch size and a device (cuda:0 unless told): neither changes a
 result here, and neither is used.

@@ -1,1 +1,1 @@
-"""The float model to compare with; las_neuro's only door to torch and transformers."""
+"""The float model to compare with, in torch and transformers."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from compiler.lowering.lowering import RESCALE, Lowering
-from compiler.lowering.network import LoweredPopulation, Scaling
+from compiler.lowering.network import Addition, LoweredPopulation, Scaling
 from compiler.netlist.model import Dense, Gather, Matrix
 from compiler.weights.quantize import FINE, Unweighted, quantize
 from las_neuro.graph import Node
@@ -73,6 +73,10 @@ def _affine(low: Lowering, node: Node) -> None:
 def _sum(low: Lowering, node: Node) -> None:
     terms = [low.source(node, i) for i in range(len(node.inputs))]
     unit = max(term.unit for term in terms)
+    alike = [term.n for term in terms if term.unit == unit]
+    if node.range is None and len(alike) > 1:  # their ranges may still tell their units apart
+        more = Addition(node.name, len(alike) - 1, sum(alike) - min(alike))
+        low.net.additions.append(more)
     terms = [
         term if term.unit == unit else low.rescale(term, node, unit, f".term{i}", "part")
         for i, term in enumerate(terms)

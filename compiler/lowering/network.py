@@ -38,11 +38,24 @@ class LoweredPopulation(Population):
     phase: int = 0
 
 
+@dataclass(frozen=True)
+class Addition:
+    """What a node may have more of once its range is known: at most these, and one time step."""
+
+    node: str
+    populations: int
+    compartments: int
+
+
 @dataclass
 class LoweredNetwork(Network[LoweredPopulation]):
-    """What lowering rules draw and the scheduling passes complete."""
+    """What lowering rules draw and the scheduling passes complete.
+
+    additions: of nodes without a range, as in a plan; empty after calibration.
+    """
 
     populations: dict[str, LoweredPopulation] = field(default_factory=dict)
+    additions: list[Addition] = field(default_factory=list)
 
 
 def verify(net: LoweredNetwork) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from compiler.lowering.lowering import RESCALE, Lowering
 from compiler.lowering.maps import multiply
-from compiler.lowering.network import LoweredPopulation, Scaling
+from compiler.lowering.network import Addition, LoweredPopulation, Scaling
 from compiler.lowering.units import seen
 from compiler.netlist.arrays import WORD_LIMIT
 from compiler.netlist.model import Gather
@@ -28,12 +28,15 @@ from las_neuro.graph import Floats, Node
 LOUD = 16.0  # times the median of the channels' largest squares
 WEIGHTIEST = 2**15 - 1  # factor that a compartment's multiplier can hold
 MOST_LOUD = 1 / 16  # of the channels: more are no exception
+OF_LOUD = (3, 2)  # populations and compartments more where a norm has loud channels
 UNSEEN = 4.0  # headroom of a sum over the sum of the channels' largest squares
 
 
 def _square(low: Lowering, node: Node) -> None:
     source, peaks = low.source(node), seen(node).channel_peak
     loud = np.zeros(0, np.int64) if peaks is None else loud_channels(peaks)
+    if node.range is None and source.n * MOST_LOUD >= 1:
+        low.net.additions.append(Addition(node.name, *OF_LOUD))
     if not loud.size or peaks is None:
         return multiply(low, node, source, source)
     quiet = np.setdiff1d(np.arange(source.n), loud)

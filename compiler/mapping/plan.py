@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from compiler.lowering.network import LoweredNetwork
 from compiler.mapping import limits
 from compiler.mapping.footprint import expected_spikes, fan_in_of
 from compiler.mapping.partition import Layout, Run, count, layout, summary
@@ -43,6 +44,19 @@ class Latency:
 
 
 @dataclass(frozen=True)
+class AfterCalibration:
+    """What the compiled netlist may have more of than its plan, at most.
+
+    Ranges decide which terms of a sum are rescaled to one unit, and which norms have loud channels
+    that are squared and summed apart; a plan has none.
+    """
+
+    populations: int
+    compartments: int
+    steps: int
+
+
+@dataclass(frozen=True)
 class Plan:
     """What a netlist needs of one target."""
 
@@ -68,6 +82,7 @@ class Plan:
     refused: str  # why the target cannot run it whatever its size; empty if it can
     problem: str  # what does not fit; empty if it fits
     advice: str  # what would fit
+    after_calibration: AfterCalibration | None  # None: the ranges are known already
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -133,6 +148,16 @@ def _assembled(
         refused=refused,
         problem=problem,
         advice=help_text,
+        after_calibration=_after_calibration(net),
+    )
+
+
+def _after_calibration(net: Network[Any]) -> AfterCalibration | None:
+    if not isinstance(net, LoweredNetwork):
+        return None
+    more = net.additions
+    return AfterCalibration(
+        sum(one.populations for one in more), sum(one.compartments for one in more), len(more)
     )
 
 
@@ -214,6 +239,16 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
         ("partial sums", f"{plan.partial_sums:,} compartments more"),
         ("worst layer", f"{plan.worst_layer}"),
     ]
+    if plan.after_calibration is not None:
+        more = plan.after_calibration
+        facts.append(
+            (
+                "after calibration",
+                f"at most {more.populations:,} populations, {more.compartments:,} compartments and "
+                f"{more.steps:,} steps more: sums rescale terms of unlike ranges, norms sum loud "
+                "channels apart",
+            )
+        )
     if plan.latency is not None:
         of = plan.latency
         facts.append(("steps a token", f"{of.steps:,} + {of.partial_sum_steps:,} for partial sums"))

@@ -107,6 +107,19 @@ def test_a_plan_needs_the_config_alone(las, tmp_path: Path) -> None:
     assert plan["advice"]
 
 
+def test_a_plan_says_how_much_more_calibration_may_add(
+    las, decoder: Path, text: Path, tmp_path: Path
+) -> None:
+    plan = json.loads(las("las-compile", decoder, "--plan", "--json").out)
+    words = ("-o", tmp_path / "net.h5", "--calibrate", text, "--json")
+    compiled = json.loads(las("las-compile", decoder, *words).out)
+    more = plan["after_calibration"]
+    assert 0 < compiled["compartments"] - plan["compartments"] <= more["compartments"]
+    assert 0 < compiled["steps_per_token"] - plan["latency"]["steps"] <= more["steps"]
+    said = las("las-compile", decoder, "--plan").out
+    assert f"at most {more['populations']} populations" in " ".join(said.split())
+
+
 def test_a_plan_imports_no_torch(tmp_path: Path, decoder: Path) -> None:
     code = (
         "import sys; from compiler.commands.las_compile import main\n"

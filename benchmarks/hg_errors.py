@@ -79,7 +79,7 @@ def relative() -> Iterator[tuple[str, ...]]:
 
 
 def bits(kind: str, fit: Fit) -> str:
-    words = sum(KINDS[kind].params[table] for table in KINDS[kind].tables)
+    words = sum(KINDS[kind].params[table].bits for table in KINDS[kind].tables)
     return f"{words * fit.lines:,}"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from compiler.lowering.lowering import Lowering
 from compiler.lowering.network import LoweredPopulation, Scaling
-from compiler.netlist.declaration import MOST_DIGIT_BITS
+from compiler.netlist.kinds.encode import MOST_DIGIT_BITS
 from compiler.netlist.model import Held, HostTable
 from compiler.weights.quantize import TableRows
 from las_neuro.graph import Node

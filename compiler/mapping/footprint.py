@@ -7,8 +7,9 @@ Assumptions where Intel publishes nothing (each marked [I] in the target files):
               axon), so a core stores at most one synapse a target compartment, and one axon a
               combination of the shared axes' values it holds
     Gather    one sparse synapse and one input axon a target compartment
-    state     a kind's state words and the parameters each compartment has of its own; what all
-              share (scalars, tables) once a core
+    state     a kind's state words (Kind.state_bits) and the parameters each compartment has of its
+              own, rescaling behind int8 weights always (it scales by output row); what all share
+              (scalars, tables) once a core
     reached   synapses a step can reach: no limit of the chip but a balance, so that no core adds up
               far longer than one full of Dense weights (a sum over a context would)
     partial   a block away from its rows' compartments sums in one 24-bit word a row
@@ -23,12 +24,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from compiler.netlist.model import Dense, Network, Pattern, Population, Synapses
-from compiler.netlist.reach import digit_widths, read_by
+from compiler.netlist.reach import digit_widths
+from compiler.netlist.wiring import Wiring
 from compiler.targets.target import Figure, Target
 
 UNLIMITED = 1 << 62
 WORD = 64  # bits of a synapse-memory word
-FOLDED = ("multiplier", "divide", "bias")  # of their own behind int8 weights: scale by output row
 # expected spikes a step of a binary code: LAS with 16 steps sends 6.46 of values drawn from N(0, 1)
 # under a threshold of 10 deviations
 FIRING = 0.4
@@ -172,12 +173,9 @@ def _touched(n: int, step: int, inner: int) -> int:
 
 def tile_costs(net: Network[Any]) -> dict[str, TileCost]:
     """The cost of every population's compartments: kind, parameters, incoming patterns."""
-    into: dict[str, list[Synapses]] = {name: [] for name in net.populations}
-    for group in net.synapses:
-        into[group.target].append(group)
-    senders = {group.source for group in net.synapses}
+    wiring = Wiring(net)
     return {
-        name: _tile_cost(net, population, into[name], name in senders)
+        name: _tile_cost(net, population, wiring.into(name), bool(wiring.out_of(name)))
         for name, population in net.populations.items()
     }
 
@@ -198,12 +196,14 @@ def _tile_cost(
         else:
             gathers += 1
     own, shared = kind.state_bits, 0
-    for name, bits in kind.params.items():
+    scaling = kind.rescaling
+    folded = () if scaling is None else (scaling.multiplier, scaling.shift, scaling.bias)
+    for name, param in kind.params.items():
         value = np.asarray(population.params.get(name, 0))
-        if (value.ndim and len(value) == population.n > 1) or (dense and name in FOLDED):
-            own += bits
+        if (value.ndim and len(value) == population.n > 1) or (dense and name in folded):
+            own += param.bits
         else:
-            shared += bits * value.size
+            shared += param.bits * value.size
     sizes = tuple(population.axes.values())
     return TileCost(own, shared, sizes, tuple(shared_axes), gathers, summed, sends)
 
@@ -238,15 +238,14 @@ def segments(population: Population) -> int:
     return max(1, len(declared(population.params)))
 
 
-def expected_spikes(net: Network[Any], name: str) -> float:
+def expected_spikes(wiring: Wiring, name: str) -> float:
     """Spikes of one compartment in a token, before any run has counted them (an estimate)."""
-    population: Population = net.populations[name]
-    if population.kind == "pointer":
+    population: Population = wiring.net.populations[name]
+    if population.does.one_hot:
         return 1.0 / population.n
-    widths = digit_widths(net, name)
+    widths, coder = digit_widths(wiring, name), wiring.coder(name)
     if not widths:
         return 1.0
-    coder = population if population.kind == "encode" else read_by(net, name)
     if coder is not None and coder.params.get("signed_digit"):
         return SIGNED_FIRING * len(widths)
     return sum(1 - (1 - FIRING) ** width for width in widths)  # a digit that is not 0

@@ -13,7 +13,7 @@ import numpy as np
 
 from compiler.mapping.footprint import Room, Use, block_use, partial_use, tile_costs
 from compiler.mapping.size import Size
-from compiler.netlist.kinds.fire import largest_payload
+from compiler.netlist.kinds.spikes import signed_width
 from compiler.netlist.model import (
     Dense,
     Gather,
@@ -98,16 +98,16 @@ def payload_bits(population: Population, target: Target) -> Excess | None:
 
 def state_bits(population: Population, target: Target) -> Excess | None:
     """a state word is wider than the chip's"""
-    widest = max(population.does.state.values(), default=0)
+    widest = max((word.bits for word in population.does.state.values()), default=0)
     return _over(widest, target.word.state_bits, "use a kind with narrower state words")
 
 
 def weight_bits(group: Synapses, target: Target) -> Excess | None:
     """a weight is wider than a synapse"""
     if isinstance(group.form, Pattern):
-        need = _signed_width(abs(group.form.weight))
+        need = signed_width(abs(group.form.weight))
     elif isinstance(group.form, Gather):
-        need = _signed_width(int(np.abs(group.form.weight.astype(np.int64)).max(initial=0)))
+        need = signed_width(int(np.abs(group.form.weight.astype(np.int64)).max(initial=0)))
     else:
         need = group.form.bits
     return _over(need, target.word.weight_bits, "split the weight over two synapse groups")
@@ -163,21 +163,8 @@ CORE: tuple[Callable[[Use, Target], Excess | None], ...] = (
 
 
 def payload_width(population: Population) -> int:
-    """Bits of the largest payload: from the population's limits, else a whole state word."""
-    if not population.graded:
-        return 1
-    if population.kind == "encode":
-        return int(1 + population.params["digit_bits"] + population.params["outlier_shift"])
-    if population.kind == "fire":
-        return _signed_width(largest_payload(population.params))
-    bounds = [population.params[key] for key in ("low", "high") if key in population.params]
-    if len(bounds) == 2:
-        return _signed_width(max(int(np.abs(np.asarray(bound)).max()) for bound in bounds))
-    return max(population.does.state.values(), default=24)
-
-
-def _signed_width(magnitude: int) -> int:
-    return magnitude.bit_length() + 1
+    """Bits of the largest payload, its sign included; one of a binary spike."""
+    return population.does.spikes.payload_bits(population.params) if population.graded else 1
 
 
 def _graded_names() -> list[str]:

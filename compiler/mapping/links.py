@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from compiler.mapping.footprint import expected_spikes, segments
 from compiler.mapping.mesh import Ints
 from compiler.netlist.model import Block, Dense, Gather, Netlist, Pattern, Placement, Synapses, Tile
+from compiler.netlist.wiring import Wiring
 
 Row = tuple[int, int, int, int, int]  # group, core that sends, core that receives, start, stop
 
@@ -42,9 +43,10 @@ class Links:
 
     def expected(self, net: Netlist) -> NDArray[np.float64]:
         """Messages in a token before any run has counted them (an estimate)."""
+        wiring = Wiring(net)
         each = np.array(
             [
-                (expected_spikes(net, g.source), segments(net.populations[g.target]))
+                (expected_spikes(wiring, g.source), segments(net.populations[g.target]))
                 for g in net.synapses
             ],
             np.float64,
@@ -77,13 +79,10 @@ def links(net: Netlist, placement: Placement | None = None) -> Links:
 def _spikes(
     net: Netlist, tiles: dict[str, list[Tile]], blocks: dict[int, list[Block]]
 ) -> Iterator[Row]:
-    leaving: dict[str, list[int]] = {name: [] for name in net.populations}
-    for i, group in enumerate(net.synapses):
-        leaving[group.source].append(i)
-    for name, own in leaving.items():
+    wiring = Wiring(net)
+    for name in net.populations:
         wanted: dict[int, list[tuple[int, int, int]]] = {}  # core -> start, stop, group
-        for i in own:
-            group = net.synapses[i]
+        for i, group in wiring.numbered_out_of(name):
             for core, start, stop in _wanted(net, group, tiles[group.target], blocks.get(i, [])):
                 wanted.setdefault(core, []).append((start, stop, i))
         for core, ranges in wanted.items():

@@ -34,6 +34,7 @@ from compiler.mapping.footprint import (
 from compiler.mapping.packing import Laid, Packing
 from compiler.mapping.size import LayerSize, Size
 from compiler.netlist.model import Block, Dense, Netlist, Network, Placement, Population, Tile
+from compiler.netlist.wiring import Wiring
 from compiler.targets.target import Target
 from las_neuro.errors import TargetError
 
@@ -132,7 +133,7 @@ def summary(net: Network[Any], laid: Layout, target_name: str) -> Size:
             layer.compartments += _rows_in(run, population.n)
         else:
             layer.partial_sums += run.pieces * run.use.compartments
-        if population.kind == "memory":
+        if population.does.recalled_by:
             layer.memory_cores += share
             layer.memory_compartments += _rows_in(run, population.n)
     for group in net.synapses:
@@ -170,12 +171,13 @@ def _bundles(net: Network[Any]) -> dict[str, list[Bundle]]:
         if isinstance(group.form, Dense):
             key = (group.target, group.source, group.port, group.form.bits)
             groups.setdefault(key, []).append(i)
+    wiring = Wiring(net)
     found: dict[str, list[Bundle]] = {}
     for (target, source, _, bits), members in groups.items():
         form = net.synapses[members[0]].form
         assert isinstance(form, Dense)
         rows, cols = form.weights.shape
-        spikes = expected_spikes(net, source)
+        spikes = expected_spikes(wiring, source)
         sums = segments(net.populations[target])
         found.setdefault(target, []).append(Bundle(tuple(members), rows, cols, bits, spikes, sums))
     for bundles in found.values():

@@ -20,6 +20,7 @@ from compiler.mapping.footprint import expected_spikes, fan_in_of
 from compiler.mapping.partition import Layout, Run, count, layout, summary
 from compiler.mapping.size import LayerSize, Size
 from compiler.netlist.model import Dense, Network, Synapses
+from compiler.netlist.wiring import Wiring
 from compiler.targets.target import Target, automatic, load
 
 NARROW_BITS = 4  # the narrower weights that advice mentions
@@ -166,6 +167,7 @@ def latency(net: Network[Any], laid: Layout, target: Target) -> Latency:
     time = target.time
     barrier = float(time.barrier_us)
     events, updates = np.zeros(net.period + 1), np.zeros(net.period + 1)
+    wiring = Wiring(net)
     tile: dict[str, int] = {}
     summed: set[int] = set()  # first steps of populations that wait for partial sums
     for run in laid.runs:
@@ -177,13 +179,13 @@ def latency(net: Network[Any], laid: Layout, target: Target) -> Latency:
         if run.bundle is not None:
             group = net.synapses[run.bundle.groups[0]]
             fan_in = min(run.cols, run.bundle.cols) * run.bundle.planes
-            _raise_to(events, net, group, _height(run, population.n) * fan_in)
+            _raise_to(events, wiring, group, _height(run, population.n) * fan_in)
     for name, rows in tile.items():
         at = np.asarray(net.populations[name].steps, np.int64)
         updates[at] = np.maximum(updates[at], rows)
     for group in net.synapses:
         if not isinstance(group.form, Dense):
-            _raise_to(events, net, group, tile[group.target] * fan_in_of(net, group))
+            _raise_to(events, wiring, group, tile[group.target] * fan_in_of(net, group))
     events_us = events[: net.period] * float(time.synaptic_event_ns) / 1e3
     updates_us = updates[: net.period] * float(time.neuron_update_ns) / 1e3
     slow = np.maximum(events_us, updates_us)
@@ -203,14 +205,12 @@ def _height(run: Run, n: int) -> int:
     return min(run.rows, n - run.row_parts[0] * run.rows)
 
 
-def _raise_to(
-    events: NDArray[np.float64], net: Network[Any], group: Synapses, synapses: int
-) -> None:
+def _raise_to(events: NDArray[np.float64], wiring: Wiring, group: Synapses, synapses: int) -> None:
     """Book one core's expected events of a group at the steps where they arrive."""
-    source = net.populations[group.source]
+    source = wiring.net.populations[group.source]
     if not source.sends:
         return
-    rate = expected_spikes(net, source.name) / len(source.sends)
+    rate = expected_spikes(wiring, source.name) / len(source.sends)
     at = np.minimum(np.asarray(source.sends, np.int64) + 1, len(events) - 1)
     events[at] = np.maximum(events[at], synapses * rate)
 

@@ -10,23 +10,25 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
-from compiler.netlist.declaration import called, declaration, need
+from compiler.netlist.declaration import declaration
+from compiler.netlist.faults import need
 from compiler.netlist.model import (
     Dense,
     Form,
     Gather,
     Held,
     Netlist,
+    Network,
     Pattern,
     Population,
     Synapses,
 )
 from compiler.netlist.packed import within
-
-ONE_STEP = {"input", "leak", "octave", "segment", "pointer"}
+from compiler.netlist.wiring import Wiring
 
 
 def check(net: Netlist) -> None:
@@ -35,57 +37,26 @@ def check(net: Netlist) -> None:
     for name, population in net.populations.items():
         declaration(name, population)
         _steps(net, population)
+    _ends(net)
     wiring = Wiring(net)
     for group in net.synapses:
         _form(wiring, group)
         _arrival(wiring, group)
     for population in net.populations.values():
         _ports(wiring, population)
-        if population.kind == "memory":
-            _memory(wiring, population)
-        elif population.kind in ("compete", "any"):
-            _competition(wiring, population)
+        if population.does.check_wiring is not None:
+            population.does.check_wiring(wiring, population)
     _host(net)
     _placement(net)
 
 
-class Wiring:
-    """Synapse groups by their ends; raises if one of the ends is not there."""
-
-    def __init__(self, net: Netlist) -> None:
-        self.net = net
-        self.into: dict[str, list[Synapses]] = {name: [] for name in net.populations}
-        self.out_of: dict[str, list[Synapses]] = {name: [] for name in net.populations}
-        for group in net.synapses:
-            for end in (group.source, group.target):
-                need(end in net.populations, called(group), f"there is no population `{end:.80}`")
-            ports = net.populations[group.target].does.ports
-            need(
-                group.port in ports and group.port != "host", called(group), "there is no such port"
-            )
-            self.into[group.target].append(group)
-            self.out_of[group.source].append(group)
-
-    def port(self, name: str, port: str) -> list[Synapses]:
-        return [group for group in self.into[name] if group.port == port]
-
-    def ends(self, group: Synapses) -> tuple[Population, Population]:
-        return self.net.populations[group.source], self.net.populations[group.target]
-
-    def arrivals(self, group: Synapses) -> tuple[int, ...]:
-        return tuple(step + 1 for step in self.net.populations[group.source].sends)
-
-    def positions(self, source: Population) -> tuple[int, ...]:
-        """Which binary digit each of a population's spikes stands for; () for a graded value."""
-        if source.kind == "encode":
-            return tuple(range(0, source.params["digits"], source.params["digit_bits"]))
-        if source.kind == "fire":
-            return (0,) * len(source.sends)
-        if source.kind in ("any", "compete"):
-            return tuple(range(len(source.sends) - 1, -1, -1))
-        if source.kind == "memory" and (readers := self.port(source.name, "read")):
-            return self.positions(self.net.populations[readers[0].source])
-        return ()
+def _ends(net: Netlist) -> None:
+    """Both ends of every group are there."""
+    for group in net.synapses:
+        for end in (group.source, group.target):
+            need(end in net.populations, group.called, f"there is no population `{end:.80}`")
+        port = net.populations[group.target].does.ports.get(group.port)
+        need(port is not None and port.form != "host", group.called, "there is no such port")
 
 
 def _whole(net: Netlist) -> None:
@@ -108,39 +79,34 @@ def _whole(net: Netlist) -> None:
     need(known, "netlist", f"{net.output_kind:.80} is no output")
     need(
         net.output_kind != "logits" or output.n == net.vocabulary,
-        called(output),
+        output.called,
         f"{output.n} logits for a vocabulary of {net.vocabulary}",
     )
-    need(len(output.sends) == 1, called(output), f"the output is sent {len(output.sends)} times")
+    need(len(output.sends) == 1, output.called, f"the output is sent {len(output.sends)} times")
 
 
 def _steps(net: Netlist, population: Population) -> None:
-    """Updates and sends inside the period; all but memories stay in one phase."""
-    at, steps, sends = called(population), population.steps, population.sends
+    """Updates and sends inside the period; all but what answers a read stay in one phase."""
+    at, steps, sends = population.called, population.steps, population.sends
     for some in (steps, sends):
         need(all(a < b for a, b in pairwise(some)), at, "steps out of order")
         need(not some or 0 <= some[0] <= some[-1] < net.period, at, "steps outside the phases")
-    kind, last = population.kind, steps[-1:]
-    if kind == "memory":
+    timing = population.does.timing
+    if timing.sends is None:
         return need(set(sends) <= set(steps), at, "sends while it sleeps")
-    expected = {
-        "encode": steps[len(steps) - len(sends) :],
-        "fire": steps[len(steps) - len(sends) :],
-        "any": steps,
-        "compete": steps[:-1],
-    }.get(kind, last)
+    expected = timing.sends(steps, population.params)
     need(sends == expected and sends, at, f"sends at {sends[:3]}.., not at {expected[:3]}..")
-    need(len(steps) == 1 or kind not in ONE_STEP, at, f"{len(steps)} steps instead of one")
+    need(len(steps) == 1 or not timing.one_step, at, f"{len(steps)} steps instead of one")
     return need(_phase(net, steps[0]) == _phase(net, steps[-1]), at, "is updated across phases")
 
 
-def _phase(net: Netlist, step: int) -> int:
+def _phase(net: Network[Any], step: int) -> int:
     return bisect_right(net.phases, step, key=lambda phase: phase[0])
 
 
 def _form(wiring: Wiring, group: Synapses) -> None:
     """Shapes and ranges of one group's weights."""
-    at, form = called(group), group.form
+    at, form = group.called, group.form
     source, target = wiring.ends(group)
     if isinstance(form, Dense):
         shape = (target.n, source.n)
@@ -149,13 +115,13 @@ def _form(wiring: Wiring, group: Synapses) -> None:
         # A matrix that is not held is checked when it is written and when it is read.
         held = form.weights.array if isinstance(form.weights, Held) else np.zeros(0, np.int8)
         need(within(held, form.bits), at, f"weights beyond {form.bits} bits")
-        need(source.kind != "memory", at, "recalled values need a pattern")
+        need(not source.does.recalled_by, at, "recalled values need a pattern")
     elif isinstance(form, Gather):
         index, weight = form.index, form.weight
         need(index.shape == weight.shape == (target.n,), at, f"index is {index.shape}")
         need(index.dtype == np.int32 and weight.dtype == np.int8, at, f"index is {index.dtype}")
         need(index.min() >= 0 and index.max() < source.n, at, f"index over {source.n} sources")
-        need(source.kind != "memory", at, "recalled values need a pattern")
+        need(not source.does.recalled_by, at, "recalled values need a pattern")
     else:
         _pattern(at, form, source, target)
 
@@ -167,32 +133,40 @@ def _pattern(at: str, form: Pattern, source: Population, target: Population) -> 
     theirs = [(axis, size) for axis, size in target.axes.items() if axis in source.axes]
     need(shared == theirs, at, f"axes {shared} of the source, {theirs} of the target")
     need(-128 <= form.weight <= 127, at, f"weight {form.weight} is no int8")
-    plain = source.kind == "memory" or target.kind == "memory"
-    need(form.weight == 1 or not plain, at, f"weight {form.weight} at a memory")
+    stored = source.does.recalled_by or target.does.recalled_by
+    need(form.weight == 1 or not stored, at, f"weight {form.weight} at a memory")
 
 
 def _arrival(wiring: Wiring, group: Synapses) -> None:
     """Every spike finds its target listening, and a code the weights of its digits."""
-    at, (source, target) = called(group), wiring.ends(group)
+    at, (source, target) = group.called, wiring.ends(group)
     arrivals = wiring.arrivals(group)
     late = set(arrivals) - set(target.steps)
     need(not late, at, f"nobody listens at step {min(late, default=0)}")
     net = wiring.net
     crossing = [t for t in source.sends if _phase(net, t) != _phase(net, t + 1)]
     need(not crossing, at, "spikes cross into the next phase")
-    if target.kind == "integrate" and group.port == "a":
+    port = target.does.ports[group.port]
+    if port.form == "sum":
         weight = group.form.weight if isinstance(group.form, Pattern) else 1
         proven = abs(weight) == 1 or not target.params["safe"]
         need(proven, at, f"no proof holds for weight {weight}")
-        return _sum(at, target, arrivals, wiring.positions(source))
-    if group.port == "read" or group.feedback or target.kind == "any":
+        return _sum(at, target, arrivals, _positions(wiring, group.source))
+    if port.form in ("train", "spikes") or group.feedback:
         return None
     need(len(arrivals) == 1, at, f"port {group.port} takes one graded value, not a code")
     need(_copies(group.form, source, target), at, f"port {group.port} takes no sums")
-    early = target.params.get("early", 0)
-    heard = {"encode": early, "fire": early, "compete": 0, "few_spikes": 0}
-    last = heard.get(target.kind, len(target.steps) - 1)
+    listens = target.does.timing.listens
+    last = len(target.steps) - 1 if listens is None else listens(target.params)
     need(not arrivals or target.steps.index(arrivals[0]) <= last, at, "comes after the start")
+
+
+def _positions(wiring: Wiring, name: str) -> tuple[int, ...]:
+    """Which binary digit each of a population's spikes stands for; () for a graded value."""
+    coder = wiring.coder(name)
+    if coder is None:
+        return ()
+    return coder.does.spikes.code(coder.params, len(coder.sends)).positions
 
 
 def _copies(form: Form, source: Population, target: Population) -> bool:
@@ -220,70 +194,24 @@ def _sum(at: str, target: Population, arrivals: tuple[int, ...], digits: tuple[i
 
 def _ports(wiring: Wiring, population: Population) -> None:
     """Every port that must hear something does; only a sum takes several groups."""
-    at, kind = called(population), population.kind
-    for port in population.does.ports:
-        count = len(wiring.port(population.name, port))
-        deaf = port in ("host", "read") or (kind, port) == ("integrate", "enable")
-        least = 0 if deaf and not population.params.get("gated") else 1
-        most = None if (kind, port) == ("integrate", "a") else 1
-        fits = least <= count <= (most or count)
-        need(fits, at, f"{count} groups into port {port}")
-
-
-def _memory(wiring: Wiring, memory: Population) -> None:
-    """Value and enable come together, before any read of the same token; who reads is copied on."""
-    at = called(memory)
-    value, enable = (wiring.port(memory.name, port)[0] for port in ("write", "enable"))
-    written = wiring.arrivals(value)
-    need(written == wiring.arrivals(enable), at, "value and enable come apart")
-    reads = [wiring.arrivals(group) for group in wiring.port(memory.name, "read")]
-    need(memory.sends == (reads[0] if reads else ()), at, "does not answer when it is read")
-    need(not reads or written[0] <= reads[0][0], at, "is read before it is written")
-    axis, slots = list(memory.axes.items())[memory.params["slot_axis"]]
-    context = wiring.net.context  # fewer slots are a ring: of a decoder's attention alone
-    fits = slots == context or (slots < context and wiring.net.causal)
-    need(fits, at, f"{slots} slots for {context} tokens")
-    writer = wiring.net.populations[enable.source]
-    points = writer.kind == "pointer" and writer.axes in ({axis: slots}, {} if slots == 1 else None)
-    need(points, at, f"`{writer.name}` is no pointer to its slots")
-    for group in wiring.port(memory.name, "read"):
-        reader = wiring.net.populations[group.source]
-        need(
-            isinstance(group.form, Pattern) and set(reader.axes) <= set(memory.axes),
-            at,
-            f"`{reader.name}` reads it along other axes",
-        )
-
-
-def _competition(wiring: Wiring, population: Population) -> None:
-    """A competition and its referee answer each other, step by step, and nobody else decides."""
-    at = called(population)
-    if population.kind == "any":
-        loops = [group for group in wiring.out_of[population.name] if group.feedback]
-        return need(len(loops) == 1, at, "a referee serves one competition")
-    (veto, *more) = wiring.port(population.name, "veto")
-    referee = wiring.net.populations[veto.source]
-    offers = wiring.into[referee.name]
-    alone = not more and veto.feedback and referee.kind == "any" and len(offers) == 1
-    need(alone and offers[0].source == population.name, at, "has no referee of its own")
-    for group in (veto, offers[0]):
-        form = group.form
-        need(
-            isinstance(form, Pattern) and form.weight > 0, called(group), "does not carry a verdict"
-        )
-    need(set(referee.axes) <= set(population.axes), at, "the referee has other axes")
-    answers = wiring.arrivals(offers[0]), wiring.arrivals(veto)
-    fits = answers == (referee.steps, population.steps[1:])
-    return need(fits, at, "offers and verdicts do not take turns")
+    for name, port in population.does.ports.items():
+        count = len(wiring.into(population.name, name))
+        needed = port.needed or population.params.get(port.needed_if)
+        fits = (1 if needed else 0) <= count and (count <= 1 or port.form == "sum")
+        need(fits, population.called, f"{count} groups into port {name}")
 
 
 def _patched(net: Netlist) -> bool:
     return any(table.source == "patch" for table in net.tables)
 
 
+def _hears_host(population: Population) -> bool:
+    return any(port.form == "host" for port in population.does.ports.values())
+
+
 def _host(net: Netlist) -> None:
     """One table for every input population, with a row for every id."""
-    inputs = sorted(name for name, p in net.populations.items() if p.kind == "input")
+    inputs = sorted(name for name, p in net.populations.items() if _hears_host(p))
     named = sorted(table.population for table in net.tables)
     need(inputs == named, "host tables", f"{named} for the inputs {inputs}")
     ids = {"token": net.vocabulary, "position": net.context, "type": 1}
@@ -331,4 +259,4 @@ def _placement(net: Netlist) -> None:
     for i, covered in area.items():
         group = net.synapses[i]
         assert isinstance(group.form, Dense)
-        need(covered == math.prod(group.form.weights.shape), called(group), "not all on cores")
+        need(covered == math.prod(group.form.weights.shape), group.called, "not all on cores")

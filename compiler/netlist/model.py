@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.netlist.kinds import KINDS, Kind
-from compiler.netlist.kinds.fire import largest_payload
 from las_neuro.graph import SLOTS, Axes
 
 
@@ -107,6 +106,11 @@ class Population:
         return int(np.prod(list(self.axes.values()), dtype=np.int64))
 
     @property
+    def called(self) -> str:
+        """As faults name it."""
+        return f"population `{self.name:.160}`"
+
+    @property
     def does(self) -> Kind:
         return KINDS[self.kind]
 
@@ -118,10 +122,7 @@ class Population:
     @property
     def graded(self) -> bool:
         """Whether its spikes carry values, or are binary."""
-        p = self.params
-        if self.kind == "fire":
-            return largest_payload(p) > 1
-        return self.does.graded or p.get("digit_bits", 1) > 1
+        return self.does.spikes.graded(self.params)
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,11 @@ class Synapses:
     @property
     def name(self) -> str:
         return f"{self.source} -> {self.target}.{self.port}"
+
+    @property
+    def called(self) -> str:
+        """As faults name them."""
+        return f"synapses `{self.name:.160}`"
 
 
 @dataclass(frozen=True)
@@ -252,17 +258,10 @@ class Netlist(Network[Population]):
         An encoder whose channels have thresholds of their own scales each by its multiplier.
         """
         population = self.populations[name]
-        p = population.params
-        if population.kind not in ("encode", "fire") or np.size(p["multiplier"]) == 1:
+        p, grain = population.params, population.does.spikes.grain
+        if grain is None or np.size(p["multiplier"]) == 1:
             return np.array([population.unit])
         source = next(group.source for group in self.into(name) if group.port == "x")
         scaled = np.asarray(p["multiplier"], np.float64) / 2.0 ** np.asarray(p["shift"])
-        return np.asarray(self.populations[source].unit / scaled * self._grain(p))
-
-    @staticmethod
-    def _grain(p: Mapping[str, Any]) -> Any:
-        """What the multiplier's result has to one payload: potential of the last spike's value."""
-        if "theta" not in p:
-            return 1
-        driven = p["steps"] if p["drive"] else 1
-        return p["theta"][-1] / p["send"][-1] / driven / 2.0 ** p["lift"]
+        above, below = grain(p)
+        return np.asarray(self.populations[source].unit / scaled * (above / below))

@@ -13,6 +13,7 @@ from compiler.lowering.network import LoweredNetwork
 from compiler.netlist.arrays import WORD_LIMIT
 from compiler.netlist.model import Dense, Synapses
 from compiler.netlist.reach import reach
+from compiler.netlist.wiring import Wiring
 from compiler.passes.contract import Pass
 from compiler.task import Task
 from compiler.weights.quantize import WEIGHT_LIMIT, Unweighted
@@ -20,11 +21,12 @@ from compiler.weights.quantize import WEIGHT_LIMIT, Unweighted
 
 def fit_digits(net: LoweredNetwork, task: Task) -> LoweredNetwork:
     """The widest digits that fit, then the narrowest that take no step more."""
+    wiring = Wiring(net)
     for name, population in net.populations.items():
         wanted = population.params.get("digit_bits", 1)
         if wanted == 1:
             continue
-        most = min((_room(net, group) for group in _receivers(net, name)), default=wanted)
+        most = min((_room(wiring, group) for group in wiring.receivers(name)), default=wanted)
         digits = population.params["digits"]
         steps = -(-digits // max(1, min(wanted, most, digits)))
         width = -(-digits // steps)
@@ -32,21 +34,13 @@ def fit_digits(net: LoweredNetwork, task: Task) -> LoweredNetwork:
     return net
 
 
-def _receivers(net: LoweredNetwork, name: str) -> list[Synapses]:
-    """The groups whose sums take the encoder's spikes, or the products a memory makes of them."""
-    found = []
-    for group in net.out_of(name):
-        found += net.out_of(group.target) if group.port == "read" else [group]
-    return found
-
-
-def _room(net: LoweredNetwork, group: Synapses) -> int:
+def _room(wiring: Wiring, group: Synapses) -> int:
     """Largest b whose digits 2**b - 1 surely sum up inside the word, with the rest of a halving."""
     form = group.form
     if isinstance(form, Dense) and isinstance(form.weights, Unweighted):
         largest = WEIGHT_LIMIT * form.weights.shape[1]
     else:
-        largest = reach(net, group)
+        largest = reach(wiring, group)
     return int((WORD_LIMIT - 2) // max(1, largest)).bit_length() - 1
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.lowering.network import LoweredNetwork, LoweredPopulation, Scaling
+from compiler.lowering.network import Doubles, LoweredNetwork, LoweredPopulation, Scaling
 from compiler.netlist.arrays import WORD_LIMIT
 from compiler.netlist.model import Netlist, Network, Population
 from compiler.passes.contract import Pass
@@ -47,17 +47,22 @@ def _parameters(population: LoweredPopulation, scaling: Scaling) -> dict[str, An
     name, factor = population.name, np.atleast_1d(np.asarray(scaling.factor, np.float64))
     factor = factor * 2.0 ** sum(population.params.get("cut", ()))
     multiplier, shift = _integers(factor, name)
-    if population.kind in ("encode", "fire", "leak"):
-        params: dict[str, Any] = {"multiplier": multiplier, "shift": shift}
-        if scaling.gain is not None:
-            gain, divide = _integers(np.atleast_1d(np.asarray(scaling.gain, np.float64)), name)
-            params |= {"gain": gain, "divide": divide}
-        return params
-    bias = np.rint(np.atleast_1d(scaling.bias)).astype(np.int64)
+    names = population.does.rescaling
+    if names is None:
+        raise ValueError(f"{name}: nothing of {population.kind} is rescaled")
+    params: dict[str, Any] = {names.multiplier: multiplier, names.shift: shift}
+    if scaling.gain is not None:
+        gain, divide = _integers(np.atleast_1d(np.asarray(scaling.gain, np.float64)), name)
+        params |= {names.gain: gain, names.gain_shift: divide}
+    return params | ({names.bias: _bias(scaling.bias, name)} if names.bias else {})
+
+
+def _bias(value: Doubles | float, name: str) -> NDArray[np.int64]:
+    bias: NDArray[np.int64] = np.rint(np.atleast_1d(value)).astype(np.int64)
     if np.abs(bias).max() > WORD_LIMIT:
         largest = int(np.abs(bias).max())
         raise WidthError(f"{name}: bias {largest} exceeds the 24-bit limit {WORD_LIMIT}", LOUDER)
-    return {"multiplier": multiplier, "divide": shift, "bias": bias}
+    return bias
 
 
 def _integers(

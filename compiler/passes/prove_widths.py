@@ -15,29 +15,28 @@ from itertools import accumulate
 from compiler.lowering.network import LoweredNetwork
 from compiler.netlist.arrays import WORD_LIMIT
 from compiler.netlist.reach import digit_widths, reach, volley_reach
+from compiler.netlist.wiring import Wiring
 from compiler.passes.contract import Pass
 from compiler.task import Task
 
 
 def prove_widths(net: LoweredNetwork, task: Task) -> LoweredNetwork:
     """Positional shifts and cuts for coded inputs; plain sums get none and are counted."""
-    reaches = {group.target: 0 for group in net.synapses}
-    for group in net.synapses:
-        if group.port == "a" and net.populations[group.target].kind == "integrate":
-            reaches[group.target] += reach(net, group)
+    wiring = Wiring(net)
     for name, population in net.populations.items():
-        if population.kind != "integrate":
+        port = population.does.sum_port
+        if not port:
             continue
-        steps = len(population.steps)
+        steps, summed = len(population.steps), wiring.into(name, port)
         params = dict(population.params)
         if "shift" in params:
             params |= {"cut": (0,) * steps, "safe": 1}
-        elif widths := max(digit_widths(net, group.source) for group in net.into(name)):
-            params |= cuts(widths, reaches[name])
+        elif widths := max(digit_widths(wiring, g.source) for g in wiring.into(name)):
+            params |= cuts(widths, sum(reach(wiring, g) for g in summed))
         else:
-            volleys = [g for g in net.into(name) if net.populations[g.source].kind == "fire"]
-            proven = len(volleys) == len(net.into(name))
-            proven = proven and sum(volley_reach(net, g) for g in volleys) <= WORD_LIMIT
+            volleys = [volley_reach(wiring, g) for g in wiring.into(name)]
+            proven = all(v is not None for v in volleys)
+            proven = proven and sum(v for v in volleys if v is not None) <= WORD_LIMIT
             params |= {"shift": (0,) * steps, "cut": (0,) * steps, "safe": int(proven)}
         net.update(name, params=params)
     return net

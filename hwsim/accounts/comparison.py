@@ -128,8 +128,8 @@ def _stored_per_slot(net: Netlist, name: str) -> int:
     K and V are memories that data read; the memories that a pointer reads only wait or flag.
     """
     population = net.populations[name]
-    read = [group for group in net.into(name) if group.port == "read"]
-    by_data = any(net.populations[group.source].kind != "pointer" for group in read)
+    read = [g for g in net.into(name) if g.port == population.does.recalled_by]
+    by_data = any(not net.populations[group.source].does.one_hot for group in read)
     if population.repetition or not by_data:
         return 0
     slots = list(population.axes.values())[int(population.params["slot_axis"])]

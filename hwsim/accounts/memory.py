@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,17 +48,14 @@ def measure(net: Netlist) -> Memory:
 
 def _kept_bits(population: Population) -> int:
     """Bits of one compartment's words that outlive a token."""
-    kind = population.does
-    return sum(kind.state[word] for word in kind.keeps)
+    return sum(word.bits for word in population.does.state.values() if word.keeps)
 
 
 def _parameter_bits(population: Population) -> int:
     """Bits of all parameters; an array counts each value, a plain number once a population."""
-    widths: Mapping[str, int] = population.does.params
+    declared = population.does.params
     return sum(
-        widths[name] * int(np.size(value))
-        for name, value in population.params.items()
-        if name in widths
+        declared[name].bits * int(np.size(value)) for name, value in population.params.items()
     )
 
 

@@ -64,7 +64,7 @@ def by_population(net: Netlist, counters: Counters) -> list[Row]:
 
 def _row(population: Population, counters: Counters, received: list[int]) -> Row:
     count = counters.populations[population.name]
-    cost, updates = population.does.work(population.params), count.updates
+    cost, updates = population.does.cost(population.params), count.updates
     return Row(
         population.name,
         populations=1,

@@ -21,6 +21,7 @@ import torch
 from compiler.netlist.arrays import Ints
 from compiler.netlist.model import Dense, Netlist, Population
 from compiler.netlist.trains import Digits, Graded, Train, Volley
+from compiler.netlist.wiring import Wiring
 from hwsim.backends.counters import Counters
 from hwsim.backends.host import Rows
 from hwsim.generate import LAVA_SECONDS, check_backend
@@ -52,11 +53,11 @@ class Reader:
     def __init__(self, net: Netlist, dtype: torch.dtype = torch.float32) -> None:
         self.net, self.dtype = net, dtype
         self.holds = {p.name for p in net.populations.values() if p.role in READ}
-        self.sources = {(group.target, group.port): group.source for group in net.synapses}
         self.softmax = softmax_degrees(net)
-        exponentials = [p.name for p in net.populations.values() if p.kind == "antilog"]
-        self.scores = {self.sources[name, "x"]: name for name in exponentials}
-        self.tops = {self.sources[name, "reference"]: name for name in exponentials}
+        relative = [p for p in net.populations.values() if p.does.relative_to]
+        self.wiring = Wiring(net)
+        self.scores = {self.wiring.source(p.name, "x"): p.name for p in relative}
+        self.tops = {self.wiring.source(p.name, p.does.relative_to): p.name for p in relative}
         self.highest: dict[str, Tensor] = {}
         self.excess: dict[str, tuple[Axes, Tensor]] = {}
 
@@ -92,7 +93,7 @@ class Reader:
         exponential = self.scores.get(name) or self.tops.get(name)
         if exponential is None:
             return 0
-        scores = self.net.populations[self.sources[exponential, "x"]]
+        scores = self.net.populations[self.wiring.source(exponential, "x")]
         return int(np.max(scores.params["bias"]))
 
     def _unit(self, population: Population) -> float | Tensor:
@@ -128,20 +129,16 @@ def by_token(x: Tensor, place: int, slots: int, start: int, entries: bool) -> Te
 
 def positions(population: Population) -> tuple[int, ...]:
     """What a payload of each send counts: 2**position units."""
-    if population.kind != "encode":
-        return (0,) * len(population.sends)
-    p = population.params
-    return tuple(range(0, p["digits"], p["digit_bits"]))
+    count = len(population.sends)
+    return population.does.spikes.code(population.params, count).positions or (0,) * count
 
 
 def operator(net: Netlist, population: Population) -> str:
     """What a node does, as far as its population tells."""
     if population.role == "written":
         return "memory"
-    if population.kind != "integrate":
-        return population.kind
     dense = any(isinstance(group.form, Dense) for group in net.into(population.name))
-    return "linear" if dense else "integrate"
+    return "linear" if dense else population.kind
 
 
 def softmax_degrees(net: Netlist) -> Mapping[str, tuple[str, int]]:
@@ -150,26 +147,26 @@ def softmax_degrees(net: Netlist) -> Mapping[str, tuple[str, int]]:
     Encoders, sums and memories pass a numerator on, a product adds powers and a reciprocal turns
     the sign, so that numerators over their sum come out at 0 and are left out.
     """
-    into: dict[str, dict[str, str]] = {}
-    for group in net.synapses:
-        if not group.feedback:
-            into.setdefault(group.target, {}).setdefault(group.port, group.source)
+    wiring = Wiring(net)
     found: dict[str, tuple[str, int]] = {}
     for population in net.populations.values():
-        if population.kind == "antilog":
+        if population.does.relative_to:
             found[population.name] = population.name, 1
             continue
-        ports = into.get(population.name, {})
-        sources = [ports[port] for port in ("x", "a", "b") if port in ports]
         # A memory multiplies what reads it by what it holds, which no numerator ever is.
-        sources = [into[name].get("read", name) if name in into else name for name in sources]
-        read = [found[name] for name in sources if name in found]
-        degree = sum(power for _, power in read)
-        if population.kind == "octave":
-            degree = 0 if population.params["root"] else -degree
+        sources = _operands(wiring, population)
+        coders = [wiring.coder(source.name) or source for source in sources]
+        read = [found[coder.name] for coder in coders if coder.name in found]
+        degree = sum(power for _, power in read) * population.does.degree(population.params)
         if read and degree:
             found[population.name] = read[0][0], degree
     return found
+
+
+def _operands(wiring: Wiring, population: Population) -> list[Population]:
+    """The first source of each port that takes an operand."""
+    groups = [wiring.into(population.name, port)[:1] for port in ("x", "a", "b")]
+    return [wiring.ends(group)[0] for first in groups for group in first if not group.feedback]
 
 
 def _along(has: Axes, x: Tensor, wants: Axes) -> Tensor:

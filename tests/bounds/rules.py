@@ -32,7 +32,8 @@ from compiler.functions.fit_functions import (
 )
 from compiler.lowering.functions import error_budget, segment_budget
 from compiler.netlist.kinds.encode import largest
-from compiler.netlist.model import Dense, Gather, Netlist, Population, Synapses
+from compiler.netlist.model import Dense, Gather, Netlist, Population
+from compiler.netlist.wiring import Wiring
 from las_neuro.graph import Graph, Node
 
 Doubles = NDArray[np.float64]
@@ -43,9 +44,7 @@ class Bounds:
 
     def __init__(self, net: Netlist, graph: Graph) -> None:
         self.net, self.graph = net, graph
-        self.into: dict[str, list[Synapses]] = {name: [] for name in net.populations}
-        for group in net.synapses:
-            self.into[group.target].append(group)
+        self.wiring = Wiring(net)
         self.matrices: dict[str, Doubles] = {}
 
     def of(self, node: Node, operands: Sequence[Doubles], exact: Doubles) -> Bound:
@@ -53,8 +52,7 @@ class Bounds:
         return RULES[node.op](self, node, operands, exact)
 
     def sources(self, population: Population, port: str = "a") -> list[Population]:
-        groups = self.into[population.name]
-        return [self.net.populations[g.source] for g in groups if g.port == port]
+        return [self.wiring.ends(group)[0] for group in self.wiring.into(population.name, port)]
 
     def aligned(self, node: Node, operands: Sequence[Doubles]) -> list[Doubles]:
         """Operands with size-1 axes where they lack an axis of the result."""
@@ -134,7 +132,7 @@ def _linear(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) 
 
 def _parts(b: Bounds, population: Population) -> list[Population]:
     """The population itself, or the two planes it adds."""
-    groups = b.into[population.name]
+    groups = b.wiring.into(population.name)
     if any(isinstance(group.form, Dense) for group in groups):
         return [population]
     return [b.net.populations[group.source] for group in groups]
@@ -142,7 +140,7 @@ def _parts(b: Bounds, population: Population) -> list[Population]:
 
 def _weights(b: Bounds, part: Population) -> Doubles:
     """int8 weights [n_post, n_pre] for values, not steps, of their source."""
-    (group,) = b.into[part.name]
+    (group,) = b.wiring.into(part.name)
     assert isinstance(group.form, Dense)
     return np.asarray(group.form.weights.load().astype(np.float64) / b.net.units(group.source))
 
@@ -220,7 +218,7 @@ def _summed(b: Bounds, population: Population) -> list[Population]:
 
 
 def _channels(b: Bounds, squares: Population) -> NDArray[np.int32]:
-    form = b.into[squares.name][0].form
+    form = b.wiring.into(squares.name)[0].form
     assert isinstance(form, Gather)
     return form.index
 

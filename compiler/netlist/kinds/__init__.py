@@ -1,41 +1,40 @@
-"""The closed set of compartment kinds, by name."""
+"""The compartment kinds by name: every module of this folder that declares a KIND is one."""
 
-from compiler.netlist.kinds import (
-    antilog,
-    any,
-    compete,
-    encode,
-    few_spikes,
-    fire,
-    input,
-    integrate,
-    leak,
-    memory,
-    octave,
-    pointer,
-    product,
-    segment,
+import pkgutil
+from importlib import import_module
+
+from compiler.netlist.kinds.kind import (
+    Cost,
+    Kind,
+    Loop,
+    Outcome,
+    Port,
+    State,
+    Swept,
+    Word,
+    fold,
 )
-from compiler.netlist.kinds.kind import Cost, Kind, Loop, Outcome, Params, State, Swept, fold
+from compiler.netlist.kinds.params import Param, Params
 
+MODULES = [
+    import_module(f"{__name__}.{name}")
+    for name in sorted(module.name for module in pkgutil.iter_modules(__path__))
+]
 KINDS: dict[str, Kind] = {
-    module.KIND.name: module.KIND
-    for module in (
-        input,
-        encode,
-        fire,
-        few_spikes,
-        integrate,
-        leak,
-        product,
-        segment,
-        octave,
-        antilog,
-        memory,
-        pointer,
-        compete,
-        any,
-    )
+    module.KIND.name: module.KIND for module in MODULES if hasattr(module, "KIND")
 }
 
-__all__ = ["KINDS", "Cost", "Kind", "Loop", "Outcome", "Params", "State", "Swept", "fold"]
+__all__ = [
+    "KINDS",
+    "Cost",
+    "Kind",
+    "Loop",
+    "Outcome",
+    "Param",
+    "Params",
+    "Port",
+    "State",
+    "Swept",
+    "Word",
+    "fold",
+]

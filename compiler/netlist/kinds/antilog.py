@@ -5,12 +5,21 @@ and 0 means "no such position".  The whole octaves shift, the fraction picks a l
 exponential with a relative error that is the same in every octave.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from compiler.netlist.arrays import Array, Ints, amount, lookup, namespace, shift_right
-from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Params, State, Swept
+from compiler.netlist.faults import need
+from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Port, State, Swept, Word
+from compiler.netlist.kinds.lines import LINES, need_lines
+from compiler.netlist.kinds.params import Param, Params
+from compiler.netlist.kinds.timing import counts_its_steps
 from compiler.netlist.trains import Graded
+
+if TYPE_CHECKING:
+    from compiler.netlist.model import Population
 
 
 def _send(x: Array, reference: Array, p: Params) -> tuple[Array, int]:
@@ -41,21 +50,34 @@ def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
     return Swept(Graded(payload), {}, clamps)
 
 
+def check(population: Population) -> None:
+    """Lines that fall and stay at 0 or above, no more of them than there are fractions."""
+    p, at = population.params, population.called
+    need_lines(population, 1 << p["lines_log2"])
+    need(p["lines_log2"] <= p["fraction_bits"], at, "more lines than fractions")
+    part = (1 << (p["fraction_bits"] - p["lines_log2"])) - 1
+    ends = p["base"] - shift_right(p["slope"] * part, p["shift"])
+    need(min(p["slope"].min(), ends.min()) >= 0, at, "a line rises, or falls below 0")
+    counts_its_steps(population)
+
+
 KIND = Kind(
     "antilog",
     "two to the minus (reference - x), by octave and line",
-    ports={"x": "latch", "reference": "latch"},
-    state={"x": 24, "reference": 24},
+    ports={"x": Port("latch"), "reference": Port("latch")},
+    state={"x": Word(24), "reference": Word(24)},
     params={
-        "fraction_bits": 4,
-        "lines_log2": 4,
-        "shift": 5,
-        "arrivals": 2,
-        "base": 24,
-        "slope": 18,
+        "fraction_bits": Param(4),
+        "lines_log2": Param(4),
+        "shift": Param(5),
+        "arrivals": Param(2),
+        **LINES,
     },
     step=step,
     window=window,
-    cost=Cost(state_reads=2, state_writes=2, adds=3, multiplies=1, compares=2, shifts=3, lookups=2),
-    tables=("base", "slope"),
+    cost=lambda p: Cost(
+        state_reads=2, state_writes=2, adds=3, multiplies=1, compares=2, shifts=3, lookups=2
+    ),
+    relative_to="reference",
+    check=check,
 )

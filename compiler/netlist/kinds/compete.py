@@ -5,13 +5,25 @@ offered a 1; whoever was silent then drops out.  After `bits` rounds the referee
 maximum's leading bits.  x is offset so that a live value is >= 1; 0 does not compete.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compiler.netlist.arrays import Array, Ints, below_leading_bit
-from compiler.netlist.kinds.kind import Cost, Kind, Loop, Outcome, Params, State
+from compiler.netlist.arrays import WORD_BITS, Array, Ints, below_leading_bit
+from compiler.netlist.faults import need
+from compiler.netlist.kinds.kind import Cost, Kind, Loop, Outcome, Port, State, Word
+from compiler.netlist.kinds.params import Param, Params
+from compiler.netlist.kinds.spikes import Spikes, bits_from_the_top, never
+from compiler.netlist.kinds.timing import Steps, Timing
 from compiler.netlist.trains import Digits
+
+if TYPE_CHECKING:
+    from compiler.netlist.model import Population
+    from compiler.netlist.timetable import Timetable
+    from compiler.netlist.wiring import Wiring
 
 
 def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome:
@@ -41,15 +53,47 @@ def loop(x: Array, p: Params, rivals: Callable[[Array], Array]) -> Loop:
     return Loop(Digits(offered, None, positions), Digits(top, None, positions))
 
 
+def check(population: Population) -> None:
+    p, at, steps = population.params, population.called, len(population.steps)
+    need(p["bits"] + p["drop"] >= WORD_BITS - 1, at, "some bits never compete")
+    need(p["bits"] + 1 == steps, at, f"{p['bits']} bits in {steps} steps")
+
+
+def check_wiring(wiring: Wiring, population: Population) -> None:
+    """A competition and its referee answer each other, step by step, and nobody else decides."""
+    at = population.called
+    (veto, *more) = wiring.into(population.name, "veto")
+    referee = wiring.net.populations[veto.source]
+    offers = wiring.into(referee.name)
+    alone = not more and veto.feedback and referee.kind == "any" and len(offers) == 1
+    need(alone and offers[0].source == population.name, at, "has no referee of its own")
+    for group in (veto, offers[0]):
+        pattern = wiring.pattern(group)
+        need(pattern is not None and pattern.weight > 0, group.called, "does not carry a verdict")
+    need(set(referee.axes) <= set(population.axes), at, "the referee has other axes")
+    answers = wiring.arrivals(offers[0]), wiring.arrivals(veto)
+    fits = answers == (referee.steps, population.steps[1:])
+    need(fits, at, "offers and verdicts do not take turns")
+
+
+def _steps(table: Timetable, population: Population) -> Steps:
+    """A bit every second step, the verdict between; the last step only takes a verdict."""
+    start = table.arrivals(population.name, "x")[-1]
+    return tuple(range(start, start + 2 * population.params["bits"] + 1, 2))
+
+
 KIND = Kind(
     "compete",
     "offers its bits from the top until a rival has a larger one",
-    ports={"x": "latch", "veto": "latch"},
-    state={"value": 24, "alive": 1, "offer": 1},
-    params={"bits": 5, "drop": 5},
+    ports={"x": Port("latch"), "veto": Port("latch")},
+    state={"value": Word(24), "alive": Word(1, signed=False), "offer": Word(1, signed=False)},
+    params={"bits": Param(5), "drop": Param(5)},
     step=step,
     window=None,
     loop=loop,
-    cost=Cost(state_reads=3, state_writes=2, compares=2, shifts=1),
-    graded=False,
+    cost=lambda p: Cost(state_reads=3, state_writes=2, compares=2, shifts=1),
+    timing=Timing(_steps, sends=lambda steps, p: steps[:-1], listens=lambda p: 0),
+    spikes=Spikes(graded=never, code=bits_from_the_top),
+    check=check,
+    check_wiring=check_wiring,
 )

@@ -17,12 +17,34 @@ A channel that skips its s lowest digits (the time steps a channel of SpikeLLM i
 2407.04752) is coded like any other, in steps of 2**s units.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from __future__ import annotations
 
-from compiler.netlist.arrays import Array, Ints, amount, namespace, saturate, scale, shift_right
-from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Params, State, Swept
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from compiler.netlist.arrays import (
+    WORD_BITS,
+    Array,
+    Ints,
+    amount,
+    namespace,
+    saturate,
+    scale,
+    shift_right,
+)
+from compiler.netlist.faults import need
+from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Port, Rescaling, State, Swept, Word
+from compiler.netlist.kinds.params import Param, Params
+from compiler.netlist.kinds.spikes import SpikeCode, Spikes
+from compiler.netlist.kinds.timing import TRAIN, need_train
 from compiler.netlist.trains import Digits
+
+if TYPE_CHECKING:
+    from compiler.netlist.model import Population
+
+MOST_DIGIT_BITS = 8  # of one graded spike
 
 
 def largest(p: Params) -> int:
@@ -30,7 +52,7 @@ def largest(p: Params) -> int:
     return int(2 ** (p["digits"] + 1) // 3 if p["signed_digit"] else 2 ** p["digits"] - 1)
 
 
-def _code(x: Array, p: Params) -> tuple[Array, Array, int]:
+def _magnitude(x: Array, p: Params) -> tuple[Array, Array, int]:
     """Magnitude; payload of its digit 1 (sign, times 2**k for outliers); clamps."""
     xp = namespace(x)
     q = scale(x, p["multiplier"], p["shift"], 0)
@@ -65,7 +87,7 @@ def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome
     if k < p["early"]:
         return Outcome({"x": x + state.get("x", x * 0)}, x * 0)
     if k == p["early"]:
-        rest, payload, clamps = _code(x + state.get("x", x * 0), p)
+        rest, payload, clamps = _magnitude(x + state.get("x", x * 0), p)
     else:
         rest, payload = state["rest"], state["payload"]
     digit, rest = _digit(rest, p)
@@ -73,7 +95,7 @@ def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome
 
 
 def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
-    magnitude, payload, clamps = _code(arrivals["x"], p)
+    magnitude, payload, clamps = _magnitude(arrivals["x"], p)
     minus = None
     if p["signed_digit"]:  # digits of m in non-adjacent form: (3m - m) / 2, bit by bit
         thrice = 3 * magnitude
@@ -82,26 +104,68 @@ def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
     return Swept(Digits(magnitude, payload, positions, top, p["digit_bits"], minus), {}, clamps)
 
 
+def check(population: Population) -> None:
+    """Spikes for all digits, digits of a form that exists, payloads that fit their word."""
+    p, at = population.params, population.called
+    need_train(population, "digits")
+    width, digits = p["digit_bits"], p["digits"]
+    need(1 <= width <= MOST_DIGIT_BITS, at, f"{width} binary digits in a spike")
+    need(digits < WORD_BITS, at, f"{digits} digits and a sign in {WORD_BITS} bits")
+    need(width == 1 or not p["signed_digit"], at, "signed digits are sent one by one")
+    need(p["steps"] == -(-digits // width), at, f"{p['steps']} spikes for {digits} digits")
+    need(p["skipped"].max() < digits, at, f"skips {p['skipped'].max()} of {digits} digits")
+    payload = 1 << p["outlier_shift"]
+    need(payload <= PAYLOAD.range[1], at, f"an outlier's payload of {payload}")
+
+
+def _code(p: Params, sends: int) -> SpikeCode:
+    digits, width = p["digits"], p["digit_bits"]
+    positions = tuple(range(0, digits, width))
+    return SpikeCode(positions, tuple(min(width, digits - low) for low in positions))
+
+
+PAYLOAD = Word(9)
+SPIKES = Spikes(
+    graded=lambda p: bool(p["digit_bits"] > 1),
+    payload_bits=lambda p: int(1 + p["digit_bits"] + p["outlier_shift"]),
+    code=_code,
+    unit_payload=lambda p: np.where(p["outliers"] != 0, 1 << p["outlier_shift"], 1),
+    grain=lambda p: (1, 1),
+)
+
 KIND = Kind(
     "encode",
     "a value becomes spikes of its digits, least significant first",
-    ports={"x": "latch"},
-    state={"rest": 24, "payload": 9},
+    ports={"x": Port("latch")},
+    state={
+        "rest": Word(24),
+        "payload": PAYLOAD,
+        "x": Word(24, shares="rest"),  # alive until the code is fixed, `rest` from then on
+    },
     params={
-        "multiplier": 16,
-        "shift": 6,
-        "digits": 5,
-        "digit_bits": 4,
-        "signed_digit": 1,
-        "skipped": 5,
-        "steps": 5,
-        "early": 1,
-        "outlier_shift": 4,
-        "outliers": 1,
+        "multiplier": Param(16, signed=True, per="compartment"),
+        "shift": Param(6, per="compartment"),
+        "digits": Param(5),
+        "digit_bits": Param(4),
+        "signed_digit": Param(1),
+        "skipped": Param(5, per="compartment"),
+        "steps": Param(5),
+        "early": Param(1),
+        "outlier_shift": Param(4),
+        "outliers": Param(1, per="compartment"),
     },
     step=step,
     window=window,
-    cost=Cost(state_reads=2, state_writes=2, multiplies=1, compares=2, shifts=2),
-    graded=False,
-    extra=lambda p: Cost(adds=2 * p["signed_digit"]),  # the digit, and the carry
+    cost=lambda p: Cost(
+        state_reads=2,
+        state_writes=2,
+        adds=2 * p["signed_digit"],  # the digit, and the carry
+        multiplies=1,
+        compares=2,
+        shifts=2,
+    ),
+    timing=TRAIN,
+    spikes=SPIKES,
+    rescaling=Rescaling("multiplier", "shift"),
+    check=check,
 )

@@ -7,12 +7,21 @@ step as one graded value.  These are imported tables; the compiler's own functio
 smaller and closer.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from compiler.netlist.arrays import WORD_LIMIT, Array, Ints, lookup, saturate
-from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Params, State, Swept
+from compiler.netlist.faults import need
+from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Port, State, Swept, Word
+from compiler.netlist.kinds.params import Param, Params
+from compiler.netlist.kinds.timing import Steps, Timing
 from compiler.netlist.trains import Graded
+
+if TYPE_CHECKING:
+    from compiler.netlist.model import Population
+    from compiler.netlist.timetable import Timetable
 
 
 def _domain(x: Array, p: Params) -> Array:
@@ -54,14 +63,36 @@ def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
     return Swept(Graded(y), {}, clamps)
 
 
+def check(population: Population) -> None:
+    """Tables of `count` entries for each sub-domain, and an update for each firing."""
+    p, at, steps = population.params, population.called, len(population.steps)
+    sizes = [len(p[key]) for key in ("theta", "reset", "d")]
+    entries = len(p["edges"]) * p["count"]
+    need(sizes == [entries] * 3, at, f"tables of {sizes}, not {entries}")
+    need(p["count"] == steps, at, f"{p['count']} firings in {steps} steps")
+
+
+def _steps(table: Timetable, population: Population) -> Steps:
+    """Firings from the value's arrival on."""
+    start = table.arrivals(population.name)[-1]
+    return tuple(range(start, start + population.params["count"]))
+
+
 KIND = Kind(
     "few_spikes",
     "scalar function by imported few-spikes tables",
-    ports={"x": "latch"},
-    state={"v": 24, "y": 24, "domain": 5},
-    params={"count": 6, "edges": 24, "theta": 24, "reset": 24, "d": 24},
+    ports={"x": Port("latch")},
+    state={"v": Word(24), "y": Word(24), "domain": Word(5, signed=False)},
+    params={
+        "count": Param(6),
+        "edges": Param(24, signed=True, per="table"),
+        "theta": Param(24, signed=True, per="table"),
+        "reset": Param(24, signed=True, per="table"),
+        "d": Param(24, signed=True, per="table"),
+    },
     step=step,
     window=window,
-    cost=Cost(state_reads=3, state_writes=2, adds=2, compares=1, lookups=3),
-    tables=("edges", "theta", "reset", "d"),
+    cost=lambda p: Cost(state_reads=3, state_writes=2, adds=2, compares=1, lookups=3),
+    timing=Timing(_steps, listens=lambda p: 0),
+    check=check,
 )

@@ -19,12 +19,23 @@ SpikeLLM's published code, which so loses the top codes.  `lift` multiplies a ch
 steps.  Receivers add spikes up, whatever the step.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from __future__ import annotations
 
-from compiler.netlist.arrays import Array, Ints, amount, namespace, scale
-from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Params, State, Swept
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from compiler.netlist.arrays import WORD_LIMIT, Array, Ints, amount, namespace, scale
+from compiler.netlist.faults import need
+from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Port, Rescaling, State, Swept, Word
+from compiler.netlist.kinds.params import Param, Params
+from compiler.netlist.kinds.spikes import SpikeCode, Spikes, signed_width
+from compiler.netlist.kinds.timing import TRAIN, need_train
 from compiler.netlist.trains import Volley
+
+if TYPE_CHECKING:
+    from compiler.netlist.model import Population
 
 
 def _start(x: Array, p: Params) -> tuple[Array, Array, int]:
@@ -72,48 +83,95 @@ def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
     return Swept(Volley(tuple(sent)), {}, lost)
 
 
-def most_quanta(p: Params) -> int:
+def check(population: Population) -> None:
+    """A table entry a step, thresholds that can be divided by, and a potential inside its word."""
+    p, at = population.params, population.called
+    need_train(population, "firings")
+    tables = [len(p[key]) for key in ("theta", "reset", "send")]
+    need(tables == [p["steps"]] * 3, at, f"tables of {tables} steps, not {p['steps']}")
+    need(p["theta"].all(), at, "a threshold is 0")
+    need(p["theta"].min() > 0 or not p["strict"], at, "is strict below 0")
+    need(1 <= p["most"] <= p["level"], at, f"sends {p['most']} quanta of {p['level']}")
+    need((p["low"] <= p["high"]).all(), at, "a range is empty")
+    value = int(max(np.abs(p["low"]).max(), np.abs(p["high"]).max()))
+    times = p["steps"] if p["drive"] else 1
+    taken = _most_quanta(p) * int(np.abs(p["reset"]).sum())
+    peak = value * times + int(np.abs(p["offset"]).max()) + taken
+    need(peak <= WORD_LIMIT, at, f"its potential reaches {peak}")
+    largest = _largest_payload(p)
+    need(largest <= WORD_LIMIT, at, f"a spike of {largest}")
+
+
+def _most_quanta(p: Params) -> int:
     """Of one step: `most` from `level` on, and below it as many as there are."""
     return max(int(p["most"]), int(p["level"]) - 1)
 
 
-def largest_sent(p: Params) -> list[int]:
+def _largest_sent(p: Params) -> list[int]:
     """Largest |payload| of each step, before `lift`."""
-    return [most_quanta(p) * abs(int(send)) for send in p["send"]]
+    return [_most_quanta(p) * abs(int(send)) for send in p["send"]]
 
 
-def largest_payload(p: Params) -> int:
+def _largest_payload(p: Params) -> int:
     """Largest |payload| of any step and channel."""
-    return int(max(largest_sent(p)) << int(max(p["lift"])))
+    return int(max(_largest_sent(p)) << int(max(p["lift"])))
 
+
+def _grain(p: Params) -> tuple[Any, Any]:
+    """Payload 1 is the potential that the last spike takes, by its value, drive and lift."""
+    driven = p["steps"] if p["drive"] else 1
+    return p["theta"][-1], p["send"][-1] * driven << p["lift"]
+
+
+SPIKES = Spikes(
+    graded=lambda p: _largest_payload(p) > 1,
+    payload_bits=lambda p: signed_width(_largest_payload(p)),
+    code=lambda p, sends: SpikeCode((0,) * sends),
+    unit_payload=lambda p: np.int64(1) << p["lift"],
+    volley=lambda p: sum(_largest_sent(p)),
+    grain=_grain,
+)
 
 KIND = Kind(
     "fire",
     "integrate and fire: spikes by thresholds, resets and spike values of each step",
-    ports={"x": "latch"},
-    state={"v": 24, "value": 24, "sign": 2},
+    ports={"x": Port("latch")},
+    state={
+        "v": Word(24),
+        "value": Word(24),
+        "sign": Word(2),
+        "x": Word(24, shares="value"),  # alive until the value is limited, `value` from then on
+    },
     params={
-        "multiplier": 16,
-        "shift": 6,
-        "offset": 24,
-        "low": 24,
-        "high": 24,
-        "theta": 24,
-        "reset": 24,
-        "send": 16,
-        "level": 8,
-        "most": 8,
-        "lift": 4,
-        "steps": 6,
-        "early": 1,
-        "drive": 1,
-        "signed": 1,
-        "strict": 1,
+        "multiplier": Param(16, signed=True, per="compartment"),
+        "shift": Param(6, per="compartment"),
+        "offset": Param(24, signed=True, per="compartment"),
+        "low": Param(24, signed=True, per="compartment"),
+        "high": Param(24, signed=True, per="compartment"),
+        "theta": Param(24, signed=True, per="table"),
+        "reset": Param(24, signed=True, per="table"),
+        "send": Param(16, signed=True, per="table"),
+        "level": Param(8),
+        "most": Param(8),
+        "lift": Param(4, per="compartment"),
+        "steps": Param(6),
+        "early": Param(1),
+        "drive": Param(1),
+        "signed": Param(1),
+        "strict": Param(1),
     },
     step=step,
     window=window,
-    cost=Cost(state_reads=3, state_writes=1, adds=2, compares=1, lookups=3),
-    tables=("theta", "reset", "send"),
-    graded=False,
-    extra=lambda p: Cost(multiplies=2 * (p["level"] > 1), adds=p["drive"]),
+    cost=lambda p: Cost(
+        state_reads=3,
+        state_writes=1,
+        adds=2 + p["drive"],
+        multiplies=2 * (p["level"] > 1),
+        compares=1,
+        lookups=3,
+    ),
+    timing=TRAIN,
+    spikes=SPIKES,
+    rescaling=Rescaling("multiplier", "shift"),
+    check=check,
 )

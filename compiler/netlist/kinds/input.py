@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 
 from compiler.netlist.arrays import Array, Ints
-from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Params, State, Swept
+from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Port, State, Swept
+from compiler.netlist.kinds.params import Params
+from compiler.netlist.kinds.timing import Timing, once_a_phase
 from compiler.netlist.trains import Graded
 
 
@@ -19,11 +21,12 @@ def window(state: State, arrivals: Mapping[str, Array], p: Params) -> Swept:
 KIND = Kind(
     "input",
     "entry point of host values",
-    ports={"host": "latch"},
+    ports={"host": Port("host", needed=False)},
     state={},
     params={},
     step=step,
     window=window,
-    cost=Cost(),
+    cost=lambda p: Cost(),
     lava="io.source.RingBuffer",
+    timing=Timing(once_a_phase, one_step=True),
 )

@@ -10,8 +10,10 @@ counts as a clamp unless low is 0 (a rectifier).  A gated compartment sends only
 came.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,8 +27,16 @@ from compiler.netlist.arrays import (
     shift_right,
     wrap,
 )
-from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Params, State, Swept
+from compiler.netlist.faults import need
+from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Port, Rescaling, State, Swept, Word
+from compiler.netlist.kinds.params import Param, Params
+from compiler.netlist.kinds.spikes import Spikes, signed_width
+from compiler.netlist.kinds.timing import Steps, Timing
 from compiler.netlist.trains import Graded
+
+if TYPE_CHECKING:
+    from compiler.netlist.model import Population
+    from compiler.netlist.timetable import Timetable
 
 
 def _send(u: Array, enabled: Array | None, p: Params) -> tuple[Array, int]:
@@ -80,24 +90,48 @@ def segments(p: Params) -> list[tuple[int, int]]:
     return list(zip(starts, [*starts[1:], len(p["shift"])], strict=True))
 
 
+def check(population: Population) -> None:
+    p, at = population.params, population.called
+    need(p["low"] <= p["high"], at, f"low {p['low']} over high {p['high']}")
+    need(p["cut"][0] == 0, at, "cuts before anything came")
+
+
+def _steps(table: Timetable, population: Population) -> Steps:
+    """One step a digit; an enable must fall inside the window."""
+    steps = table.arrivals(population.name, "a")
+    outside = set(table.arrivals(population.name, "enable")) - set(steps)
+    if outside:
+        raise ValueError(f"{population.name}: enable at {outside}, window {steps[0]}..{steps[-1]}")
+    return steps
+
+
+def _payload_bits(p: Params) -> int:
+    return signed_width(max(abs(int(p["low"])), abs(int(p["high"]))))
+
+
 KIND = Kind(
     "integrate",
     "weighted sum of a window, rescaled, sent as one graded value",
-    ports={"a": "sum", "enable": "latch"},
-    state={"u": 24},
+    ports={"a": Port("sum"), "enable": Port("latch", needed=False, needed_if="gated")},
+    state={"u": Word(24), "enabled": Word(1, signed=False, only="gated")},
+    simulation_only=("turns",),
     params={
-        "shift": 5,
-        "cut": 5,
-        "multiplier": 16,
-        "divide": 6,
-        "bias": 24,
-        "low": 24,
-        "high": 24,
-        "gated": 1,
-        "safe": 1,
+        "shift": Param(5, per="step"),
+        "cut": Param(5, per="step"),
+        "multiplier": Param(16, signed=True, per="compartment"),
+        "divide": Param(6, per="compartment"),
+        "bias": Param(24, signed=True, per="compartment"),
+        "low": Param(24, signed=True),
+        "high": Param(24, signed=True),
+        "gated": Param(1),
+        "safe": Param(1),
     },
     step=step,
     window=window,
-    cost=Cost(state_reads=1, state_writes=1, adds=1, shifts=1),
+    cost=lambda p: Cost(state_reads=1, state_writes=1, adds=1, shifts=1),
+    timing=Timing(_steps),
+    spikes=Spikes(payload_bits=_payload_bits),
+    rescaling=Rescaling("multiplier", "divide", bias="bias"),
     segments=segments,
+    check=check,
 )

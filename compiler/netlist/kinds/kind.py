@@ -1,20 +1,26 @@
 """What a compartment kind declares; the one meaning every executor and the compiler share.
 
-A kind's `step` is what the chip does in one time step of one population, integers only.  `window`
-is the same over all steps of a window in closed form, for all tokens at once.  A property test
-holds `window == fold(step)` for every kind.
+A kind is one file of this folder with a `KIND`.  Its `step` is what the chip does in one time step
+of one population, integers only.  `window` is the same over all steps of a window in closed form,
+for all tokens at once.  A property test holds `window == fold(step)` for every kind.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 from compiler.netlist.arrays import Array, Ints
+from compiler.netlist.kinds.params import Param, Params
+from compiler.netlist.kinds.spikes import Spikes
+from compiler.netlist.kinds.timing import Timing
 from compiler.netlist.trains import Graded, Train
 
-Params = Mapping[str, Any]  # int, tuple of int, or array of one value a compartment
+if TYPE_CHECKING:
+    from compiler.netlist.model import Population
+    from compiler.netlist.wiring import Wiring
+
 State = dict[str, Any]
 
 
@@ -29,6 +35,62 @@ class Cost:
     compares: int = 0
     shifts: int = 0
     lookups: int = 0
+
+
+@dataclass(frozen=True)
+class Word:
+    """One state word of a compartment, in two's complement if signed.
+
+    keeps: it lives from token to token; every other word is 0 when a token begins.
+    shares: the word whose storage it uses, because one of both is dead while the other lives.
+    only: the parameter that is not 0 in the populations that have the word; others do without.
+    """
+
+    bits: int
+    signed: bool = True
+    keeps: bool = False
+    shares: str = ""
+    only: str = ""
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """Least and largest value the word can hold."""
+        if self.signed:
+            return -(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1
+        return 0, 2**self.bits - 1
+
+
+@dataclass(frozen=True)
+class Port:
+    """Where spikes arrive, and how they reach `window`.
+
+    form: latch  one graded value, kept until it is used: one group of synapses that copies
+          sum    weighted spikes of several groups, added up; `window` gets one total for each
+                 linear segment of steps.  The kind then has parameters `shift` and `cut` (one for
+                 each step) and `safe`, which the compiler sets
+          train  the spikes of one group, step by step
+          spikes whatever comes in a step, heard in that step only
+          host   what the host injects; no synapses
+    needed: whether a netlist must connect it; needed_if: a parameter that, where not 0, needs it.
+    """
+
+    form: Literal["latch", "sum", "train", "spikes", "host"]
+    needed: bool = True
+    needed_if: str = ""
+
+
+@dataclass(frozen=True)
+class Rescaling:
+    """Names of the parameters that hold real factors as integers: factor = multiplier / 2**shift.
+
+    bias: what is added afterwards; gain, gain_shift: a second factor; "" where there is none.
+    """
+
+    multiplier: str
+    shift: str
+    bias: str = ""
+    gain: str = ""
+    gain_shift: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,43 +121,70 @@ class Loop:
     inner: Train
 
 
+def _once(p: Params) -> int:
+    return 1
+
+
 @dataclass(frozen=True)
 class Kind:
     """Declaration of one compartment kind.
 
-    ports: port -> how arrivals reach `window`: "sum" (one total for each segment of steps), "latch"
-    (one total) or "train" (the train itself).  state: word -> bits; params: name -> bits each.
-    segments: the runs of steps between two right shifts of the state, inside which sums are linear.
-    window is None for the inner population of a closed loop; the outer kind's `loop` covers both.
+    state: every word a compartment has on the chip; `step` may leave out words that are 0 or dead.
+    simulation_only: words that `step` carries on for its counts; no chip holds them.
+    params: those named `arrivals` (steps of the window) and `early` (steps before the first send)
+    are set by the schedule.
+    cost: one update of a compartment with these parameters.
     lava: the built-in Lava process that is equal to this kind, or None: custom microcode.
+    window: None for the populations of a closed loop; the outer kind's `loop` covers both.
+    segments: the runs of steps between two right shifts of the state, inside which sums are linear.
+    recalled_by: the port whose spikes a store of values multiplies by its content and sends on; its
+    spikes have the code of what arrives there.
+    one_hot: one compartment of the population spikes a token, the others are silent.
+    relative_to: the port of a reference r; the payload is proportional to 2**(x - r).
+    degree: how the payload grows with the inputs' common factor: 1 linear, -1 inverse, 0 neither.
+    check, check_wiring: raise NetlistError where parameters or synapses do not fit each other.
     """
 
     name: str
     purpose: str
-    ports: Mapping[str, str]
-    state: Mapping[str, int]
-    params: Mapping[str, int]
+    ports: Mapping[str, Port]
+    state: Mapping[str, Word]
+    params: Mapping[str, Param]
     step: Callable[[State, Mapping[str, Ints], Params, int], Outcome]
     window: Callable[[State, Mapping[str, Any], Params], Swept] | None
-    cost: Cost
+    cost: Callable[[Params], Cost]
     lava: str | None = None
+    timing: Timing = field(default_factory=Timing)
+    spikes: Spikes = field(default_factory=Spikes)
+    rescaling: Rescaling | None = None
     segments: Callable[[Params], list[tuple[int, int]]] | None = None
     loop: Callable[[Array, Params, Callable[[Array], Array]], Loop] | None = None
-    graded: bool = True  # payloads are graded values; else binary spikes, but for graded codes
-    keeps: tuple[str, ...] = ()  # state words that live from token to token
-    tables: tuple[str, ...] = ()  # parameters shared by all compartments of a core
-    extra: Callable[[Params], Cost] | None = None  # work on top of `cost` that parameters ask for
-
-    def work(self, params: Params) -> Cost:
-        """One update of a compartment with these parameters."""
-        if self.extra is None:
-            return self.cost
-        more = self.extra(params)
-        return Cost(*(a + b for a, b in zip(astuple(self.cost), astuple(more), strict=True)))
+    recalled_by: str = ""
+    one_hot: bool = False
+    relative_to: str = ""
+    degree: Callable[[Params], int] = _once
+    simulation_only: tuple[str, ...] = ()
+    check: Callable[[Population], None] | None = None
+    check_wiring: Callable[[Wiring, Population], None] | None = None
 
     @property
     def state_bits(self) -> int:
-        return sum(self.state.values())
+        """State bits of a compartment of any population of the kind.
+
+        Words that share another's storage take none; a word that only some populations have (the
+        one bit of a gated sum) is left out, so the figure is that of the kind without it.
+        """
+        return sum(w.bits for w in self.state.values() if not w.shares and not w.only)
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Parameters that all compartments of a core share a table of."""
+        return tuple(name for name, param in self.params.items() if param.per == "table")
+
+    @property
+    def sum_port(self) -> str:
+        """The port that adds up weighted spikes; "" if the kind has none."""
+        return next((name for name, port in self.ports.items() if port.form == "sum"), "")
 
 
 Step = Callable[[State, Mapping[str, Ints], Params, int], Outcome]

@@ -11,7 +11,9 @@ whether `fire` has fired, with the same integers: more than `threshold` away fro
 """
 
 from compiler.netlist.arrays import WORD_LIMIT, Array, namespace, saturate, scale
-from compiler.netlist.kinds.kind import Cost, Kind, Params, at_once
+from compiler.netlist.kinds.kind import Cost, Kind, Port, Rescaling, Word, at_once
+from compiler.netlist.kinds.params import Param, Params
+from compiler.netlist.kinds.timing import Timing
 
 
 def _send(m: Array, p: Params) -> tuple[Array, int]:
@@ -26,10 +28,18 @@ step, window = at_once(_send)
 KIND = Kind(
     "leak",
     "leak and reset of a potential, by what it sent",
-    ports={"x": "latch"},
-    state={"x": 24},
-    params={"multiplier": 16, "shift": 6, "threshold": 24, "gain": 16, "divide": 6},
+    ports={"x": Port("latch")},
+    state={"x": Word(24)},
+    params={
+        "multiplier": Param(16, signed=True, per="compartment"),
+        "shift": Param(6, per="compartment"),
+        "threshold": Param(24),
+        "gain": Param(16, per="compartment"),
+        "divide": Param(6, per="compartment"),
+    },
     step=step,
     window=window,
-    cost=Cost(state_reads=1, adds=2, multiplies=2, compares=2, shifts=3),
+    cost=lambda p: Cost(state_reads=1, adds=2, multiplies=2, compares=2, shifts=3),
+    timing=Timing(one_step=True),
+    rescaling=Rescaling("multiplier", "shift", gain="gain", gain_shift="divide"),
 )

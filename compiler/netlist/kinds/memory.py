@@ -5,14 +5,24 @@ received: O_t = A_t S_B), residual streams that wait for a later phase, and the 
 already written.  The content outlives the token; everything is silent where nothing was written.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from compiler.netlist.arrays import Array, Ints, amount, namespace
-from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Params, State, Swept
+from compiler.netlist.faults import need
+from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Port, State, Swept, Word
+from compiler.netlist.kinds.params import Param, Params
+from compiler.netlist.kinds.timing import Steps, Timing
 from compiler.netlist.trains import Recalled
+
+if TYPE_CHECKING:
+    from compiler.netlist.model import Population
+    from compiler.netlist.timetable import Timetable
+    from compiler.netlist.wiring import Wiring
 
 
 def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome:
@@ -102,14 +112,52 @@ def _count_up(x: Array) -> Array:
     return (x * 0 + 1).cumsum(0) - 1
 
 
+def check(population: Population) -> None:
+    axis = population.params["slot_axis"]
+    need(axis < len(population.axes), population.called, f"slot axis {axis}")
+
+
+def check_wiring(wiring: Wiring, memory: Population) -> None:
+    """Value and enable come together, before any read of the same token; who reads is copied on."""
+    at = memory.called
+    value, enable = (wiring.into(memory.name, port)[0] for port in ("write", "enable"))
+    written = wiring.arrivals(value)
+    need(written == wiring.arrivals(enable), at, "value and enable come apart")
+    reads = [wiring.arrivals(group) for group in wiring.into(memory.name, "read")]
+    need(memory.sends == (reads[0] if reads else ()), at, "does not answer when it is read")
+    need(not reads or written[0] <= reads[0][0], at, "is read before it is written")
+    axis, slots = list(memory.axes.items())[memory.params["slot_axis"]]
+    context = wiring.net.context  # fewer slots are a ring: of a decoder's attention alone
+    fits = slots == context or (slots < context and wiring.net.causal)
+    need(fits, at, f"{slots} slots for {context} tokens")
+    writer = wiring.net.populations[enable.source]
+    points = writer.does.one_hot and writer.axes in ({axis: slots}, {} if slots == 1 else None)
+    need(points, at, f"`{writer.name}` is no pointer to its slots")
+    for group in wiring.into(memory.name, "read"):
+        reader = wiring.net.populations[group.source]
+        along = wiring.pattern(group) is not None and set(reader.axes) <= set(memory.axes)
+        need(along, at, f"`{reader.name}` reads it along other axes")
+
+
+def _steps(table: Timetable, population: Population) -> Steps:
+    """The pointer fires with the value, so that both arrive together."""
+    value, writer = (table.wiring.source(population.name, port) for port in ("write", "enable"))
+    if value != writer:
+        table.assign(writer, table.sends[value])
+    return tuple(t + 1 for t in table.sends[writer])
+
+
 KIND = Kind(
     "memory",
     "stored value, overwritten on enable, multiplied by arriving spikes",
-    ports={"write": "latch", "enable": "latch", "read": "train"},
-    state={"content": 24},
-    params={"limit": 24, "slot_axis": 3},
+    ports={"write": Port("latch"), "enable": Port("latch"), "read": Port("train", needed=False)},
+    state={"content": Word(24, keeps=True)},
+    params={"limit": Param(24), "slot_axis": Param(3)},
     step=step,
     window=window,
-    cost=Cost(state_reads=1, state_writes=1, multiplies=1),
-    keeps=("content",),
+    cost=lambda p: Cost(state_reads=1, state_writes=1, multiplies=1),
+    timing=Timing(_steps, sends=None),
+    recalled_by="read",
+    check=check,
+    check_wiring=check_wiring,
 )

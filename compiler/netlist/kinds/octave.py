@@ -6,6 +6,10 @@ table.  y = line / 2**(e' - exponent), e' = e (reciprocal) or e // 2 (root).  x 
 clamp.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from compiler.netlist.arrays import (
     WORD_LIMIT,
     Array,
@@ -17,7 +21,13 @@ from compiler.netlist.arrays import (
     shift_right,
     wide,
 )
-from compiler.netlist.kinds.kind import Cost, Kind, Params, at_once
+from compiler.netlist.kinds.kind import Cost, Kind, Port, Word, at_once
+from compiler.netlist.kinds.lines import LINES, need_lines
+from compiler.netlist.kinds.params import Param, Params
+from compiler.netlist.kinds.timing import Timing
+
+if TYPE_CHECKING:
+    from compiler.netlist.model import Population
 
 FRACTION_BITS = 23
 
@@ -43,21 +53,27 @@ def _send(x: Array, p: Params) -> tuple[Array, int]:
 
 step, window = at_once(_send)
 
+
+def check(population: Population) -> None:
+    need_lines(population, (1 + population.params["root"]) << population.params["lines_log2"])
+
+
 KIND = Kind(
     "octave",
     "reciprocal or inverse square root, by octave and line",
-    ports={"x": "latch"},
-    state={"x": 24},
+    ports={"x": Port("latch")},
+    state={"x": Word(24)},
     params={
-        "root": 1,
-        "lines_log2": 4,
-        "exponent": 7,
-        "shift": 5,
-        "base": 24,
-        "slope": 18,
+        "root": Param(1),
+        "lines_log2": Param(4),
+        "exponent": Param(7, signed=True),
+        "shift": Param(5),
+        **LINES,
     },
     step=step,
     window=window,
-    cost=Cost(state_reads=1, adds=3, multiplies=1, compares=5, shifts=4, lookups=2),
-    tables=("base", "slope"),
+    cost=lambda p: Cost(state_reads=1, adds=3, multiplies=1, compares=5, shifts=4, lookups=2),
+    timing=Timing(one_step=True),
+    degree=lambda p: 0 if p["root"] else -1,
+    check=check,
 )

@@ -5,14 +5,24 @@ last slot comes the first again, so memory forgets the oldest token first.  A ri
 compartment is the clock that triggers a read every token.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from compiler.netlist.arrays import Ints
-from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Params, State, Swept
+from compiler.netlist.faults import need
+from compiler.netlist.kinds.kind import Cost, Kind, Outcome, State, Swept, Word
+from compiler.netlist.kinds.params import Param, Params
+from compiler.netlist.kinds.spikes import Spikes, never
+from compiler.netlist.kinds.timing import Steps, Timing
 from compiler.netlist.trains import Graded
+
+if TYPE_CHECKING:
+    from compiler.netlist.model import Population
+    from compiler.netlist.timetable import Timetable
 
 
 def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome:
@@ -36,15 +46,36 @@ def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
     return Swept(Graded((place[:, :, None] == slots) * 1), {"count": used})
 
 
+def check(population: Population) -> None:
+    slots = population.params["slots"]
+    need(slots == population.n, population.called, f"{slots} slots")
+
+
+def _steps(table: Timetable, population: Population) -> Steps:
+    """With the phase, or with the keys where it reads the flags that gate their scores.
+
+    Where it times a write, the memory that is written moves it to the step of the value.
+    """
+    start = table.begin
+    for flags in table.stores_read_by(population.name):
+        for gate in table.wiring.out_of(flags):
+            if gate.port == "enable":
+                keys = table.wiring.source(gate.target, "a")
+                start = table.sends[table.wiring.source(keys, "read")][0]
+    return (start,)
+
+
 KIND = Kind(
     "pointer",
     "one spike that moves on one compartment a token",
     ports={},
-    state={"count": 16},
-    params={"slots": 16},
+    state={"count": Word(16, signed=False, keeps=True)},
+    params={"slots": Param(16)},
     step=step,
     window=window,
-    cost=Cost(state_reads=1, state_writes=1, adds=1, compares=1),
-    graded=False,
-    keeps=("count",),
+    cost=lambda p: Cost(state_reads=1, state_writes=1, adds=1, compares=1),
+    timing=Timing(_steps, one_step=True),
+    spikes=Spikes(graded=never),
+    one_hot=True,
+    check=check,
 )

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from compiler.netlist.arrays import WORD_LIMIT, Array, Ints, saturate, shift_right, wide
-from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Params, State, Swept
+from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Port, State, Swept, Word
+from compiler.netlist.kinds.params import Param, Params
+from compiler.netlist.kinds.timing import counts_its_steps
 from compiler.netlist.trains import Graded
 
 
@@ -33,10 +35,11 @@ def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
 KIND = Kind(
     "product",
     "product of two graded values",
-    ports={"a": "latch", "b": "latch"},
-    state={"a": 24, "b": 24},
-    params={"shift": 6, "arrivals": 2},
+    ports={"a": Port("latch"), "b": Port("latch")},
+    state={"a": Word(24), "b": Word(24)},
+    params={"shift": Param(6), "arrivals": Param(2)},
     step=step,
     window=window,
-    cost=Cost(state_reads=2, state_writes=2, adds=2, multiplies=1, shifts=1),
+    cost=lambda p: Cost(state_reads=2, state_writes=2, adds=2, multiplies=1, shifts=1),
+    check=counts_its_steps,
 )

@@ -5,7 +5,12 @@ continue outside, so they carry the function's asymptotes.  One table a core, sh
 compartments.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from compiler.netlist.arrays import (
+    WORD_BITS,
     WORD_LIMIT,
     Array,
     lookup,
@@ -13,7 +18,14 @@ from compiler.netlist.arrays import (
     saturate,
     shift_right,
 )
-from compiler.netlist.kinds.kind import Cost, Kind, Params, at_once
+from compiler.netlist.faults import need
+from compiler.netlist.kinds.kind import Cost, Kind, Port, Word, at_once
+from compiler.netlist.kinds.lines import LINES, need_lines
+from compiler.netlist.kinds.params import Param, Params
+from compiler.netlist.kinds.timing import Timing
+
+if TYPE_CHECKING:
+    from compiler.netlist.model import Population
 
 
 def _send(x: Array, p: Params) -> tuple[Array, int]:
@@ -26,14 +38,23 @@ def _send(x: Array, p: Params) -> tuple[Array, int]:
 
 step, window = at_once(_send)
 
+
+def check(population: Population) -> None:
+    lines = len(population.params["base"])
+    fits = lines << population.params["width"] <= 1 << (WORD_BITS + 2)
+    need(fits, population.called, "lines beyond a word")
+    need_lines(population, lines)
+
+
 KIND = Kind(
     "segment",
     "scalar function, piecewise linear over equal segments",
-    ports={"x": "latch"},
-    state={"x": 24},
-    params={"origin": 24, "width": 5, "shift": 5, "base": 24, "slope": 18},
+    ports={"x": Port("latch")},
+    state={"x": Word(24)},
+    params={"origin": Param(24, signed=True), "width": Param(5), "shift": Param(5), **LINES},
     step=step,
     window=window,
-    cost=Cost(state_reads=1, adds=2, multiplies=1, compares=2, shifts=2, lookups=2),
-    tables=("base", "slope"),
+    cost=lambda p: Cost(state_reads=1, adds=2, multiplies=1, compares=2, shifts=2, lookups=2),
+    timing=Timing(one_step=True),
+    check=check,
 )

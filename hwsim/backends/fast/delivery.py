@@ -16,13 +16,13 @@ from compiler.netlist.arrays import WORD_BITS, WORD_LIMIT
 from compiler.netlist.model import (
     Dense,
     Gather,
-    Netlist,
     Pattern,
     Population,
     Synapses,
 )
 from compiler.netlist.reach import dense_reach, digit_widths, largest_spikes, volley_reach
 from compiler.netlist.trains import Digits, Graded, Recalled, Train, Volley, view
+from compiler.netlist.wiring import Wiring
 from hwsim.backends.fast import recall
 from hwsim.backends.fast.byte_product import ByteWeights
 from las_neuro.errors import NetlistError
@@ -122,34 +122,34 @@ def train_shape(train: Train) -> tuple[int, ...]:
     return tuple(x.shape[2:])
 
 
-def channel(net: Netlist, group: Synapses, device: torch.device) -> Channel:
+def channel(wiring: Wiring, group: Synapses, device: torch.device) -> Channel:
     """Load a group; dense weights as bytes, or in the narrowest float type whose sums are exact."""
-    source, target = net.populations[group.source], net.populations[group.target]
+    net, (source, target) = wiring.net, wiring.ends(group)
     packed = weights = index = sign = None
     if isinstance(group.form, Dense):
         matrix = torch.from_numpy(group.form.weights.load()).to(device)
         safe = bool(target.params.get("safe", 0))
-        packed = _pack(net, group, matrix) if safe else None
+        packed = _pack(wiring, group, matrix) if safe else None
         if packed is None:
             weights = matrix.to(torch.float32 if safe else torch.float64)
     elif isinstance(group.form, Gather):
         index = torch.from_numpy(group.form.index.astype("int64")).to(device)
         sign = torch.from_numpy(group.form.weight.astype("int64")).to(device)
     unread: tuple[str, ...] = ()
-    if source.kind == "memory":
-        reader = next(g.source for g in net.into(source.name) if g.port == "read")
-        unread = tuple(a for a in source.axes if a not in net.populations[reader].axes)
-    alone = [g.port for g in net.into(target.name)].count(group.port) == 1
+    if port := source.does.recalled_by:
+        reader = net.populations[wiring.source(source.name, port)]
+        unread = tuple(a for a in source.axes if a not in reader.axes)
+    alone = len(wiring.into(target.name, group.port)) == 1
     return Channel(group, source, target, alone, unread, packed, weights, index, sign)
 
 
-def _pack(net: Netlist, group: Synapses, matrix: Tensor) -> ByteWeights | None:
+def _pack(wiring: Wiring, group: Synapses, matrix: Tensor) -> ByteWeights | None:
     """Bytes for an encoder's group, after proving once more that its sums are safe."""
-    source, target = net.populations[group.source], net.populations[group.target]
-    if source.kind == "fire":
-        _prove(group, volley_reach(net, group))
+    source, target = wiring.ends(group)
+    if (volley := volley_reach(wiring, group)) is not None:
+        _prove(group, volley)
         return None
-    largest, widths = dense_reach(matrix.cpu().numpy(), source), digit_widths(net, source.name)
+    largest, widths = dense_reach(matrix.cpu().numpy(), source), digit_widths(wiring, source.name)
     ends = [a + b for a, b in zip(widths, target.params["shift"], strict=False)]
     _prove(group, largest << max(ends, default=WORD_BITS))
     return ByteWeights.of(matrix, torch.from_numpy(largest_spikes(source) > 1), largest)

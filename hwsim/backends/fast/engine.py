@@ -17,6 +17,7 @@ from compiler.netlist.arrays import WORD_LIMIT
 from compiler.netlist.kinds import State
 from compiler.netlist.model import Netlist, Population
 from compiler.netlist.trains import Graded, Recalled, Train, Volley, narrow, view
+from compiler.netlist.wiring import Wiring
 from hwsim.backends.counters import Counters
 from hwsim.backends.fast.delivery import Channel, channel, spikes_by_compartment
 from hwsim.backends.fast.heap import keep_freed_arrays
@@ -43,9 +44,11 @@ class Engine:
         self.on_train = on_train
         self.host = Host(net)
         self.counters = Counters.of(net)
-        self.into: dict[str, list[Channel]] = {name: [] for name in net.populations}
-        for group in net.synapses:
-            self.into[group.target].append(channel(net, group, self.device))
+        wiring = Wiring(net)
+        self.into = {
+            name: [channel(wiring, group, self.device) for group in wiring.into(name)]
+            for name in net.populations
+        }
         self.params = {p.name: _on_device(p, self.device) for p in net.populations.values()}
         self.order = [_order(net, self.into, phase) for phase in net.phases]
         self.last = [_last_use(names, self.into) for names in self.order]
@@ -126,13 +129,13 @@ class Engine:
         p, kind = self.params[population.name], population.does
         arrivals: dict[str, Any] = {}
         channels = [c for c in self.into[population.name] if c.group.source in trains]
-        for port, mode in kind.ports.items():
+        for port, declared in kind.ports.items():
             wired = [(c, trains[c.group.source]) for c in channels if c.group.port == port]
             if not wired:
                 continue
-            if mode == "train":
+            if declared.form == "train":
                 arrivals[port] = wired[0][0].broadcast(wired[0][1])
-            elif mode == "sum":
+            elif declared.form == "sum":
                 assert kind.segments is not None
                 runs = kind.segments(p)
                 each = [c.totals(train, runs, p["shift"]) for c, train in wired]
@@ -195,7 +198,7 @@ def _by_slot(net: Netlist) -> list[tuple[Population, int]]:
     return [
         (p, list(p.axes.values())[p.slot_axis])
         for p in net.populations.values()
-        if p.slot_axis is not None and p.kind != "memory"
+        if p.slot_axis is not None and not p.does.recalled_by
     ]
 
 

@@ -13,13 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.netlist.arrays import WORD_BITS, Ints, amount
-from compiler.netlist.kinds import Outcome, State
+from compiler.netlist.arrays import WORD_BITS, Ints
+from compiler.netlist.kinds import Outcome, State, Word
 from compiler.netlist.model import Dense, Form, Gather, Netlist, Pattern, Population, Synapses
+from compiler.netlist.wiring import Wiring
 from hwsim.backends.counters import Counters
 from hwsim.backends.host import Host, Rows
 from las_neuro.errors import BackendError
 
+PAYLOAD = Word(WORD_BITS)
+BUG = "this is a bug: report it with the netlist"
 Spike = Callable[[str, int, int, Ints], None]  # population, token, step, payload [n]
 
 
@@ -32,6 +35,13 @@ class Delivery:
     weights: NDArray[np.int64] | None  # [n_post, n_pre] of a dense group
     source: Population
     target: Population
+
+    @staticmethod
+    def of(wiring: Wiring, group: Synapses) -> Delivery:
+        """Load a group's weights."""
+        weights = group.form.weights.load() if isinstance(group.form, Dense) else None
+        wide = None if weights is None else weights.astype(np.int64)
+        return Delivery(group, group.form, wide, *wiring.ends(group))
 
     def carry(self, payload: Ints) -> Ints:
         """What the target's dendrites receive, [n_post]."""
@@ -62,18 +72,11 @@ class Stepper:
         self.host = Host(net)
         self.counters = Counters.of(net)
         self.on_spike = on_spike
-        self.deliveries: dict[str, list[Delivery]] = {name: [] for name in net.populations}
-        for group in net.synapses:
-            weights = group.form.weights.load() if isinstance(group.form, Dense) else None
-            self.deliveries[group.source].append(
-                Delivery(
-                    group,
-                    group.form,
-                    None if weights is None else weights.astype(np.int64),
-                    net.populations[group.source],
-                    net.populations[group.target],
-                )
-            )
+        wiring = Wiring(net)
+        self.deliveries = {
+            name: [Delivery.of(wiring, group) for group in wiring.out_of(name)]
+            for name in net.populations
+        }
         self.active: dict[int, list[Population]] = {}
         for population in net.populations.values():
             for step in population.steps:
@@ -142,20 +145,25 @@ class Stepper:
 
     def _book(self, population: Population, outcome: Outcome) -> None:
         """Hold payload and states to integers of their width, and count."""
-        _fits(f"{population.name}'s payload", outcome.payload, WORD_BITS)
-        for word, bits in population.does.state.items():
-            if word in outcome.state:
-                _fits(f"{population.name}'s {word}", outcome.state[word], bits)
+        name, kind = population.name, population.does
+        _fits(f"{name}'s payload", outcome.payload, PAYLOAD)
+        for word, value in outcome.state.items():
+            if word in kind.state:
+                _fits(f"{name}'s {word}", value, kind.state[word])
+            elif word not in kind.simulation_only:
+                raise BackendError(f"{name} keeps {word}, which {kind.name} does not declare", BUG)
         count = self.counters.populations[population.name]
         count.spikes += outcome.payload != 0
         count.clamps += outcome.clamps
         count.wraps += outcome.wraps
 
 
-def _fits(what: str, x: Ints, bits: int) -> None:
-    """Raise if x is not of integers, or leaves a signed word of `bits` bits (one bit: 0 and 1)."""
-    if x.dtype != np.int64 or amount(np.abs(x) > 1 << (bits - 1)):
+def _fits(what: str, x: Ints, word: Word) -> None:
+    """Raise if x is not of integers, or has one that the word cannot hold."""
+    least, most = word.range
+    if x.dtype != np.int64 or int(x.min()) < least or int(x.max()) > most:
         raise BackendError(
-            f"{what} is {x.dtype} up to {np.abs(x).max()}, not an integer of {bits} bits",
-            "this is a bug: report it with the netlist",
+            f"{what} is {x.dtype} from {x.min()} to {x.max()}, not an integer of"
+            f" {word.bits} bits, {least} to {most}",
+            BUG,
         )

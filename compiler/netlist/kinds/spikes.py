@@ -1,0 +1,74 @@
+"""What the spikes of a kind stand for: their payloads, and the code they are digits of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from compiler.netlist.arrays import WORD_BITS, Ints
+from compiler.netlist.kinds.params import Params
+
+
+@dataclass(frozen=True)
+class SpikeCode:
+    """Spike k of a window counts its payload times 2**positions[k].
+
+    widths: how many binary digits each spike holds.  Both are () for a graded value, sent once;
+    widths alone is () where every spike counts alike.
+    """
+
+    positions: tuple[int, ...] = ()
+    widths: tuple[int, ...] = ()
+
+
+def _always(p: Params) -> bool:
+    return True
+
+
+def never(p: Params) -> bool:
+    return False
+
+
+def _whole_word(p: Params) -> int:
+    return WORD_BITS
+
+
+def _graded_value(p: Params, sends: int) -> SpikeCode:
+    return SpikeCode()
+
+
+def bits_from_the_top(p: Params, sends: int) -> SpikeCode:
+    """The bits of a number, the highest first."""
+    return SpikeCode(tuple(range(sends - 1, -1, -1)), (1,) * sends if sends > 1 else ())
+
+
+def _one(p: Params) -> int:
+    return 1
+
+
+@dataclass(frozen=True)
+class Spikes:
+    """Functions of a population's parameters.
+
+    graded: whether spikes carry a value; else they are binary.
+    payload_bits: of the largest payload of a graded spike, its sign included.
+    code(params, sends): what each of the spikes sent in a window stands for.
+    unit_payload: largest |payload| that stands for digit 1, one for all or [n].
+    volley: the largest |sum| of all spikes of a window, in units of `unit_payload`, where they
+    count alike; None where they do not.
+    grain: what payload 1 is in steps of the rescaled input, as a fraction (above, below); None
+    where the input is not rescaled or the population's unit says it.
+    """
+
+    graded: Callable[[Params], bool] = _always
+    payload_bits: Callable[[Params], int] = _whole_word
+    code: Callable[[Params, int], SpikeCode] = _graded_value
+    unit_payload: Callable[[Params], int | Ints] = _one
+    volley: Callable[[Params], int] | None = None
+    grain: Callable[[Params], tuple[Any, Any]] | None = None
+
+
+def signed_width(magnitude: int) -> int:
+    """Bits of a two's complement word that holds +-magnitude."""
+    return magnitude.bit_length() + 1

@@ -18,6 +18,7 @@ from compiler.netlist.kinds import KINDS, fold
 from compiler.netlist.kinds.encode import largest
 from compiler.netlist.model import Netlist
 from compiler.netlist.reach import digit_widths, reach
+from compiler.netlist.wiring import Wiring
 from compiler.passes import fit_digits as pass_file
 from compiler.pipeline import build
 from las_neuro.neurons.codes import FORMS, Code, decode, encode, largest_magnitude, spike_counts
@@ -180,18 +181,20 @@ def test_a_graded_spike_takes_the_digits_its_receivers_have_room_for(
 ) -> None:
     """One digit a spike more, and a step could leave the word, or no step would be saved."""
     net = compiled(save_model, family, "graded", digits)
+    wiring = Wiring(net)
     for population in encoders(net):
         receivers = []
         for group in net.out_of(population.name):
             receivers += net.out_of(group.target) if group.port == "read" else [group]
-        worst = max(reach(net, group) for group in receivers)
+        assert wiring.receivers(population.name) == receivers
+        worst = max(reach(wiring, group) for group in receivers)
         width, steps = population.params["digit_bits"], population.params["steps"]
         assert worst * (2**width - 1) <= WORD_LIMIT
         assert width == -(-digits // steps)
         fewer = -(-digits // (steps - 1)) if steps > 1 else digits
         assert steps == 1 or fewer > 8 or worst << fewer > WORD_LIMIT - 2
         assert len(population.sends) == steps
-        assert sum(digit_widths(net, population.name)) == digits
+        assert sum(digit_widths(wiring, population.name)) == digits
         assert population.graded == (width > 1)
         assert all(net.populations[group.target].params["safe"] for group in receivers)
 
@@ -199,7 +202,7 @@ def test_a_graded_spike_takes_the_digits_its_receivers_have_room_for(
 def test_a_spike_carries_fewer_digits_where_sums_are_long(
     save_model: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pass_file, "reach", lambda net, group: 2**20)
+    monkeypatch.setattr(pass_file, "reach", lambda wiring, group: 2**20)
     found = {p.params["digit_bits"] for p in encoders(compiled(save_model, "llama", "graded", 16))}
     assert found == {2}
 

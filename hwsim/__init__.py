@@ -13,15 +13,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hwsim.commands.accounting import audit
     from hwsim.generate import Generation, run
+    from hwsim.measure.account import audit
 
 __all__ = ["Generation", "audit", "run"]
 
 HOMES = {
     "run": "hwsim.generate",
     "Generation": "hwsim.generate",
-    "audit": "hwsim.commands.accounting",
+    "audit": "hwsim.measure.account",
 }
 
 

@@ -13,7 +13,6 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 
 from compiler.netlist.arrays import Ints
 from compiler.netlist.model import Dense, Netlist
-from hwsim.backends.traces import Difference, Trace, first_difference
+from hwsim.backends.traces import Trace
 from las_neuro.errors import BackendError, ConfigError, PromptError, UnsupportedError
 
 BACKENDS = ("fast", "step", "lava")
@@ -256,25 +255,3 @@ def continued_text(net: Netlist, ids: Sequence[int], new: Sequence[int]) -> str 
     before = reader.decode(list(ids))
     whole = reader.decode([*ids, *new])
     return str(whole[len(before) :] if whole.startswith(before) else reader.decode(list(new)))
-
-
-def compare(
-    net: Netlist,
-    backends: tuple[str, str],
-    feeds: Sequence[Sequence[int]],
-    timeout: float = LAVA_SECONDS,
-) -> tuple[Difference | None, int]:
-    """Run both on the same feeds; the first spike on which they differ, and how many there were."""
-    traces = []
-    for backend in backends:
-        trace = Trace(net)
-        session = open_session(net, backend, trace, timeout)
-        for tokens in [list(chain(*feeds))] if backend == "lava" else feeds:
-            session.feed(tokens)
-        traces.append(trace)
-    spikes = sum(
-        int(np.count_nonzero(payload))
-        for sent in traces[0].payloads.values()
-        for payload in sent.values()
-    )
-    return first_difference(*traces), spikes

@@ -49,6 +49,12 @@ class Trace:
         if payload.any():
             self.payloads.setdefault(name, {})[token, step] = payload.copy()
 
+    @property
+    def spikes(self) -> int:
+        """Messages sent so far."""
+        sent = (payload for steps in self.payloads.values() for payload in steps.values())
+        return sum(int(np.count_nonzero(payload)) for payload in sent)
+
     def train(self, population: Population, train: Train, start: int) -> None:
         """Callback of the fast engine: batch entry 0, unrolled step by step."""
         for k, step in enumerate(population.sends):

@@ -1,1 +1,1 @@
-"""What the commands do between their options and their print-out; `hwsim/cli.py` has both ends."""
+"""The commands, one file each: options, the command function, and what it prints."""

@@ -11,7 +11,7 @@ import pytest
 from compiler.netlist.hdf5 import load, save
 from compiler.netlist.model import Dense, Held
 from hwsim.backends.lava import installed
-from hwsim.commands.differing import diff
+from hwsim.measure.diff import diff
 
 Change = Callable[[np.ndarray], None]
 
@@ -123,8 +123,8 @@ def test_one_netlist_that_differs_from_itself_exits_1(
     """The stepper is given another weight, as a faulty engine would have."""
     import typer
 
-    from hwsim import cli
     from hwsim.backends.step import stepper
+    from hwsim.commands import las_diff
 
     name, kept = linear(netlist), stepper.Stepper.__init__
 
@@ -137,7 +137,7 @@ def test_one_netlist_that_differs_from_itself_exits_1(
 
     monkeypatch.setattr(stepper.Stepper, "__init__", faulty)
     with pytest.raises(typer.Exit) as end:
-        cli.diff(netlist, netlist, text, backend_b="step", max_tokens=10, quiet=True)
+        las_diff.diff(netlist, netlist, text, backend_b="step", max_tokens=10, quiet=True)
     assert end.value.exit_code == 1
     made = diff(netlist, netlist, text, backends=("fast", "step"), max_tokens=10)
     assert made.spikes is not None

@@ -12,7 +12,9 @@ import hwsim
 from compiler.netlist.hdf5 import load, save
 from hwsim import generate
 from hwsim.backends.lava import installed
-from hwsim.commands.writing import Writer, first_difference
+from hwsim.commands.las_run import Writer
+from hwsim.measure.continuation import first_difference
+from hwsim.measure.first_spike import spikes_beside
 
 PROMPT = "the cat"
 
@@ -106,17 +108,17 @@ def test_a_difference_is_named_and_exits_1(netlist: Path, monkeypatch) -> None:
                 delivery.weights = weights.astype(np.int64)
 
     monkeypatch.setattr(generate.Steps, "__init__", spoiled)
-    found, spikes = generate.compare(net, ("fast", "step"), [[2, 3], [4]])
-    assert found is not None
-    assert (found.population, found.compartment, found.token) == (name, 3, 0)
-    assert spikes > 0
+    compared = spikes_beside((net, net), ("fast", "step"), [[2, 3], [4]])
+    difference = compared["difference"]
+    assert [difference[key] for key in ("population", "compartment", "token")] == [name, 3, 0]
+    assert compared["spikes"] > 0
 
-    from hwsim import cli
+    from hwsim.commands import las_run
 
     said: list[str] = []
-    monkeypatch.setattr(cli, "print_error", said.append)
+    monkeypatch.setattr(las_run, "print_error", said.append)
     with pytest.raises(typer.Exit) as end:
-        cli.run(netlist, prompt=PROMPT, max_new_tokens=1, check="step", quiet=True)
+        las_run.run(netlist, prompt=PROMPT, max_new_tokens=1, check="step", quiet=True)
     assert end.value.exit_code == 1
     assert "fast and step differ: token 0, step " in said[0]
     assert f"{name}[3] sent " in said[0]

@@ -23,9 +23,9 @@ from compiler.netlist.model import Dense, Held, Netlist
 from compiler.pipeline import build
 from hwsim.accounts.depth_page import render_depth
 from hwsim.backends.fast import engine
-from hwsim.commands.first_spike import spikes_beside, unlike
 from hwsim.measure.depth import against_model, between_models, between_netlists
 from hwsim.measure.depth_error import Comparison, Row, first_over
+from hwsim.measure.first_spike import spikes_beside, unlike
 from hwsim.measure.readings import Reading, open_run, softmax_degrees
 from las_neuro.errors import ConfigError
 from las_neuro.graph import Graph
@@ -255,7 +255,7 @@ def test_one_weight_s_first_spike_is_named(
     assert parting is not None
     first = next(row for row in rows if row.carried)
     assert first.node == name
-    made = spikes_beside((net, other), ("fast", "fast"), parting[0].tolist(), 60.0)
+    made = spikes_beside((net, other), ("fast", "fast"), parting.T.tolist())
     assert made["why"] is None
     assert (made["difference"]["population"], made["difference"]["compartment"]) == (name, 5)
     assert made["difference"]["step"] == net.populations[name].sends[-1]
@@ -276,7 +276,7 @@ def test_a_late_difference_is_found_at_its_token(save_model: Save) -> None:
     found, parting = between_netlists((net, other), [tokens])
     assert parting is not None
     np.testing.assert_array_equal(parting, tokens[1:, :12])
-    made = spikes_beside((net, other), ("fast", "step"), parting[0].tolist(), 60.0)
+    made = spikes_beside((net, other), ("fast", "step"), parting.T.tolist())
     assert made["difference"] is not None
     assert (made["difference"]["population"], made["difference"]["compartment"]) == (
         table.population, 3,
@@ -294,7 +294,7 @@ def test_netlists_of_other_options_are_compared_by_node(
     why = unlike(net, short)
     assert why is not None
     assert "has other time steps" in why
-    assert spikes_beside((net, short), ("fast", "fast"), [3], 60.0)["why"] == why
+    assert spikes_beside((net, short), ("fast", "fast"), [[3]])["why"] == why
     rows, _ = between_netlists((net, short), [tokens])
     assert [row.node for row in rows] == [row.node for row in against_model(net, graph, [tokens])]
     assert max(row.carried for row in rows) < ALL

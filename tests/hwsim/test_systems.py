@@ -21,8 +21,8 @@ from compiler.netlist.model import Dense, Netlist
 from compiler.options import Options
 from compiler.pipeline import build
 from compiler.weights.quantize import quantize
+from hwsim.accounts.contents import contents
 from hwsim.backends.fast.engine import Engine
-from hwsim.commands.contents import contents
 from las_neuro.errors import ConfigError
 from las_neuro.graph import Graph, Node, Tensor
 from las_neuro.neurons.firing import Firing

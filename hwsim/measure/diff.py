@@ -1,4 +1,4 @@
-"""differing: two models or netlists on one text, compared node by node: `las-diff` in Python.
+"""diff: two models or netlists on one text, compared node by node: `las-diff` in Python.
 
 Each side is a model (run in float32) or a netlist (run on a backend).  The first is the reference;
 beside a netlist a model always is.
@@ -7,22 +7,19 @@ beside a netlist a model always is.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from compiler.netlist.model import Netlist
 from hwsim.backends.host import Rows
-from hwsim.commands.first_spike import TRACED, spikes_beside
 from hwsim.generate import LAVA_SECONDS, check_backend, opened
 from hwsim.measure.depth_error import BUDGET, Comparison
 from hwsim.measure.evaluate import Progress, batched, read_passages, read_sequences
+from hwsim.measure.first_spike import TRACED, spikes_beside
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.errors import ConfigError, UnsupportedError
 from las_neuro.graph import Graph
-from las_neuro.terminal import printable
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 
@@ -112,21 +109,20 @@ def compared(
     )
     same = _digest(one.path) == _digest(two.path)
     traced = batches[0][:1, : TRACED if nets[0].causal else None] if parting is None else parting
-    spikes = spikes_beside(nets, backends, traced[0].tolist(), timeout)
+    spikes = spikes_beside(nets, backends, [[token] for token in traced[0].tolist()], timeout)
     return Comparison(*labels, rows, same=same, spikes=spikes)
 
 
-def write_depth(
+def depth_beside(
     net: Netlist,
     reference: Path | None,
     text: Path | None,
-    output: Path,
     *,
     limit: int,
     lines: bool = False,
     progress: Progress | None = None,
 ) -> Comparison:
-    """Write the error along the depth of a netlist that is open already: `las-eval --depth`."""
+    """The error along the depth of a netlist that is open already: `las-eval --depth`."""
     if reference is None or text is None:
         raise ConfigError(
             "--depth compares a netlist with its model on a text",
@@ -137,77 +133,7 @@ def write_depth(
     inputs = [ids[:-1] for ids in read] if scored else read
     batches = [tokens for _, tokens in batched(inputs, net.populations[net.output].n)]
     spiking = Side(Path(f"{net.family} netlist"), "fast", net, None)
-    made = compared(Side.open(reference, "fast"), spiking, batches, progress)
-    write(made, output)
-    return made
-
-
-def table(made: Comparison) -> Any:
-    """The error by layer and operator along the depth, the worst node of each."""
-    from rich.table import Table
-    from rich.text import Text
-
-    from hwsim.accounts.wording import error
-
-    beside = made.source is not None
-    shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for name in ("layer", "operator"):
-        shown.add_column(name)
-    names = ("nodes", "carried", *(("added",) if beside else ()), "largest", "clamps", "wraps")
-    for name in names:
-        shown.add_column(name, justify="right")
-    shown.add_column("worst node", overflow="fold")
-    last = ""
-    for group in made.groups:
-        figures = [f"{group.nodes}", error(group.carried.carried)]
-        figures += [error(group.added.added if group.added else None)] if beside else []
-        figures += [error(group.largest), f"{group.clamps:,}", f"{group.wraps:,}"]
-        over = group.carried.carried > made.budget
-        cells = [group.layer if group.layer != last else "", group.op, *figures]
-        last = group.layer
-        worst = printable(group.carried.node)
-        shown.add_row(*map(Text, [*cells, worst]), style="bold red" if over else None)
-    return shown
-
-
-def facts(made: Comparison) -> dict[str, str]:
-    """What the table says in a few lines."""
-    from hwsim.accounts.wording import error
-
-    over, worst, source, end = made.over, made.worst, made.source, made.rows[-1]
-    said = {
-        "compared": f"{made.second} beside {made.first}, {made.tokens:,} tokens",
-        "first over budget": f"{over.node} ({over.op}) carries {error(over.carried)}, "
-        f"budget {made.budget:g}"
-        if over
-        else f"none; budget {made.budget:g}",
-        "largest carried": f"{error(worst.carried)} at {worst.node} ({worst.op})",
-        "at the end": f"{error(end.carried)} at {end.node} ({end.op})",
-    }
-    if source is not None:
-        said["most added"] = f"{error(source.added)} by {source.node} ({source.op})"
-    if made.spikes is not None:
-        said["spikes"] = _spikes(made.spikes)
-    return said
-
-
-def _spikes(found: dict[str, Any]) -> str:
-    if found["why"]:
-        return f"cannot be compared one by one: {found['why']}"
-    if found["difference"]:
-        return f"first difference: {found['difference']['text']}"
-    return f"all {found['spikes']:,} of {found['tokens']} tokens are equal"
-
-
-def write(made: Comparison, output: Path) -> None:
-    """The page, or plain values where the name ends in .json."""
-    from hwsim.accounts.depth_page import render_depth
-    from las_neuro.files import write_atomic
-
-    if output.suffix == ".json":
-        write_atomic(output, json.dumps(made.to_dict(), indent=2, allow_nan=False) + "\n")
-    else:
-        write_atomic(output, render_depth(made))
+    return compared(Side.open(reference, "fast"), spiking, batches, progress)
 
 
 def _is_netlist(path: Path) -> bool:

@@ -1,28 +1,32 @@
 """first_spike: the first spike on which two netlists' runs differ, or why they cannot be compared.
 
-Both are fed one token at a time where that is possible, so that no more than a token's spikes are
-held.
+Both are fed a sequence in pieces where that is possible, so that few spikes are held.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any
-
-import numpy as np
 
 from compiler.netlist.model import Netlist
 from hwsim.backends.traces import Difference, Trace, first_difference
-from hwsim.generate import open_session
+from hwsim.generate import LAVA_SECONDS, open_session
 
 TRACED = 16  # tokens whose every spike is compared where no node's value differs
 
 
 def spikes_beside(
-    nets: tuple[Netlist, Netlist], backends: tuple[str, str], tokens: list[int], timeout: float
+    nets: tuple[Netlist, Netlist],
+    backends: tuple[str, str],
+    feeds: Sequence[Sequence[int]],
+    timeout: float = LAVA_SECONDS,
 ) -> dict[str, Any]:
-    """The first spike on which two runs differ, one token traced at a time where that is possible.
+    """The first spike on which two runs of one sequence differ; `feeds`: its tokens, in pieces.
 
-    `why` says why spikes cannot be compared one by one; else `tokens` and `spikes` how many were.
+    No more than a piece's spikes are held, unless a backend or the netlist needs the whole sequence
+    at once.  `why` says why spikes cannot be compared one by one; else `tokens` and `spikes` how
+    many were.
     """
     why = unlike(*nets)
     if why is not None:
@@ -33,18 +37,18 @@ def spikes_beside(
         for net, name, trace in zip(nets, backends, traces, strict=True)
     ]
     whole = "lava" in backends or not nets[0].causal
-    found: Difference | None = None
+    parting: Difference | None = None
     spikes = done = 0
-    for fed in [tokens] if whole else [[token] for token in tokens]:
+    for fed in [list(chain(*feeds))] if whole else feeds:
         for trace, session in zip(traces, sessions, strict=True):
             trace.payloads = {}
             session.feed(fed)
-        spikes += _amount(traces[0])
+        spikes += traces[0].spikes
         done += len(fed)
-        found = first_difference(*traces)
-        if found is not None:
+        parting = first_difference(*traces)
+        if parting is not None:
             break
-    difference = None if found is None else vars(found) | {"text": str(found)}
+    difference = None if parting is None else vars(parting) | {"text": str(parting)}
     return {"why": None, "tokens": done, "spikes": spikes, "difference": difference}
 
 
@@ -67,8 +71,3 @@ def unlike(one: Netlist, two: Netlist) -> str | None:
             if x != y:
                 return f"{name} has other {what} in the second"
     return None
-
-
-def _amount(trace: Trace) -> int:
-    sent = (payload for steps in trace.payloads.values() for payload in steps.values())
-    return sum(int(np.count_nonzero(payload)) for payload in sent)

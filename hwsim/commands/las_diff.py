@@ -1,0 +1,146 @@
+"""las-diff: two models or netlists on one text, node by node, and where the error comes from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hwsim.accounts.wording import error
+from hwsim.commands.options import Backend, MaxTokens, ReportFile, Text, Timeout
+from las_neuro.terminal import (
+    Quiet,
+    Version,
+    check_writable,
+    command,
+    print_facts,
+    print_table,
+    printable,
+    progress_bars,
+)
+
+if TYPE_CHECKING:
+    from hwsim.measure.depth_error import Comparison
+
+EXAMPLES = """
+  las-diff examples/tiny_lm tiny_lm.h5 --text examples/tiny_lm/heldout.txt -o diff.html
+  las-diff tiny_lm.h5 tiny_lm.h5 --backend-b step --text examples/tiny_lm/heldout.txt --max-tokens 8
+"""
+
+Compared = Annotated[
+    Path, typer.Argument(help="Model folder, .safetensors file, or netlist.", show_default=False)
+]
+Budget = Annotated[
+    float | None,
+    typer.Option(min=0, help="Largest relative error a node may carry; exit 1 beyond.  [0.01]"),
+]
+
+
+def diff(
+    a: Compared,
+    b: Compared,
+    text: Text,
+    backend_a: Backend = "fast",
+    backend_b: Backend = "fast",
+    budget: Budget = None,
+    max_tokens: MaxTokens = 512,
+    output: ReportFile = None,
+    timeout: Timeout = 600.0,
+    quiet: Quiet = False,
+    version: Version = False,
+) -> None:
+    """Find where B differs from A: the error of every node along the depth, and its source.
+
+    Models run in float32, netlists on their backend.  Exit 1 where a given budget is broken, or
+    where one netlist differs from itself.
+    """
+    from hwsim.measure.depth_error import BUDGET
+    from hwsim.measure.diff import diff as compared
+
+    if output is not None:
+        check_writable(output)
+    with progress_bars(quiet) as tell:
+        comparison = compared(
+            a,
+            b,
+            text,
+            backends=(backend_a, backend_b),
+            max_tokens=max_tokens,
+            budget=BUDGET if budget is None else budget,
+            timeout=timeout,
+            progress=tell,
+        )
+    if output is not None:
+        write(comparison, output)
+    if not quiet:
+        print_table(table(comparison))
+        print_facts(facts(comparison) | ({"written": str(output)} if output else {}))
+    broken = budget is not None and comparison.over
+    if broken or (comparison.same and comparison.differ):
+        raise typer.Exit(1)
+
+
+def write(comparison: Comparison, output: Path) -> None:
+    """The page, or plain values where the name ends in .json."""
+    from hwsim.accounts.depth_page import render_depth
+    from hwsim.commands.report_file import write_report_file
+
+    write_report_file(output, comparison.to_dict(), lambda: render_depth(comparison))
+
+
+def table(comparison: Comparison) -> Any:
+    """The error by layer and operator along the depth, the worst node of each."""
+    from rich.table import Table
+    from rich.text import Text
+
+    beside = comparison.source is not None
+    shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for name in ("layer", "operator"):
+        shown.add_column(name)
+    names = ("nodes", "carried", *(("added",) if beside else ()), "largest", "clamps", "wraps")
+    for name in names:
+        shown.add_column(name, justify="right")
+    shown.add_column("worst node", overflow="fold")
+    last = ""
+    for group in comparison.groups:
+        figures = [f"{group.nodes}", error(group.carried.carried)]
+        figures += [error(group.added.added if group.added else None)] if beside else []
+        figures += [error(group.largest), f"{group.clamps:,}", f"{group.wraps:,}"]
+        over = group.carried.carried > comparison.budget
+        cells = [group.layer if group.layer != last else "", group.op, *figures]
+        last = group.layer
+        worst = printable(group.carried.node)
+        shown.add_row(*map(Text, [*cells, worst]), style="bold red" if over else None)
+    return shown
+
+
+def facts(comparison: Comparison) -> dict[str, str]:
+    """What the table says in a few lines."""
+    over, worst, source = comparison.over, comparison.worst, comparison.source
+    end, tokens = comparison.rows[-1], f"{comparison.tokens:,} tokens"
+    said = {
+        "compared": f"{comparison.second} beside {comparison.first}, {tokens}",
+        "first over budget": f"{over.node} ({over.op}) carries {error(over.carried)}, "
+        f"budget {comparison.budget:g}"
+        if over
+        else f"none; budget {comparison.budget:g}",
+        "largest carried": f"{error(worst.carried)} at {worst.node} ({worst.op})",
+        "at the end": f"{error(end.carried)} at {end.node} ({end.op})",
+    }
+    if source is not None:
+        said["most added"] = f"{error(source.added)} by {source.node} ({source.op})"
+    if comparison.spikes is not None:
+        said["spikes"] = _spikes(comparison.spikes)
+    return said
+
+
+def _spikes(compared: dict[str, Any]) -> str:
+    if compared["why"]:
+        return f"cannot be compared one by one: {compared['why']}"
+    if compared["difference"]:
+        return f"first difference: {compared['difference']['text']}"
+    return f"all {compared['spikes']:,} of {compared['tokens']} tokens are equal"
+
+
+main = command(diff, EXAMPLES)

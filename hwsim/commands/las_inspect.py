@@ -1,0 +1,94 @@
+"""las-inspect: what a netlist holds, in counts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from hwsim.commands.options import NetlistFile
+from las_neuro.terminal import Json, Version, command, print_json, printable
+
+EXAMPLES = """
+  las-inspect tiny_lm.h5
+  las-inspect tiny_lm.h5 --all
+"""
+
+All = Annotated[bool, typer.Option("--all", help="List every population and synapse group.")]
+
+
+def inspect(
+    netlist: NetlistFile,
+    everything: All = False,
+    json: Json = False,
+    version: Version = False,
+) -> None:
+    """Show what a netlist holds."""
+    from compiler.netlist.hdf5 import VERSION
+    from compiler.netlist.text import text
+    from hwsim.accounts.contents import contents
+    from hwsim.generate import opened
+
+    net = opened(netlist)
+    entries = contents(net, VERSION, netlist.stat().st_size)
+    if everything and json:
+        entries["text"] = text(net).splitlines()
+    if json:
+        return print_json(entries)
+    listed = text(net).splitlines() if everything else []
+    for line in [*lines(entries), *listed]:
+        typer.echo(printable(line))
+
+
+def lines(entries: dict[str, Any]) -> list[str]:
+    """The contents for people: a heading, then its facts, as `ncdump -h` does."""
+    form, model, placed = entries["format"], entries["model"], entries["placement"]
+    schedule, memory = entries["schedule"], entries["memory"]
+    phases = " ".join(f"{first}..{stop - 1}" for first, stop in schedule["phases"])
+    shown = [
+        f"{form['name']}, version {form['version']}, {form['bytes']:,} bytes",
+        "model:",
+        f"  family {model['family']}, {'decoder' if model['causal'] else 'encoder'}",
+        f"  context {model['context']:,} tokens, vocabulary {model['vocabulary']:,}",
+        f"  output {model['output']} ({model['output_kind']})",
+        f"  tokenizer {model['tokenizer_bytes']:,} bytes",
+        "target:",
+        "  not placed"
+        if placed is None
+        else f"  {placed['target']}: {placed['cores']:,} cores on {placed['chips']:,} chips, "
+        f"{placed['tiles']:,} tiles, {placed['blocks']:,} blocks",
+        "schedule:",
+        f"  {schedule['steps_per_token']:,} steps a token; phases {phases}",
+        "compartments by kind:",
+    ]
+    for row in entries["kinds"]:
+        silicon = f"Lava's {row['lava']}" if row["lava"] else "custom microcode on a chip"
+        shown.append(f"{_counted(row)}  {silicon}")
+    shown.append("compartments by layer (-1: outside the layers):")
+    shown += [_counted(row) for row in entries["layers"]]
+    shown.append("synapses by form:")
+    for row in entries["synapses"]:
+        shown.append(f"  {row['of']:<12} {row['groups']:>7,} groups {row['synapses']:>15,}")
+    shown.append("memory:")
+    shown += [
+        f"  {name.removesuffix('_bytes'):<12} {size:>15,} bytes" for name, size in memory.items()
+    ]
+    shown.append("provenance:")
+    return shown + _tree(entries["provenance"], "  ")
+
+
+def _counted(row: dict[str, Any]) -> str:
+    return f"  {row['of']:<12} {row['populations']:>7,} populations {row['compartments']:>13,}"
+
+
+def _tree(values: dict[str, Any], indent: str) -> list[str]:
+    entries: list[str] = []
+    for name, value in values.items():
+        if isinstance(value, dict):
+            entries += [f"{indent}{name}:", *_tree(value, indent + "  ")]
+        else:
+            entries.append(f"{indent}{name}: {value}")
+    return entries
+
+
+main = command(inspect, EXAMPLES)

@@ -1,0 +1,42 @@
+"""account: run a netlist on a text with everything counted, and audit the counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from compiler.netlist.model import Netlist
+from hwsim.generate import opened
+from hwsim.measure.evaluate import Progress, batched, read_sequences
+
+if TYPE_CHECKING:
+    from hwsim.accounts import Audit
+
+
+def audit(netlist: Netlist | Path | str, text: Path | str, *, max_tokens: int = 512) -> Audit:
+    """What a netlist, or its file, costs on the first tokens of a text: `las-audit` in Python."""
+    net, path = opened(netlist), Path(text)
+    title = f"{net.family} on {path.name}"
+    return account(net, read_sequences(net, path, max_tokens), title, lambda *_: None)
+
+
+def account(
+    net: Netlist, sequences: Sequence[Sequence[int]], title: str, progress: Progress
+) -> Audit:
+    """Run every sequence once and audit it; traffic where the netlist is placed."""
+    from hwsim import accounts
+    from hwsim.accounts.traffic import hops
+    from hwsim.backends.fast.engine import Engine
+
+    engine = Engine(net)
+    batches = list(batched(sequences, net.populations[net.output].n))
+    lengths: list[int] = []
+    for done, (_, tokens) in enumerate(batches):
+        progress("run", done, len(batches))
+        engine.reset()
+        engine.run(tokens)
+        lengths += [tokens.shape[1]] * tokens.shape[0]
+    progress("run", len(batches), len(batches))
+    traffic = None if net.placement is None else hops(net, engine.counters)
+    return accounts.audit(net, engine.counters, traffic, lengths=lengths, title=title)

@@ -1,0 +1,95 @@
+"""compare: several netlists of one model on one text, errors and costs side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from compiler.netlist.model import Netlist
+from hwsim.accounts.side_by_side import Row, SideBySide
+from hwsim.generate import opened
+from hwsim.measure.account import account
+from hwsim.measure.evaluate import Passage, Progress, Reference, evaluate, read_passages
+from hwsim.measure.reference import described
+from las_neuro.errors import ConfigError
+
+COUNTED = 512  # most tokens of a counted run, as las-audit's default
+
+
+def open_alike(paths: Sequence[Path]) -> list[Netlist]:
+    """The netlists, proved to be of one model and to read a text alike."""
+    nets = [opened(path) for path in paths]
+    first = nets[0]
+    for path, net in zip(paths, nets, strict=True):
+        if net.pixels:
+            raise ConfigError(
+                f"{path}: this {net.family} netlist reads images, --compare reads a text",
+                "measure it alone: las-eval NETLIST --images FILE.npy",
+            )
+        if described(net) != described(first):
+            raise ConfigError(
+                f"{path}: is {described(net)}, {paths[0]} {described(first)}",
+                "compare netlists of one model",
+            )
+        if net.tokenizer != first.tokenizer:
+            raise ConfigError(
+                f"{path}: has another tokenizer than {paths[0]}",
+                "compile both from one model folder",
+            )
+    return nets
+
+
+def compare(
+    paths: Sequence[Path],
+    nets: Sequence[Netlist],
+    text: Path,
+    reference: Reference,
+    *,
+    limit: int,
+    lines: bool = False,
+    progress: Progress = lambda stage, done, of: None,
+) -> SideBySide:
+    """Measure every netlist on at most `limit` tokens, and count on the first of them.
+
+    All read the text in the same sequences: those of the shortest context.
+    """
+    reader = replace(nets[0], context=min(net.context for net in nets))
+    passages = read_passages(reader, text, limit, lines)
+    counted = _counted(reader, read_passages(reader, text, min(limit, COUNTED), lines), lines)
+    rows = []
+    for number, (name, net) in enumerate(zip(_names(paths), nets, strict=True), start=1):
+        tell = _numbered(progress, f"netlist {number} of {len(nets)}: ")
+        rows.append(_row(name, net, passages, counted, reference, tell))
+    return SideBySide(text.name, tuple(rows))
+
+
+def _row(
+    name: str,
+    net: Netlist,
+    passages: Sequence[Passage],
+    counted: Sequence[Sequence[int]],
+    reference: Reference,
+    progress: Progress,
+) -> Row:
+    size = sum(passage.size for passage in passages)
+    figures = evaluate(net, [one.ids for one in passages], reference, progress, size)
+    options = net.provenance.get("options")
+    costs = account(net, counted, name, progress)
+    return Row(name, options if isinstance(options, dict) else {}, figures, costs)
+
+
+def _counted(net: Netlist, passages: Sequence[Passage], lines: bool) -> list[list[int]]:
+    """What the counted run reads; the end of a causal model's line is only predicted."""
+    last = -1 if lines and net.causal else None
+    return [passage.ids[:last] for passage in passages]
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """File names; where two are alike, the paths as they were given."""
+    names = [path.name for path in paths]
+    return names if len(set(names)) == len(names) else [str(path) for path in paths]
+
+
+def _numbered(progress: Progress, which: str) -> Progress:
+    return lambda stage, done, of: progress(which + stage, done, of)

@@ -1,0 +1,50 @@
+"""reference: the float model that a netlist was compiled from, to measure the netlist beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compiler.netlist.model import Netlist
+from las_neuro.architectures import draw
+from las_neuro.checkpoint import Checkpoint
+from las_neuro.errors import ConfigError
+
+if TYPE_CHECKING:
+    from las_neuro.graph import Graph
+
+REMEDY = "name the model that the netlist was compiled from"
+
+
+def float_model(path: Path | None, net: Netlist) -> Any:
+    """The model as a function of tokens [B, S] or images [B, channels, height, width].
+
+    None without a path.  Raises `ConfigError` where it is not of the netlist's family, vocabulary
+    and output.
+    """
+    if path is None:
+        return None
+    checkpoint = Checkpoint.open(path)
+    model, netlist = described_graph(draw(checkpoint)), described(net)
+    if model != netlist:
+        raise ConfigError(f"{path}: is {model}, the netlist {netlist}", REMEDY)
+    from las_neuro.reference.model import FloatModel  # torch is slow to import
+
+    return getattr(FloatModel.load(checkpoint), net.output_kind)  # logits, hidden or classes
+
+
+def described(net: Netlist) -> str:
+    """What all netlists of one model, and the model, have in common."""
+    return _described(net, net.output_kind)
+
+
+def described_graph(graph: Graph) -> str:
+    """The same of a model's graph."""
+    return _described(graph, graph["output"]["kind"])
+
+
+def _described(model: Graph | Netlist, output: str) -> str:
+    reads = f"{model.vocabulary} words"
+    if model.pixels:
+        reads = f"{model.context} tokens of {model.pixels} pixels"
+    return f"{model.family} with {reads} that gives {output}"

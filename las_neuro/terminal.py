@@ -142,7 +142,7 @@ def print_table(table: Any) -> None:
     console.print(table)
 
 
-def check_writable(path: Path, inputs: Iterable[Path | None] = ()) -> None:
+def check_writable(path: Path, inputs: Iterable[Path | None]) -> None:
     """Raise `OutputError` before the work, where its result could not be written after it.
 
     inputs: every file that the command reads; of a model, las_neuro.checkpoint.model_files.

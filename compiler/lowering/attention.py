@@ -47,7 +47,7 @@ def _memory(low: Lowering, node: Node) -> None:
     bits, summed = (VALUE_BITS, SLOTS) if over_slots else (KEY_BITS, "d")
     # A sum over all slots, or over a head's width, must leave room for a digit.
     bits = bits + finer if node["bits"] is None else node["bits"]
-    bits = min(bits, WORD_BITS - math.ceil(math.log2(node.axes[summed])))
+    bits = max(2, min(bits, WORD_BITS - math.ceil(math.log2(node.axes[summed]))))
     limit = 2 ** (bits - 1) - 1
     unit = node["unit"] or (seen(node).peak or 1.0) * HEADROOM / limit
     value = _value(low, node, source, unit, limit)

@@ -82,6 +82,13 @@ def _whole(net: Netlist) -> None:
         output.called,
         f"{output.n} logits for a vocabulary of {net.vocabulary}",
     )
+    ends = net.provenance.get("end_tokens", [])
+    tokens = isinstance(ends, list) and all(type(token) is int for token in ends)
+    need(
+        tokens and all(0 <= token < net.vocabulary for token in ends),
+        "netlist",
+        f"end tokens {ends!r:.60} for a vocabulary of {net.vocabulary}",
+    )
     need(len(output.sends) == 1, output.called, f"the output is sent {len(output.sends)} times")
 
 

@@ -38,14 +38,15 @@ def audit(
     from hwsim.measure.account import account
     from hwsim.measure.evaluate import read_sequences
 
-    check_writable(output)
+    written = [output]
+    if json and output.suffix != ".json":
+        written.append(output.with_suffix(".json"))
+    for path in written:
+        check_writable(path, (netlist, text))
     net = opened(netlist)
     sequences = read_sequences(net, text, max_tokens)
     with progress_bars(quiet) as tell:
         costs = account(net, sequences, f"{netlist.name} on {text.name}", tell)
-    written = [output]
-    if json and output.suffix != ".json":
-        written.append(output.with_suffix(".json"))
     for path in written:
         write_report_file(path, costs.to_dict(), lambda: render(costs))
     if not quiet:

@@ -9,6 +9,7 @@ import typer
 
 from hwsim.accounts.wording import error
 from hwsim.commands.options import Backend, MaxTokens, ReportFile, Text, Timeout
+from las_neuro.model_folder import model_files
 from las_neuro.terminal import (
     Quiet,
     Version,
@@ -59,7 +60,7 @@ def diff(
     from hwsim.measure.diff import diff as compared
 
     if output is not None:
-        check_writable(output)
+        check_writable(output, (*model_files(a), *model_files(b), text))
     with progress_bars(quiet) as tell:
         comparison = compared(
             a,

@@ -10,6 +10,8 @@ import typer
 from compiler.netlist.model import Netlist
 from hwsim.commands.options import MaxTokens, NetlistFile, ReferenceModel, ReportFile
 from las_neuro.errors import ConfigError
+from las_neuro.files import rereadable
+from las_neuro.model_folder import model_files
 from las_neuro.terminal import (
     Json,
     Progress,
@@ -85,22 +87,23 @@ def evaluate(
         from hwsim.commands.las_eval_compare import check_request, measured, show
 
         alone = {"--tasks": tasks, "--images": images, "--depth": depth}
-        source = check_request(compare or (), text, reference, alone, output)
         paths = [netlist, *(compare or ())]
-        with progress_bars(quiet) as tell:
+        check_request(paths, text, reference, alone, output)
+        with rereadable(text) as source, progress_bars(quiet) as tell:
+            assert source is not None
             comparison = measured(paths, source, reference, max_tokens, lines, tell)
         return show(comparison, output, as_json=json, quiet=quiet)
     check_sources(text, tasks, images, lines)
     if depth:
-        check_writable(depth)
+        check_writable(depth, (netlist, text, tasks, images, *model_files(reference)))
     net = opened(netlist)
     check_reads(net, tasks, images)
     model = float_model(reference, net)
-    with progress_bars(quiet) as tell:
+    with rereadable(text) as source, progress_bars(quiet) as tell:
         if depth:
-            _write_depth(net, reference, text, depth, max_tokens, lines, tell)
-        if text:
-            figures = text_figures(net, text, model, max_tokens, lines, tell)
+            _write_depth(net, reference, source, depth, max_tokens, lines, tell)
+        if source:
+            figures = text_figures(net, source, model, max_tokens, lines, tell)
         elif images:
             figures = image_figures(net, images, model, max_tokens, tell)
         else:

@@ -13,6 +13,7 @@ from hwsim.accounts.wording import precise, times
 from hwsim.measure.compare import compare, open_alike
 from hwsim.measure.reference import float_model
 from las_neuro.errors import ConfigError
+from las_neuro.model_folder import model_files
 from las_neuro.terminal import (
     Progress,
     check_writable,
@@ -24,14 +25,14 @@ from las_neuro.terminal import (
 
 
 def check_request(
-    others: Sequence[Path],
+    paths: Sequence[Path],
     text: Path | None,
     reference: Path | None,
     alone: Mapping[str, Path | None],
     output: Path | None,
-) -> Path:
-    """The text to compare on, where the options fit a comparison; `alone`: those that do not."""
-    if not others:
+) -> None:
+    """Raise unless the options fit a comparison of netlists; `alone`: those that do not."""
+    if len(paths) == 1:
         raise ConfigError(
             "--output: it writes a comparison, and only one netlist is named",
             "add --compare NETLIST, or write one netlist's error with --depth FILE",
@@ -47,8 +48,7 @@ def check_request(
             "--compare measures netlists beside their float model on a text", f"give {missing} too"
         )
     if output is not None:
-        check_writable(output)
-    return text
+        check_writable(output, (*paths, text, *model_files(reference)))
 
 
 def measured(

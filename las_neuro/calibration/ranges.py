@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from las_neuro.errors import CheckpointError
 from las_neuro.graph import SLOTS, Floats, Graph, Node, Range
 
 Rows = NDArray[np.int64] | Floats  # tokens [B, S], or patches [B, S, pixels]
@@ -70,6 +71,7 @@ def calibrate(
 
     Encoders, what they read and squares also get the peak of each channel, the axes flattened, and
     encoders and memories a sample of values; softmax weights do not: their channels are tokens.
+    Raises `CheckpointError` where the model's own values are not finite.
     """
     from las_neuro.reference.interpret import interpret  # torch is slow to import
 
@@ -83,6 +85,7 @@ def calibrate(
         if progress:
             progress("calibrate", done, len(batches))
         for node, value in interpret(graph, tokens):
+            _check_finite(node, value.numpy())
             measures[node.name].include(value.numpy(), node.name in by_channel)
             if node.name in kept:
                 rows = value.numpy().reshape(tokens.shape[0] * tokens.shape[1], -1)
@@ -90,6 +93,15 @@ def calibrate(
     if progress:
         progress("calibrate", len(batches), len(batches))
     return graph.with_ranges({name: measure.range() for name, measure in measures.items()})
+
+
+def _check_finite(node: Node, value: Floats) -> None:
+    """Raise `CheckpointError` at NaN or +inf; -inf is a score that its token may not see."""
+    if not value.max() < np.inf:  # NaN is not below it either
+        raise CheckpointError(
+            f"{node.name}: its values on the calibration text are not finite",
+            "use a checkpoint whose training did not diverge",
+        )
 
 
 def _by_channel(graph: Graph, encoders: Sequence[Node]) -> set[str]:

@@ -268,6 +268,11 @@ def test_an_array_nobody_declared(good: Path) -> None:
     refused(sealed(good), "unknown object populations/more")
 
 
+@pytest.mark.parametrize("ends", [[-1], [61], ["2"], [True], 2, {"2": 3}])
+def test_end_tokens_that_are_none(good: Path, ends: Any) -> None:
+    refused(rewritten(good, lambda text: text["provenance"].update(end_tokens=ends)), "end tokens")
+
+
 DEEP = "[" * 100_000 + "]" * 100_000
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -65,9 +67,11 @@ def test_nor_does_it_replace_its_tables_or_settings(las, place: Path, option: st
 
 
 def test_a_device_and_a_pipe_stay(las, place: Path) -> None:
-    for output, said in ((place / "fifo", "a pipe"), (Path("/dev/null"), "a character device")):
+    _, terminal = os.openpty()
+    device = Path(os.ttyname(terminal))
+    for output, said in ((place / "fifo", "a pipe"), (device, "a character device")):
         unchanged(las, place, said, "las-compile", place / "m", "-o", output)
-    assert Path("/dev/null").is_char_device()
+    assert device.is_char_device()
 
 
 def test_a_link_is_followed(las, place: Path) -> None:
@@ -85,3 +89,38 @@ def test_a_result_is_replaced_by_the_next(las, place: Path) -> None:
     for _ in range(2):
         done = las("las-compile", place / "m", "-o", place / "m" / "net.h5", "--quiet")
         assert done.code == 0, done.err
+
+
+def test_las_audit_keeps_its_inputs(las, place: Path) -> None:
+    words = ("las-audit", place / "net.h5", "--text", place / "text.txt", "-o")
+    for output in ("net.h5", "link.h5", "text.txt", "hard.txt"):
+        unchanged(las, place, "this command reads it", *words, place / output)
+    (place / "a.json").write_text(LETTER)
+    words = ("las-audit", place / "net.h5", "--text", place / "a.json", "-o", place / "a.html")
+    unchanged(las, place, "a.json: cannot be written", *words, "--json")
+
+
+def test_las_diff_keeps_its_inputs(las, place: Path) -> None:
+    words = ("las-diff", place / "m", place / "net.h5", "--text", place / "text.txt", "-o")
+    for output in ("net.h5", "m/model.safetensors", "weights", "text.txt"):
+        unchanged(las, place, "this command reads it", *words, place / output)
+
+
+def test_las_eval_keeps_its_inputs(las, place: Path) -> None:
+    words = ("las-eval", place / "net.h5", "--text", place / "text.txt", "--reference", place / "m")
+    shutil.copyfile(place / "net.h5", place / "other.h5")
+    compared = (*words, "--compare", place / "other.h5", "-o")
+    for output in ("net.h5", "m/model.safetensors", "text.txt"):
+        unchanged(las, place, "this command reads it", *words, "--depth", place / output)
+        unchanged(las, place, "this command reads it", *compared, place / output)
+    unchanged(las, place, "this command reads it", *compared, place / "other.h5")
+
+
+def test_las_eval_reads_a_pipe_twice(las, place: Path) -> None:
+    """Once for the error along the depth, once for the figures."""
+    text = (place / "text.txt").read_bytes()
+    threading.Thread(target=(place / "fifo").write_bytes, args=(text,), daemon=True).start()
+    words = ("las-eval", place / "net.h5", "--text", place / "fifo", "--reference", place / "m")
+    done = las(*words, "--depth", place / "depth.json", "--json")
+    assert (done.code, done.err) == (0, "")
+    assert json.loads(done.out)["tokens"] > 0

@@ -72,6 +72,17 @@ def filled(value: float) -> Break:
     return spoil
 
 
+def scaled(factor: float) -> Break:
+    def spoil(folder: Path) -> Path:
+        raw = weights(folder).read_bytes()
+        (length,) = struct.unpack("<Q", raw[:8])
+        values = np.frombuffer(raw[8 + length :], np.float32) * np.float32(factor)
+        weights(folder).write_bytes(raw[: 8 + length] + values.tobytes())
+        return folder
+
+    return spoil
+
+
 def missing_tensor(folder: Path) -> Path:
     def rename(entries: dict[str, object]) -> None:
         entries["other"] = entries.pop("model.norm.weight")
@@ -99,6 +110,7 @@ MODELS: dict[str, tuple[Break, str]] = {
     "wrong magic": (wrong_magic, "model.safetensors: not a safetensors file"),
     "NaN": (filled(float("nan")), "NaN or infinite"),
     "infinite": (filled(float("-inf")), "NaN or infinite"),
+    "far too large": (scaled(1e18), "not finite"),
     "missing tensor": (missing_tensor, "model.norm.weight"),
     "shape against config": (lambda f: config(f, intermediate_size=20), "config.json implies"),
     "unknown architecture": (lambda f: config(f, model_type="mamba"), "config.json: model_type"),
@@ -144,7 +156,7 @@ WEIGHTS: dict[str, tuple[Break, str]] = {
     "infinite": (filled(float("inf")), "NaN or infinite"),
     "unknown type": (unknown_type, "model.norm.weight is F99"),
     "integers": (integers, "model.norm.weight is I32"),
-    "far too large": (filled(3e38), "not finite"),
+    "far too large": (scaled(1e18), "not finite"),
 }
 
 

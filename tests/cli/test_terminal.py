@@ -92,6 +92,12 @@ def test_a_pipe_that_closes_is_no_error(script, netlist: Path) -> None:
     assert done.stderr == ""
 
 
+def test_a_closed_standard_output_is_no_bug(script, netlist: Path) -> None:
+    words = ["sh", "-c", 'exec "$@" >&-', "sh", *script("las-inspect"), str(netlist)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_standard_output_is_said(script, netlist: Path) -> None:
     with open("/dev/full", "w") as full:

@@ -25,7 +25,7 @@ def irregular(folder: Path) -> dict[str, Path]:
     return {
         "a pipe": folder / "fifo",
         "it is a pipe": folder / "to_fifo",
-        "a character device": Path("/dev/null"),
+        "a character device": Path(os.ttyname(os.openpty()[1])),
         "a socket": folder / "socket",
         "directory": folder / "folder",
         "symbolic links": folder / "loop",

@@ -19,10 +19,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.netlist.arrays import Ints
 from compiler.netlist.model import Dense, Netlist
 from hwsim.backends.traces import Trace
 from las_neuro.errors import BackendError, ConfigError, PromptError, UnsupportedError
+from las_neuro.integers import Ints
 
 BACKENDS = ("fast", "step", "lava")
 SMALL = 1 << 25  # synapses; below, threads lose more time meeting than they gain

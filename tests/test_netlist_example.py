@@ -13,10 +13,10 @@ import pytest
 from independent_executor import Executor
 from pages import ROOT, blocks, section, tables
 
-from compiler.netlist.arrays import wrap
 from compiler.netlist.hdf5 import load, save
 from compiler.netlist.model import Dense, Held, HostTable, Netlist, Population, Synapses
 from hwsim.backends.step.stepper import Stepper
+from las_neuro.integers import wrap
 
 EXAMPLE = section((ROOT / "docs/netlist.md").read_text("utf-8"), "## 11. Worked example")
 (STRUCTURE,) = (json.loads(block.text) for block in blocks(EXAMPLE) if block.language == "json")

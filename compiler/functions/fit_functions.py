@@ -28,8 +28,8 @@ from compiler.functions.fit_lines import (
     largest_errors,
     parts,
 )
-from compiler.netlist.arrays import WORD_LIMIT, Ints
 from compiler.netlist.kinds.octave import FRACTION_BITS
+from las_neuro.integers import WORD_LIMIT, Ints
 
 # Finer tables change no measured perplexity: each budget is below an error that is there anyway.
 SEGMENT_BUDGET = 16.0  # last places: 2**-16 of the largest output calibrated, as 16 digits are

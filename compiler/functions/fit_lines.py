@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.netlist.arrays import WORD_LIMIT, Ints, shift_right
+from las_neuro.integers import WORD_LIMIT, Ints, shift_right
 
 Floats = NDArray[np.float64]
 

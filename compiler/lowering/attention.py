@@ -25,8 +25,8 @@ from compiler.lowering.functions import error_budget, kept
 from compiler.lowering.lowering import RESCALE, Lowering
 from compiler.lowering.network import LoweredPopulation, Scaling
 from compiler.lowering.units import seen
-from compiler.netlist.arrays import WORD_BITS, WORD_LIMIT
 from las_neuro.graph import SLOTS, Node
+from las_neuro.integers import WORD_BITS, WORD_LIMIT
 from las_neuro.neurons.firing import graded
 
 SCORE_BITS = 12  # of an octave's fraction: e**x is right to 1e-4

@@ -19,9 +19,9 @@ from compiler.functions.fit_functions import (
 from compiler.lowering.lowering import RESCALE, Lowering
 from compiler.lowering.network import LoweredPopulation, Scaling
 from compiler.lowering.units import seen
-from compiler.netlist.arrays import WORD_LIMIT
 from las_neuro.errors import ConfigError
 from las_neuro.graph import Node
+from las_neuro.integers import WORD_LIMIT
 
 
 def _function(low: Lowering, node: Node) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 from compiler.lowering.network import LoweredNetwork, LoweredPopulation, Scaling
 from compiler.lowering.units import fix_units
-from compiler.netlist.arrays import WORD_LIMIT
 from compiler.netlist.model import Form, Pattern, Population, Synapses
 from las_neuro.graph import Axes, Graph, Node
+from las_neuro.integers import WORD_LIMIT
 
 RESCALE: Mapping[str, Any] = {"low": -WORD_LIMIT, "high": WORD_LIMIT, "gated": 0}
 

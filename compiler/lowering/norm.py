@@ -21,9 +21,9 @@ from compiler.lowering.lowering import RESCALE, Lowering
 from compiler.lowering.maps import multiply
 from compiler.lowering.network import Addition, LoweredPopulation, Scaling
 from compiler.lowering.units import seen
-from compiler.netlist.arrays import WORD_LIMIT
 from compiler.netlist.model import Gather
 from las_neuro.graph import Floats, Node
+from las_neuro.integers import WORD_LIMIT
 
 LOUD = 16.0  # times the median of the channels' largest squares
 WEIGHTIEST = 2**15 - 1  # factor that a compartment's multiplier can hold

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from compiler.netlist.arrays import Array, ones
+from las_neuro.integers import Array, ones
 
 
 @dataclass(frozen=True)

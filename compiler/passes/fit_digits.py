@@ -10,13 +10,13 @@ weight counts 127, so a plan may show more steps than the compiled model has.
 from __future__ import annotations
 
 from compiler.lowering.network import LoweredNetwork
-from compiler.netlist.arrays import WORD_LIMIT
 from compiler.netlist.model import Dense, Synapses
 from compiler.netlist.reach import reach
 from compiler.netlist.wiring import Wiring
 from compiler.passes.contract import Pass
 from compiler.task import Task
 from compiler.weights.quantize import WEIGHT_LIMIT, Unweighted
+from las_neuro.integers import WORD_LIMIT
 
 
 def fit_digits(net: LoweredNetwork, task: Task) -> LoweredNetwork:

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.lowering.network import Doubles, LoweredNetwork, LoweredPopulation, Scaling
-from compiler.netlist.arrays import WORD_LIMIT
 from compiler.netlist.model import Netlist, Network, Population
 from compiler.passes.contract import Pass
 from compiler.task import Task
 from las_neuro.errors import WidthError
+from las_neuro.integers import WORD_LIMIT
 
 MULTIPLIER_BITS = 15
 MOST_SHIFT = 48

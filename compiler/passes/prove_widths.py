@@ -13,11 +13,11 @@ from __future__ import annotations
 from itertools import accumulate
 
 from compiler.lowering.network import LoweredNetwork
-from compiler.netlist.arrays import WORD_LIMIT
 from compiler.netlist.reach import digit_widths, reach, volley_reach
 from compiler.netlist.wiring import Wiring
 from compiler.passes.contract import Pass
 from compiler.task import Task
+from las_neuro.integers import WORD_LIMIT
 
 
 def prove_widths(net: LoweredNetwork, task: Task) -> LoweredNetwork:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.netlist.arrays import WORD_LIMIT, Ints
 from compiler.netlist.model import HostTable, Netlist
 from las_neuro.errors import PromptError
+from las_neuro.integers import WORD_LIMIT, Ints
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64] | Floats  # tokens [batch, count], or patches [batch, count, pixels]

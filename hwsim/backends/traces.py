@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from compiler.netlist.arrays import Ints
 from compiler.netlist.model import Netlist, Population
 from compiler.netlist.trains import Train
 from hwsim.backends.fast.recall import by_slot
+from las_neuro.integers import Ints
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from compiler.netlist.arrays import Ints
 from compiler.netlist.model import Dense, Netlist, Population
 from compiler.netlist.trains import Digits, Graded, Train, Volley
 from compiler.netlist.wiring import Wiring
 from hwsim.backends.counters import Counters
 from hwsim.backends.host import Rows
 from hwsim.generate import LAVA_SECONDS, check_backend
+from las_neuro.integers import Ints
 
 Tensor = torch.Tensor
 Axes = dict[str, int]

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from las_neuro.integers import Array, amount, namespace, saturate, shift_right
+
 FORMS = ("binary", "signed-digit", "graded")
 
 Doubles = NDArray[np.float64]
@@ -75,19 +77,39 @@ def largest_magnitude(form: str, digits: int) -> int:
 
 
 def encode(code: Code, x: Doubles) -> tuple[Ints, Ints]:
-    """Magnitude, and payload of its digit 1 (sign, times 2**k of an outlier), of values [.., n].
-
-    The rounding of the compartment kind `encode`: to nearest, halves up, clamped at the top.
-    """
+    """Magnitude, and payload of its digit 1 (sign, times 2**k of an outlier), of values [.., n]."""
     nearest = np.floor(x / code.step + 0.5).astype(np.int64)
-    size, payload = np.abs(nearest), np.sign(nearest)
-    skipped = np.int64(0) if code.skipped is None else code.skipped
-    magnitude, top = _halved(size, skipped), code.top >> skipped
-    if code.outlier_shift and code.outliers is not None:
-        outlier = (magnitude > top) & code.outliers
-        payload = payload << (outlier * code.outlier_shift)
-        magnitude = np.where(outlier, _halved(size, code.outlier_shift + skipped), magnitude)
-    return np.minimum(magnitude, top) << skipped, payload
+    outliers = np.zeros(1, np.bool_) if code.outliers is None else code.outliers
+    shift = code.outlier_shift if outliers.any() else 0
+    skipped = np.zeros(1, np.int64) if code.skipped is None else code.skipped
+    magnitude, payload, _ = coded(nearest, code.top, shift, outliers, skipped)
+    return np.asarray(magnitude), np.asarray(payload)
+
+
+def coded(
+    q: Array, top: int, outlier_shift: int, outliers: Array, skipped: Array
+) -> tuple[Array, Array, int]:
+    """Whole steps q in a code: magnitude; payload of its digit 1; how many values were clamped.
+
+    top: the largest magnitude that the digits give.  Rounded to nearest, halves up, clamped at the
+    top; an outlier is coded in steps of 2**outlier_shift, a channel that skips s digits in 2**s.
+    Arrays of numpy or torch; the compartment kind `encode` runs this very function.
+    """
+    xp = namespace(q)
+    size, payload, limit, skips = xp.abs(q), xp.sign(q), top, amount(skipped) > 0
+    magnitude = size
+    if skips:
+        magnitude, limit = shift_right(size, skipped), top >> skipped
+    if outlier_shift:
+        outlier = (magnitude > limit) & (outliers != 0)
+        payload = payload << (outlier * outlier_shift)
+        whole = shift_right(size, outlier_shift + (skipped if skips else 0))
+        magnitude = xp.where(outlier, whole, magnitude)
+    if not skips:
+        magnitude, clamps = saturate(magnitude, 0, top)
+        return magnitude, payload, clamps
+    beyond = magnitude > limit
+    return xp.where(beyond, limit, magnitude) << skipped, payload, amount(beyond)
 
 
 def decode(code: Code, magnitude: Ints, payload: Ints) -> Doubles:
@@ -101,8 +123,3 @@ def spike_counts(code: Code, magnitude: Ints) -> Ints:
         magnitude = ((3 * magnitude) ^ magnitude) >> 1
     low, high = magnitude & (2**TABLE_BITS - 1), magnitude >> TABLE_BITS
     return np.asarray(ONES[low] + ONES[high])
-
-
-def _halved(x: Ints, times: Ints | np.int64) -> Ints:
-    """x / 2**times to nearest, halves up."""
-    return np.asarray((x + ((np.int64(1) << times) >> 1)) >> times)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from las_neuro.integers import Array, namespace
+
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -91,19 +93,28 @@ def _quanta(code: Firing, x: Doubles) -> tuple[list[Ints], Ints]:
     q = np.floor(x * code.factor + 0.5).astype(np.int64)
     channel, held = np.sign(q) if code.signed else np.ones_like(q), np.clip(q, code.low, code.high)
     value = np.abs(held) if code.signed else held
-    found: list[Ints] = []
+    steps: list[Ints] = []
     v = value + code.offset - code.strict
     for theta, reset in zip(code.theta, code.reset, strict=True):
-        if found and code.drive:
+        if steps and code.drive:
             v += value
-        if code.level == 1:  # one or none: no division, which is slow
-            quanta = code.most * (v >= theta if theta > 0 else v <= theta)
-        else:
-            quanta = v // theta
-            quanta = np.where(quanta >= code.level, code.most, np.clip(quanta, 0, None))
-        v -= quanta * reset
-        found.append(quanta)
-    return found, channel if code.lift is None else channel << code.lift
+        sent = quanta(v, theta, code.level, code.most)
+        v -= sent * reset
+        steps.append(sent)
+    return steps, channel if code.lift is None else channel << code.lift
+
+
+def quanta(v: Array, theta: int, level: int, most: int) -> Array:
+    """Quanta that potentials v send at a threshold: whole thetas, but `most` from `level` on.
+
+    A negative threshold is met by what is at or below it.  Arrays of numpy or torch; the
+    compartment kind `fire` runs this very function.
+    """
+    xp = namespace(v)
+    if level == 1:  # one or none: no division, which is slow
+        return xp.where(v >= theta if theta > 0 else v <= theta, v * 0 + most, v * 0)
+    whole = v // theta
+    return xp.where(whole >= level, whole * 0 + most, xp.clip(whole, 0, None))
 
 
 def rate(threshold: Doubles, initial: Doubles, steps: int) -> Firing:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.netlist.arrays import WORD_LIMIT
 from compiler.netlist.model import Population
+from las_neuro.integers import WORD_LIMIT
 
 Doubles = NDArray[np.float64]
 

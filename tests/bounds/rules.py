@@ -31,7 +31,6 @@ from compiler.functions.fit_functions import (
     segment_fit,
 )
 from compiler.lowering.functions import error_budget, segment_budget
-from compiler.netlist.kinds.encode import largest
 from compiler.netlist.model import Dense, Gather, Netlist, Population
 from compiler.netlist.wiring import Wiring
 from las_neuro.graph import Graph, Node
@@ -82,7 +81,7 @@ def _encode(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) 
         return staircase.spikes(b.net, population, node["code"], operands[0], exact)
     (source,) = b.sources(population, "x")
     p = population.params
-    units, top = _shaped(b.net.units(population.name), node), largest(p)
+    units, top = _shaped(b.net.units(population.name), node), node["code"].top
     factor = np.asarray(p["multiplier"], np.float64) / 2.0 ** np.asarray(p["shift"])
     share = _shaped(factor * b.net.units(population.name) / source.unit - 1.0, node)
     coarse = 2.0 ** _shaped(np.asarray(p["skipped"], np.float64), node)

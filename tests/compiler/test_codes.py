@@ -13,14 +13,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from compiler.convert import convert, plan_graph
-from compiler.netlist.arrays import WORD_LIMIT
 from compiler.netlist.kinds import KINDS, fold
-from compiler.netlist.kinds.encode import largest
 from compiler.netlist.model import Netlist
 from compiler.netlist.reach import digit_widths, reach
 from compiler.netlist.wiring import Wiring
 from compiler.passes import fit_digits as pass_file
 from compiler.pipeline import build
+from las_neuro.integers import WORD_LIMIT
 from las_neuro.neurons.codes import FORMS, Code, decode, encode, largest_magnitude, spike_counts
 from las_neuro.systems import find
 
@@ -57,7 +56,7 @@ def decoded(payload: Ints, p: dict[str, Any]) -> Ints:
 def test_every_number_comes_back(form: str, width: int, digits: int) -> None:
     p = encoder(form, width, digits)
     top = largest_magnitude(form, digits)
-    assert largest(p) == top == Code(digits, 1.0, form=form).top
+    assert top == Code(digits, 1.0, form=form).top
     x = np.arange(-top, top + 1)
     payload, clamps = sent(x, p)
     np.testing.assert_array_equal(decoded(payload, p), x)

@@ -9,9 +9,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compiler.netlist.arrays import WORD_LIMIT
 from compiler.netlist.kinds import integrate
 from compiler.passes.prove_widths import cuts
+from las_neuro.integers import WORD_LIMIT
 
 PLAIN = {
     "multiplier": 1,

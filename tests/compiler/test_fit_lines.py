@@ -29,13 +29,13 @@ from compiler.functions.fit_functions import (
     segment_fit,
 )
 from compiler.functions.fit_lines import Curve, Lines, fit_lines, join, largest_errors, parts
-from compiler.netlist.arrays import WORD_LIMIT, shift_right
 from compiler.netlist.kinds import KINDS
 from compiler.netlist.model import Netlist
 from compiler.passes.lower import lower
 from compiler.passes.split_phases import split_phases
 from compiler.task import Task
 from las_neuro.errors import ConfigError
+from las_neuro.integers import WORD_LIMIT, shift_right
 
 SOME = settings(max_examples=40, deadline=None, derandomize=True)
 DENSE = np.unique(

@@ -19,7 +19,10 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from compiler.functions.fit_functions import antilog_fit, octave_fit, segment_fit
-from compiler.netlist.arrays import (
+from compiler.netlist.kinds import KINDS, fold
+from compiler.netlist.kinds.integrate import segments
+from compiler.netlist.trains import Digits, Train, Volley
+from las_neuro.integers import (
     WORD_LIMIT,
     below_leading_bit,
     leading_bit,
@@ -28,9 +31,6 @@ from compiler.netlist.arrays import (
     shift_right,
     wrap,
 )
-from compiler.netlist.kinds import KINDS, fold
-from compiler.netlist.kinds.integrate import segments
-from compiler.netlist.trains import Digits, Train, Volley
 
 Ints = NDArray[np.int64]
 Draw = st.DrawFn

@@ -16,7 +16,6 @@ from compiler.compile import compile
 from compiler.convert import calibrated, convert, plan_graph
 from compiler.lowering.network import LoweredNetwork, LoweredPopulation, Scaling
 from compiler.lowering.norm import loud_channels
-from compiler.netlist.arrays import WORD_LIMIT
 from compiler.passes.fold_scales import fold_scales
 from compiler.passes.prove_widths import cuts
 from compiler.passes.split_phases import split_phases
@@ -25,6 +24,7 @@ from compiler.task import Task
 from compiler.weights.equalize import spread
 from compiler.weights.quantize import quantize
 from compiler.weights.round_weights import round_layers
+from las_neuro.integers import WORD_LIMIT
 
 
 def widths(digits: int, width: int) -> tuple[int, ...]:

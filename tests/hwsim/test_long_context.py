@@ -13,12 +13,12 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from compiler.convert import convert
-from compiler.netlist.arrays import WORD_LIMIT
 from compiler.netlist.trains import Digits, Graded, Recalled
 from compiler.pipeline import build
 from hwsim.backends.fast import recall
 from hwsim.backends.fast.engine import Engine
 from las_neuro.checkpoint import Checkpoint
+from las_neuro.integers import WORD_LIMIT
 from las_neuro.reference.model import FloatModel
 
 TOKENS = 4096

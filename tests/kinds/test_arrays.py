@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from compiler.netlist.arrays import (
+from kinds.literal import LIBRARIES, Make
+from las_neuro.integers import (
     WORD_BITS,
     WORD_LIMIT,
     amount,
@@ -21,7 +22,6 @@ from compiler.netlist.arrays import (
     wide,
     wrap,
 )
-from kinds.literal import LIBRARIES, Make
 
 both = pytest.mark.parametrize("ints", LIBRARIES)
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from compiler.netlist.arrays import Array, Ints, amount, lookup, namespace, shift_right
 from compiler.netlist.faults import need
 from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Port, State, Swept, Word
 from compiler.netlist.kinds.lines import LINES, need_lines
 from compiler.netlist.kinds.params import Param, Params
 from compiler.netlist.kinds.timing import counts_its_steps
 from compiler.netlist.trains import Graded
+from las_neuro.integers import Array, Ints, amount, lookup, namespace, shift_right
 
 if TYPE_CHECKING:
     from compiler.netlist.model import Population

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from compiler.netlist.arrays import Ints
 from compiler.netlist.faults import need
 from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Port, State, Word
 from compiler.netlist.kinds.params import Params
 from compiler.netlist.kinds.spikes import Spikes, bits_from_the_top, never
 from compiler.netlist.kinds.timing import Timing, at_all
+from las_neuro.integers import Ints
 
 if TYPE_CHECKING:
     from compiler.netlist.model import Population

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from compiler.netlist.arrays import WORD_BITS, Array, Ints, below_leading_bit
 from compiler.netlist.faults import need
 from compiler.netlist.kinds.kind import Cost, Kind, Loop, Outcome, Port, State, Word
 from compiler.netlist.kinds.params import Param, Params
 from compiler.netlist.kinds.spikes import Spikes, bits_from_the_top, never
 from compiler.netlist.kinds.timing import Steps, Timing
 from compiler.netlist.trains import Digits
+from las_neuro.integers import WORD_BITS, Array, Ints, below_leading_bit
 
 if TYPE_CHECKING:
     from compiler.netlist.model import Population

@@ -24,22 +24,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from compiler.netlist.arrays import (
-    WORD_BITS,
-    Array,
-    Ints,
-    amount,
-    namespace,
-    saturate,
-    scale,
-    shift_right,
-)
 from compiler.netlist.faults import need
 from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Port, Rescaling, State, Swept, Word
 from compiler.netlist.kinds.params import Param, Params
 from compiler.netlist.kinds.spikes import SpikeCode, Spikes
 from compiler.netlist.kinds.timing import TRAIN, need_train
 from compiler.netlist.trains import Digits
+from las_neuro.integers import WORD_BITS, Array, Ints, scale
+from las_neuro.neurons.codes import coded, largest_magnitude
 
 if TYPE_CHECKING:
     from compiler.netlist.model import Population
@@ -47,30 +39,11 @@ if TYPE_CHECKING:
 MOST_DIGIT_BITS = 8  # of one graded spike
 
 
-def largest(p: Params) -> int:
-    """Largest magnitude the digits give; neighbours cannot both be set in the non-adjacent form."""
-    return int(2 ** (p["digits"] + 1) // 3 if p["signed_digit"] else 2 ** p["digits"] - 1)
-
-
 def _magnitude(x: Array, p: Params) -> tuple[Array, Array, int]:
     """Magnitude; payload of its digit 1 (sign, times 2**k for outliers); clamps."""
-    xp = namespace(x)
     q = scale(x, p["multiplier"], p["shift"], 0)
-    size, payload, top, skipped = xp.abs(q), xp.sign(q), largest(p), p["skipped"]
-    skips = amount(skipped) > 0
-    magnitude = size
-    if skips:
-        magnitude, top = shift_right(size, skipped), top >> skipped
-    if p["outlier_shift"]:
-        outlier = (magnitude > top) & (p["outliers"] != 0)
-        payload = payload << (outlier * p["outlier_shift"])
-        whole = shift_right(size, p["outlier_shift"] + (skipped if skips else 0))
-        magnitude = xp.where(outlier, whole, magnitude)
-    if not skips:
-        magnitude, clamps = saturate(magnitude, 0, top)
-        return magnitude, payload, clamps
-    beyond = magnitude > top
-    return xp.where(beyond, top, magnitude) << skipped, payload, amount(beyond)
+    top = largest_magnitude("signed-digit" if p["signed_digit"] else "binary", p["digits"])
+    return coded(q, top, p["outlier_shift"], p["outliers"], p["skipped"])
 
 
 def _digit(rest: Array, p: Params) -> tuple[Array, Array]:

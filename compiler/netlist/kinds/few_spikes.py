@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from compiler.netlist.arrays import WORD_LIMIT, Array, Ints, lookup, saturate
 from compiler.netlist.faults import need
 from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Port, State, Swept, Word
 from compiler.netlist.kinds.params import Param, Params
 from compiler.netlist.kinds.timing import Steps, Timing
 from compiler.netlist.trains import Graded
+from las_neuro.integers import WORD_LIMIT, Array, Ints, lookup, saturate
 
 if TYPE_CHECKING:
     from compiler.netlist.model import Population

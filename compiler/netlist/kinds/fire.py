@@ -26,13 +26,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from compiler.netlist.arrays import WORD_LIMIT, Array, Ints, amount, namespace, scale
 from compiler.netlist.faults import need
 from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Port, Rescaling, State, Swept, Word
 from compiler.netlist.kinds.params import Param, Params
 from compiler.netlist.kinds.spikes import SpikeCode, Spikes, signed_width
 from compiler.netlist.kinds.timing import TRAIN, need_train
 from compiler.netlist.trains import Volley
+from las_neuro.integers import WORD_LIMIT, Array, Ints, amount, namespace, scale
+from las_neuro.neurons.firing import quanta
 
 if TYPE_CHECKING:
     from compiler.netlist.model import Population
@@ -50,12 +51,9 @@ def _start(x: Array, p: Params) -> tuple[Array, Array, int]:
 
 def _fire(v: Array, sign: Array, p: Params, t: int) -> tuple[Array, Array]:
     """Potential after step t, and the payload sent."""
-    xp = namespace(v)
-    theta, level = int(p["theta"][t]), p["level"]
-    quanta = (v - p["strict"]) // theta
-    quanta = xp.where(quanta >= level, quanta * 0 + p["most"], xp.clip(quanta, 0, None))
-    sent = (quanta * int(p["send"][t]) * sign) << p["lift"]
-    return v - quanta * int(p["reset"][t]), sent
+    fired = quanta(v - p["strict"], int(p["theta"][t]), p["level"], p["most"])
+    sent = (fired * int(p["send"][t]) * sign) << p["lift"]
+    return v - fired * int(p["reset"][t]), sent
 
 
 def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome:

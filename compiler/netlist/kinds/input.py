@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from compiler.netlist.arrays import Array, Ints
 from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Port, State, Swept
 from compiler.netlist.kinds.params import Params
 from compiler.netlist.kinds.timing import Timing, once_a_phase
 from compiler.netlist.trains import Graded
+from las_neuro.integers import Array, Ints
 
 
 def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome:

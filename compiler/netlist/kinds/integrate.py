@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from compiler.netlist.arrays import (
+from compiler.netlist.faults import need
+from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Port, Rescaling, State, Swept, Word
+from compiler.netlist.kinds.params import Param, Params
+from compiler.netlist.kinds.spikes import Spikes, signed_width
+from compiler.netlist.kinds.timing import Steps, Timing
+from compiler.netlist.trains import Graded
+from las_neuro.integers import (
     Array,
     Ints,
     amount,
@@ -27,12 +33,6 @@ from compiler.netlist.arrays import (
     shift_right,
     wrap,
 )
-from compiler.netlist.faults import need
-from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Port, Rescaling, State, Swept, Word
-from compiler.netlist.kinds.params import Param, Params
-from compiler.netlist.kinds.spikes import Spikes, signed_width
-from compiler.netlist.kinds.timing import Steps, Timing
-from compiler.netlist.trains import Graded
 
 if TYPE_CHECKING:
     from compiler.netlist.model import Population

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from compiler.netlist.arrays import Array, Ints
 from compiler.netlist.kinds.params import Param, Params
 from compiler.netlist.kinds.spikes import Spikes
 from compiler.netlist.kinds.timing import Timing
 from compiler.netlist.trains import Graded, Train
+from las_neuro.integers import Array, Ints
 
 if TYPE_CHECKING:
     from compiler.netlist.model import Population

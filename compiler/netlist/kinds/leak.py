@@ -10,10 +10,10 @@ compartment hears m[t-1] and sends the first term to the neuron of pass t.  It m
 whether `fire` has fired, with the same integers: more than `threshold` away from 0.
 """
 
-from compiler.netlist.arrays import WORD_LIMIT, Array, namespace, saturate, scale
 from compiler.netlist.kinds.kind import Cost, Kind, Port, Rescaling, Word, at_once
 from compiler.netlist.kinds.params import Param, Params
 from compiler.netlist.kinds.timing import Timing
+from las_neuro.integers import WORD_LIMIT, Array, namespace, saturate, scale
 
 
 def _send(m: Array, p: Params) -> tuple[Array, int]:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from compiler.netlist.arrays import Array, Ints, amount, namespace
 from compiler.netlist.faults import need
 from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Port, State, Swept, Word
 from compiler.netlist.kinds.params import Param, Params
 from compiler.netlist.kinds.timing import Steps, Timing
 from compiler.netlist.trains import Recalled
+from las_neuro.integers import Array, Ints, amount, namespace
 
 if TYPE_CHECKING:
     from compiler.netlist.model import Population

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from compiler.netlist.arrays import WORD_BITS, WORD_LIMIT
+from las_neuro.integers import WORD_BITS, WORD_LIMIT
 
 Params = Mapping[str, Any]  # name -> int, tuple of int, or int64 array, as Param.per says
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from compiler.netlist.arrays import Ints
 from compiler.netlist.faults import need
 from compiler.netlist.kinds.kind import Cost, Kind, Outcome, State, Swept, Word
 from compiler.netlist.kinds.params import Param, Params
 from compiler.netlist.kinds.spikes import Spikes, never
 from compiler.netlist.kinds.timing import Steps, Timing
 from compiler.netlist.trains import Graded
+from las_neuro.integers import Ints
 
 if TYPE_CHECKING:
     from compiler.netlist.model import Population

@@ -7,11 +7,11 @@ a floor and 32-bit wrap-around, so it is equal only for small factors and is not
 from collections.abc import Mapping
 from typing import Any
 
-from compiler.netlist.arrays import WORD_LIMIT, Array, Ints, saturate, shift_right, wide
 from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Port, State, Swept, Word
 from compiler.netlist.kinds.params import Param, Params
 from compiler.netlist.kinds.timing import counts_its_steps
 from compiler.netlist.trains import Graded
+from las_neuro.integers import WORD_LIMIT, Array, Ints, saturate, shift_right, wide
 
 
 def _send(a: Array, b: Array, p: Params) -> tuple[Array, int]:

@@ -9,7 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from compiler.netlist.arrays import (
+from compiler.netlist.faults import need
+from compiler.netlist.kinds.kind import Cost, Kind, Port, Word, at_once
+from compiler.netlist.kinds.lines import LINES, need_lines
+from compiler.netlist.kinds.params import Param, Params
+from compiler.netlist.kinds.timing import Timing
+from las_neuro.integers import (
     WORD_BITS,
     WORD_LIMIT,
     Array,
@@ -18,11 +23,6 @@ from compiler.netlist.arrays import (
     saturate,
     shift_right,
 )
-from compiler.netlist.faults import need
-from compiler.netlist.kinds.kind import Cost, Kind, Port, Word, at_once
-from compiler.netlist.kinds.lines import LINES, need_lines
-from compiler.netlist.kinds.params import Param, Params
-from compiler.netlist.kinds.timing import Timing
 
 if TYPE_CHECKING:
     from compiler.netlist.model import Population

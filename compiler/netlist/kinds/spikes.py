@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from compiler.netlist.arrays import WORD_BITS, Ints
 from compiler.netlist.kinds.params import Params
+from las_neuro.integers import WORD_BITS, Ints
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import torch
 
-from compiler.netlist.arrays import WORD_BITS, WORD_LIMIT
 from compiler.netlist.model import (
     Dense,
     Gather,
@@ -26,6 +25,7 @@ from compiler.netlist.wiring import Wiring
 from hwsim.backends.fast import recall
 from hwsim.backends.fast.byte_product import ByteWeights
 from las_neuro.errors import NetlistError
+from las_neuro.integers import WORD_BITS, WORD_LIMIT
 
 Tensor = torch.Tensor
 Segment = tuple[int, int]

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from compiler.netlist.arrays import WORD_LIMIT
 from compiler.netlist.kinds import State
 from compiler.netlist.model import Netlist, Population
 from compiler.netlist.trains import Graded, Recalled, Train, Volley, narrow, view
@@ -23,6 +22,7 @@ from hwsim.backends.fast.delivery import Channel, channel, spikes_by_compartment
 from hwsim.backends.fast.heap import keep_freed_arrays
 from hwsim.backends.host import Host, Rows
 from las_neuro.errors import BackendError
+from las_neuro.integers import WORD_LIMIT
 
 Tensor = torch.Tensor
 CHUNK, FEWEST = 64, 16  # tokens of a piece

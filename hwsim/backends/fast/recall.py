@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from compiler.netlist.arrays import WORD_LIMIT
 from compiler.netlist.trains import Digits, Graded, Recalled
+from las_neuro.integers import WORD_LIMIT
 
 Tensor = torch.Tensor
 Segment = tuple[int, int]

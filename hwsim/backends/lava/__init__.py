@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.netlist.arrays import Ints
 from compiler.netlist.model import Netlist
 from hwsim.backends.counters import Counters
 from hwsim.backends.host import Host, Rows
@@ -27,6 +26,7 @@ from hwsim.backends.lava.child import watch
 from hwsim.backends.lava.files import Spike, read_spikes
 from hwsim.backends.lava.plan import Job, check_machine, choose
 from las_neuro.errors import BackendError, PromptError
+from las_neuro.integers import Ints
 
 __all__ = ["LavaRun", "installed", "run"]
 

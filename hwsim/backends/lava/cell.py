@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from compiler.netlist.arrays import WORD_LIMIT, Ints, amount
 from compiler.netlist.kinds import State
 from compiler.netlist.model import Dense, Netlist, Population
 from hwsim.backends.step.stepper import Delivery
 from las_neuro.errors import BackendError
+from las_neuro.integers import WORD_LIMIT, Ints, amount
 
 Tick = tuple[int, int]  # token, step of its period
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from compiler.netlist.arrays import Ints
 from compiler.netlist.model import Netlist
 from hwsim.backends.counters import Counters
 from hwsim.backends.lava.cell import Cell, Tick, in_word, ticks
 from las_neuro.errors import BackendError, LasError
+from las_neuro.integers import Ints
 
 Spike = Callable[[str, int, int, Ints], None]  # population, token, step, payload [n]
 BUG = "this is a bug: report it with the traceback, and use the stepper meanwhile"

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from compiler.netlist.arrays import Ints
 from compiler.netlist.model import Netlist
 from las_neuro.errors import BackendError
+from las_neuro.integers import Ints
 
 COMFORTABLE = 60  # processes
 SLOTS = 4  # messages a channel holds; Lava's default of 64 would fill /dev/shm

@@ -24,11 +24,11 @@ from lava.proc.dense.process import Dense as LavaDense
 from lava.proc.sparse.process import Sparse as LavaSparse
 from lava.utils.weightutils import SignMode
 
-from compiler.netlist.arrays import WORD_BITS
 from hwsim.backends.lava.cell import Cell, Shard, in_word, ticks
 from hwsim.backends.lava.files import write_failure, write_spikes
 from hwsim.backends.lava.plan import Job, edges, shards
 from hwsim.backends.lava.synapses import Reach, is_dense, matrix, reach, shift, width
+from las_neuro.integers import WORD_BITS
 
 Models = dict[AbstractProcess, type[PyLoihiProcessModel]]
 

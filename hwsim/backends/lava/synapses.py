@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.netlist.arrays import Ints
 from compiler.netlist.model import Dense, Gather, Netlist, Pattern, Population, Synapses
 from las_neuro.errors import BackendError
+from las_neuro.integers import Ints
 
 SUM_LIMIT = 2**31  # of shifted weight * payload
 

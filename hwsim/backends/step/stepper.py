@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.netlist.arrays import WORD_BITS, Ints
 from compiler.netlist.kinds import Outcome, State, Word
 from compiler.netlist.model import Dense, Form, Gather, Netlist, Pattern, Population, Synapses
 from compiler.netlist.wiring import Wiring
 from hwsim.backends.counters import Counters
 from hwsim.backends.host import Host, Rows
 from las_neuro.errors import BackendError
+from las_neuro.integers import WORD_BITS, Ints
 
 PAYLOAD = Word(WORD_BITS)
 BUG = "this is a bug: report it with the netlist"

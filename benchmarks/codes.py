@@ -92,7 +92,7 @@ class Model:
         counted, values = engine.counters, 0
         spikes = 0
         for name, population in net.populations.items():
-            if population.kind == "encode" and "j" not in population.axes:
+            if "digits" in population.params and "j" not in population.axes:
                 spikes += int(counted.populations[name].spikes.sum())
                 values += population.n * counted.tokens
         return Point(

@@ -22,7 +22,7 @@ from compiler.functions.fit_functions import (
     segment_fit,
 )
 from compiler.lowering.attention import SCORE_BITS
-from compiler.netlist.kinds import KINDS
+from compiler.netlist.kinds import Kind, antilog, octave, segment
 from las_neuro.neurons.codes import largest_magnitude
 
 PEAK, PEAK_BITS = 8.0, 20  # the largest calibrated value, and the bits it takes (fix_units)
@@ -61,7 +61,7 @@ def bounded() -> Iterator[tuple[str, ...]]:
         for budget in SEGMENT_BUDGETS:
             fit = segment_fit(fn, unit, out, budget)
             error = f"{fit.error:.1f} ulp = {fit.error * out:.1e} absolute"
-            yield f"`{fn}`", f"{budget:g} ulp", str(fit.lines), bits("segment", fit), error
+            yield f"`{fn}`", f"{budget:g} ulp", str(fit.lines), bits(segment.KIND, fit), error
 
 
 def relative() -> Iterator[tuple[str, ...]]:
@@ -71,15 +71,15 @@ def relative() -> Iterator[tuple[str, ...]]:
         for name, root in (("x**-1", False), ("x**-0.5", True)):
             fit = octave_fit(root, 1.0, 1 / mantissa, budget)
             error = f"{fit.error:.1e} relative"
-            yield f"`{name}`", f"{budget:g}", str(fit.lines), bits("octave", fit), error
+            yield f"`{name}`", f"{budget:g}", str(fit.lines), bits(octave.KIND, fit), error
         budget = max(budget, 2.5 / ONE)  # its payload has 16 bits
         fit = antilog_fit(SCORE_BITS, ONE, budget)
         error = f"{fit.error:.1e} relative"
-        yield "`2**-x`", f"{budget:.2g}", str(fit.lines), bits("antilog", fit), error
+        yield "`2**-x`", f"{budget:.2g}", str(fit.lines), bits(antilog.KIND, fit), error
 
 
-def bits(kind: str, fit: Fit) -> str:
-    words = sum(KINDS[kind].params[table].bits for table in KINDS[kind].tables)
+def bits(kind: Kind, fit: Fit) -> str:
+    words = sum(kind.params[table].bits for table in kind.tables)
     return f"{words * fit.lines:,}"
 
 

@@ -304,6 +304,22 @@ def unrolled(train: Train, steps: int) -> Ints:
 
 
 @pytest.mark.parametrize("kind", ALONE)
+def test_a_step_keeps_declared_words_only(kind: str) -> None:
+    declared = {*KINDS[kind].state, *KINDS[kind].simulation_only}
+
+    @settings(THOROUGH, max_examples=30)
+    @given(ALONE[kind]())
+    def holds(run: Run) -> None:
+        state: dict[str, Any] = {}
+        for k, arriving in enumerate(run.inputs):
+            inputs = {port: x[0, 0] for port, x in arriving.items()}
+            state = KINDS[kind].step(state, inputs, run.params, k).state
+            assert set(state) <= declared
+
+    holds()
+
+
+@pytest.mark.parametrize("kind", ALONE)
 def test_window_is_the_fold_of_step(kind: str) -> None:
     @THOROUGH
     @given(ALONE[kind]())

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from compiler.netlist.kinds import State
-from compiler.netlist.model import Dense, Netlist, Population
+from compiler.netlist.model import Netlist, Population
+from compiler.netlist.wiring import Wiring
 from hwsim.backends.step.stepper import Delivery
 from las_neuro.errors import BackendError
 from las_neuro.integers import WORD_LIMIT, Ints, amount
@@ -83,20 +84,11 @@ class Shard:
     def __init__(self, net: Netlist, cells: Iterable[Cell]) -> None:
         self.cells = {cell.population.name: cell for cell in cells}
         self.arriving: dict[tuple[str, str], Ints] = {}
-        self.deliveries: dict[str, list[Delivery]] = {}
-        for group in net.synapses:
-            if group.target not in self.cells:
-                continue
-            weights = group.form.weights.load() if isinstance(group.form, Dense) else None
-            self.deliveries.setdefault(group.source, []).append(
-                Delivery(
-                    group,
-                    group.form,
-                    None if weights is None else weights.astype(np.int64),
-                    net.populations[group.source],
-                    net.populations[group.target],
-                )
-            )
+        wiring = Wiring(net)
+        self.deliveries = {
+            name: [Delivery.of(wiring, g) for g in wiring.out_of(name) if g.target in self.cells]
+            for name in net.populations
+        }
 
     def step(self, tick: Tick) -> dict[str, Ints]:
         """Use up what has arrived; gives the payloads sent, by population."""

@@ -145,17 +145,22 @@ class Stepper:
 
     def _book(self, population: Population, outcome: Outcome) -> None:
         """Hold payload and states to integers of their width, and count."""
-        name, kind = population.name, population.does
-        _fits(f"{name}'s payload", outcome.payload, PAYLOAD)
-        for word, value in outcome.state.items():
-            if word in kind.state:
-                _fits(f"{name}'s {word}", value, kind.state[word])
-            elif word not in kind.simulation_only:
-                raise BackendError(f"{name} keeps {word}, which {kind.name} does not declare", BUG)
+        hold_to_width(population, outcome)
         count = self.counters.populations[population.name]
         count.spikes += outcome.payload != 0
         count.clamps += outcome.clamps
         count.wraps += outcome.wraps
+
+
+def hold_to_width(population: Population, outcome: Outcome) -> None:
+    """Raise BackendError unless payload and state are integers of the words its kind declares."""
+    name, kind = population.name, population.does
+    _fits(f"{name}'s payload", outcome.payload, PAYLOAD)
+    for word, value in outcome.state.items():
+        if word in kind.state:
+            _fits(f"{name}'s {word}", value, kind.state[word])
+        elif word not in kind.simulation_only:
+            raise BackendError(f"{name} keeps {word}, which {kind.name} does not declare", BUG)
 
 
 def _fits(what: str, x: Ints, word: Word) -> None:

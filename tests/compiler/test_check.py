@@ -193,6 +193,7 @@ PARAMETERS: dict[str, tuple[Spoil, str]] = {
         "signed digits are sent one by one",
     ),
     "long": (lambda n: param(n, ENCODER, digits=24), "24 digits and a sign in 24 bits"),
+    "loud": (lambda n: param(n, ENCODER, outlier_shift=8), "an outlier's payload of 256"),
     "skipped": (lambda n: param(n, ENCODER, skipped=np.full(1, 16)), "skips 16 of 16 digits"),
     "arrivals": (lambda n: param(n, NORM + ".normal", arrivals=1), "1 arrivals in 2 steps"),
     "lines": (lambda n: param(n, NORM + ".inverse", lines_log2=6), "have not 128 lines"),

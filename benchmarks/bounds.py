@@ -23,16 +23,15 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from bounds.bounded import Share, hold  # noqa: E402
-from conftest import random_model  # noqa: E402
 from figures import machine  # noqa: E402
+from random_models import random_model  # noqa: E402
 from switches import CASES  # noqa: E402
 
 from compiler.convert import calibrated, coded  # noqa: E402
-from compiler.passes.set_planes import PLANES  # noqa: E402
 from compiler.pipeline import build  # noqa: E402
 from las_neuro.patches import patches  # noqa: E402
 
-STEPS = 16
+STEPS, PLANES = 16, (1, 2)
 VISION = {"vit": (3, 12, 12), "vit-classifier": (2, 8, 12)}
 PAGE = ROOT / "docs" / "bounds.md"
 

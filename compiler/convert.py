@@ -1,7 +1,9 @@
 """convert: the graph half of a compilation, from a checkpoint to a spiking graph with its codes.
 
-from compiler import convert
-checkpoint, graph = convert("path/to/model")
+    from compiler import convert
+    checkpoint, graph = convert("path/to/model")
+
+Weights stay as they are: `compile` rounds them on the way to a netlist.
 """
 
 from __future__ import annotations

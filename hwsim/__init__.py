@@ -1,7 +1,7 @@
 """hwsim: from a netlist to what it says and what that costs.
 
     import hwsim
-    print(hwsim.run("tiny_lm.h5", prompt="Once upon a time").text)
+    print(hwsim.run("tiny_lm.h5", prompt="The statement").text)
     print(hwsim.audit("tiny_lm.h5", "eval.txt").to_dict()["total"]["spikes"])
 
 Importing this package reads no torch: only the engines do.

@@ -19,10 +19,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from bounds import staircase
-from bounds.bound import Bound, beyond, limited, rescaled, rescaling
 from numpy.typing import NDArray
 
+from bounds import staircase
+from bounds.bound import Bound, beyond, limited, rescaled, rescaling
 from compiler.functions.fit_functions import (
     ANTILOG_BUDGET,
     OCTAVE_BUDGET,

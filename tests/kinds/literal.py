@@ -42,6 +42,12 @@ def torch_ints(x: list[int]) -> Any:
 LIBRARIES: tuple[Make, ...] = (numpy_ints, torch_ints)
 
 
+def plain(x: Any) -> list[int]:
+    """An array [n], or of one token, as a list; nothing but int64 travels."""
+    assert str(x.dtype) in ("int64", "torch.int64"), f"payload or state of {x.dtype}"
+    return list(x.reshape(-1).tolist())
+
+
 def made(values: dict[str, Any], ints: Make) -> dict[str, Any]:
     """Lists as arrays; integers and tuples as they are."""
     return {key: ints(x) if isinstance(x, list) else x for key, x in values.items()}
@@ -58,8 +64,8 @@ def step(
     outcome = KINDS[kind].step(
         made(state or {}, numpy_ints), made(inputs, numpy_ints), made(params, numpy_ints), k
     )
-    held = {word: x.tolist() for word, x in outcome.state.items()}
-    return Stepped(held, outcome.payload.tolist(), outcome.clamps, outcome.wraps)
+    held = {word: plain(x) for word, x in outcome.state.items()}
+    return Stepped(held, plain(outcome.payload), outcome.clamps, outcome.wraps)
 
 
 def steps(kind: str, params: dict[str, Any], *inputs: dict[str, list[int]]) -> Sent:
@@ -69,7 +75,7 @@ def steps(kind: str, params: dict[str, Any], *inputs: dict[str, list[int]]) -> S
     for k, arriving in enumerate(inputs):
         outcome = KINDS[kind].step(state, made(arriving, numpy_ints), made(params, numpy_ints), k)
         state = outcome.state
-        payloads.append(outcome.payload.tolist())
+        payloads.append(plain(outcome.payload))
         clamps += outcome.clamps
         wraps += outcome.wraps
     return Sent(payloads, clamps, wraps)
@@ -79,7 +85,7 @@ def payloads(train: Train) -> list[list[int]]:
     """What a train sends at each of its own steps."""
     count = len(train.positions) if isinstance(train, Digits) else 1
     count = len(train.sent) if isinstance(train, Volley) else count
-    return [train.at(k, count).reshape(-1).tolist() for k in range(count)]
+    return [plain(train.at(k, count)) for k in range(count)]
 
 
 def window(kind: str, params: dict[str, Any], **arrivals: Any) -> Sent:

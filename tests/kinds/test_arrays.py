@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from kinds.literal import LIBRARIES, Make
+from kinds.literal import LIBRARIES, Make, plain
 from las_neuro.integers import (
     WORD_BITS,
     WORD_LIMIT,
@@ -87,7 +87,13 @@ def test_saturation_keeps_both_ends(
     ints: Make, x: list[int], limited: list[int], outside: int
 ) -> None:
     y, clamps = saturate(ints(x), -4, 7)
-    assert (y.tolist(), clamps) == (limited, outside)
+    assert (plain(y), clamps) == (limited, outside)
+
+
+@both
+def test_what_is_within_its_limits_is_not_copied(ints: Make) -> None:
+    x = ints([-4, 7])
+    assert saturate(x, -4, 7)[0] is x
 
 
 @both

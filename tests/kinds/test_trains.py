@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from compiler.netlist.trains import Digits, Graded, Recalled, Volley, narrow, view
-from kinds.literal import LIBRARIES, Make
+from kinds.literal import LIBRARIES, Make, plain
 
 both = pytest.mark.parametrize("ints", LIBRARIES)
 
@@ -16,19 +16,15 @@ def token(ints: Make, x: list[int]) -> Any:
     return ints(x).reshape(1, 1, -1)
 
 
-def flat(x: Any) -> list[int]:
-    return list(x.reshape(-1).tolist())
-
-
 @both
 def test_a_graded_spike_is_sent_at_the_last_step(ints: Make) -> None:
     train = Graded(token(ints, [5, 0, -3]))
     assert train.tokens == 1
-    assert [flat(train.at(k, 3)) for k in range(3)] == [[0, 0, 0], [0, 0, 0], [5, 0, -3]]
-    assert flat(train.at(0, 1)) == [5, 0, -3]
-    assert flat(train.plane(0, 1, (2,))) == [20, 0, -12]
-    assert flat(train.plane(1, 2, (2, 0))) == [0, 0, 0]
-    assert flat(train.spikes()) == [1, 0, 1]
+    assert [plain(train.at(k, 3)) for k in range(3)] == [[0, 0, 0], [0, 0, 0], [5, 0, -3]]
+    assert plain(train.at(0, 1)) == [5, 0, -3]
+    assert plain(train.plane(0, 1, (2,))) == [20, 0, -12]
+    assert plain(train.plane(1, 2, (2, 0))) == [0, 0, 0]
+    assert plain(train.spikes()) == [1, 0, 1]
     assert train.largest(0, 1, (2,), 99) == 99
 
 
@@ -43,9 +39,9 @@ def test_tokens_are_the_second_axis(ints: Make) -> None:
 @both
 def test_binary_digits(ints: Make) -> None:
     train = Digits(token(ints, [5, 0, 7]), token(ints, [-4, 1, 1]), (0, 1, 2), 4)
-    assert [flat(train.at(k, 3)) for k in range(3)] == [[-4, 0, 1], [0, 0, 1], [-4, 0, 1]]
-    assert flat(train.bits(1, 2)) == [-8, 0, 3]
-    assert flat(train.spikes()) == [2, 0, 3]
+    assert [plain(train.at(k, 3)) for k in range(3)] == [[-4, 0, 1], [0, 0, 1], [-4, 0, 1]]
+    assert plain(train.bits(1, 2)) == [-8, 0, 3]
+    assert plain(train.spikes()) == [2, 0, 3]
     assert Digits(token(ints, [5]), None, (2, 1, 0)).at(0, 3).tolist() == [[[1]]]
 
 
@@ -53,10 +49,10 @@ def test_binary_digits(ints: Make) -> None:
 def test_a_plane_of_digits_is_their_weighed_sum(ints: Make) -> None:
     """5 and 6 with payloads -4 and 1: digits 101 and 110."""
     train = Digits(token(ints, [5, 6]), token(ints, [-4, 1]), (0, 1, 2), 4)
-    assert flat(train.plane(0, 3, (0, 1, 2))) == [-20, 6]
-    assert flat(train.plane(0, 3, (2, 3, 4))) == [-80, 24]
-    assert flat(train.plane(1, 3, (9, 0, 1))) == [-8, 3]
-    assert flat(train.plane(2, 3, (9, 9, 3))) == [-32, 8]
+    assert plain(train.plane(0, 3, (0, 1, 2))) == [-20, 6]
+    assert plain(train.plane(0, 3, (2, 3, 4))) == [-80, 24]
+    assert plain(train.plane(1, 3, (9, 0, 1))) == [-8, 3]
+    assert plain(train.plane(2, 3, (9, 9, 3))) == [-32, 8]
     assert train.low(1, 3, (9, 4, 5)) == (1, 4)
     assert train.low(0, 3, (2, 3, 4)) == (0, 2)
 
@@ -64,9 +60,9 @@ def test_a_plane_of_digits_is_their_weighed_sum(ints: Make) -> None:
 @both
 def test_a_train_sent_highest_digit_first(ints: Make) -> None:
     train = Digits(token(ints, [6]), None, (2, 1, 0))
-    assert [flat(train.at(k, 3)) for k in range(3)] == [[1], [1], [0]]
-    assert flat(train.plane(0, 3, (2, 1, 0))) == [6]
-    assert flat(train.plane(0, 2, (1, 0, 9))) == [3]
+    assert [plain(train.at(k, 3)) for k in range(3)] == [[1], [1], [0]]
+    assert plain(train.plane(0, 3, (2, 1, 0))) == [6]
+    assert plain(train.plane(0, 2, (1, 0, 9))) == [3]
 
 
 @both
@@ -80,21 +76,21 @@ def test_steps_that_do_not_weigh_by_position(ints: Make) -> None:
 def test_signed_digits(ints: Make) -> None:
     """7 is 8 - 1, -3 is 1 - 4."""
     train = Digits(token(ints, [8, 1]), None, (0, 1, 2, 3), minus=token(ints, [1, 4]))
-    assert [flat(train.at(k, 4)) for k in range(4)] == [[-1, 1], [0, 0], [0, -1], [1, 0]]
-    assert flat(train.plane(0, 4, (0, 1, 2, 3))) == [7, -3]
-    assert flat(train.spikes()) == [2, 2]
+    assert [plain(train.at(k, 4)) for k in range(4)] == [[-1, 1], [0, 0], [0, -1], [1, 0]]
+    assert plain(train.plane(0, 4, (0, 1, 2, 3))) == [7, -3]
+    assert plain(train.spikes()) == [2, 2]
     turned = Digits(token(ints, [8]), token(ints, [-2]), (0, 1, 2, 3), 2, minus=token(ints, [1]))
-    assert [flat(turned.at(k, 4)) for k in range(4)] == [[2], [0], [0], [-2]]
+    assert [plain(turned.at(k, 4)) for k in range(4)] == [[2], [0], [0], [-2]]
 
 
 @both
 def test_graded_digits(ints: Make) -> None:
     """11011 in groups of two: 3, 2, 1; 1100: 0, 3, 0."""
     train = Digits(token(ints, [27, 12]), token(ints, [1, -1]), (0, 2, 4), digit_bits=2)
-    assert [flat(train.at(k, 3)) for k in range(3)] == [[3, 0], [2, -3], [1, 0]]
-    assert flat(train.spikes()) == [3, 1]
-    assert flat(train.plane(0, 2, (0, 2, 4))) == [11, -12]
-    assert flat(train.plane(1, 3, (9, 0, 2))) == [6, -3]
+    assert [plain(train.at(k, 3)) for k in range(3)] == [[3, 0], [2, -3], [1, 0]]
+    assert plain(train.spikes()) == [3, 1]
+    assert plain(train.plane(0, 2, (0, 2, 4))) == [11, -12]
+    assert plain(train.plane(1, 3, (9, 0, 2))) == [6, -3]
 
 
 def test_the_largest_plane_any_input_can_give() -> None:
@@ -107,12 +103,12 @@ def test_the_largest_plane_any_input_can_give() -> None:
 @both
 def test_a_volley_lists_its_spikes(ints: Make) -> None:
     train = Volley(tuple(token(ints, x) for x in ([3, 0], [-1, 0], [0, 2])))
-    assert [flat(train.at(k, 3)) for k in range(3)] == [[3, 0], [-1, 0], [0, 2]]
-    assert flat(train.plane(0, 3, (0, 1, 2))) == [1, 8]
-    assert flat(train.plane(1, 2, (0, 1, 2))) == [-2, 0]
-    assert flat(train.plane(1, 3, (5, 0, 3))) == [-1, 16]
-    assert flat(train.spikes()) == [2, 1]
-    assert flat(Volley((token(ints, [3, 0]),)).spikes()) == [1, 0]
+    assert [plain(train.at(k, 3)) for k in range(3)] == [[3, 0], [-1, 0], [0, 2]]
+    assert plain(train.plane(0, 3, (0, 1, 2))) == [1, 8]
+    assert plain(train.plane(1, 2, (0, 1, 2))) == [-2, 0]
+    assert plain(train.plane(1, 3, (5, 0, 3))) == [-1, 16]
+    assert plain(train.spikes()) == [2, 1]
+    assert plain(Volley((token(ints, [3, 0]),)).spikes()) == [1, 0]
 
 
 @both
@@ -136,8 +132,8 @@ def test_what_memory_sends(ints: Make) -> None:
 def test_spikes_of_digits_that_read_a_memory(ints: Make) -> None:
     digits = Digits(token(ints, [3]), None, (0, 1))
     train = Recalled(digits, token(ints, [5, 0, 7]), None, 7, 0)
-    assert [flat(train.at(k, 2)) for k in range(2)] == [[5, 0, 7], [5, 0, 7]]
-    assert flat(train.spikes()) == [2, 0, 2]
+    assert [plain(train.at(k, 2)) for k in range(2)] == [[5, 0, 7], [5, 0, 7]]
+    assert plain(train.spikes()) == [2, 0, 2]
 
 
 @both
@@ -154,7 +150,7 @@ def test_a_view_changes_the_feature_axes(ints: Make) -> None:
     assert [tuple(one.shape) for one in (digits.magnitude, digits.payload, digits.minus)] == [
         (1, 1, 4, 1)
     ] * 3
-    assert [flat(one) for one in (digits.magnitude, digits.payload, digits.minus)] == [
+    assert [plain(one) for one in (digits.magnitude, digits.payload, digits.minus)] == [
         [1, 2, 3, 4],
         [9, 2, 3, 4],
         [5, 6, 7, 8],
@@ -171,15 +167,19 @@ def test_a_narrow_train_holds_words_of_32_bits() -> None:
     x, y = torch.tensor([[[1, 2]]]), torch.tensor([[[3, 4]]])
     graded = narrow(Graded(x), torch.int32)
     assert isinstance(graded, Graded)
-    assert (graded.value.dtype, flat(graded.value)) == (torch.int32, [1, 2])
+    assert (graded.value.dtype, graded.value.tolist()) == (torch.int32, [[[1, 2]]])
     volley = narrow(Volley((x, y)), torch.int32)
     assert isinstance(volley, Volley)
     assert [sent.dtype for sent in volley.sent] == [torch.int32] * 2
-    assert [flat(sent) for sent in volley.sent] == [[1, 2], [3, 4]]
+    assert [sent.tolist() for sent in volley.sent] == [[[[1, 2]]], [[[3, 4]]]]
     digits = narrow(Digits(x, y, (0, 3), 16, 3, x + 4), torch.int32)
     assert isinstance(digits, Digits)
     arrays = (digits.magnitude, digits.payload, digits.minus)
-    assert [flat(one) for one in arrays] == [[1, 2], [3, 4], [5, 6]]
+    assert [one.tolist() for one in arrays if one is not None] == [
+        [[[1, 2]]],
+        [[[3, 4]]],
+        [[[5, 6]]],
+    ]
     assert [one.dtype for one in arrays if one is not None] == [torch.int32] * 3
     assert (digits.positions, digits.largest_payload, digits.digit_bits) == ((0, 3), 16, 3)
     bare = narrow(Digits(x, None, (0,)), torch.int32)

@@ -102,7 +102,8 @@ class Engine:
         if self.count:
             self.counters.add_tokens(self.net, batch * count, batch * (start == 0))
         assert output is not None
-        return output.reshape(batch, count, -1)
+        axes = self.net.populations[self.net.output].axes.values()
+        return output.expand(batch, count, *axes).reshape(batch, count, -1)
 
     def _compute(
         self,

@@ -5,7 +5,7 @@ UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 TINY := examples/tiny_lm
 
-.PHONY: help setup demo test lint format
+.PHONY: help setup demo test lint format mutation
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/'
 
@@ -35,3 +35,7 @@ lint: setup  ## format, rules, types
 format: setup  ## let ruff rewrite what it can
 	$(RUN) ruff format
 	$(RUN) ruff check --fix
+
+mutation:  ## mutation tests of netlists and engines, hours (docs/mutation.md); names in ARGS
+	$(UV) sync --frozen --group mutation
+	$(RUN) mutmut run $(ARGS)

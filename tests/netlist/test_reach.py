@@ -13,9 +13,9 @@ from compiler.netlist.reach import (
     digit_widths,
     largest_spikes,
     reach,
-    read_by,
     volley_reach,
 )
+from compiler.netlist.wiring import Wiring
 
 ENCODE: dict[str, Any] = {"digits": 8, "digit_bits": 3, "outlier_shift": 0, "outliers": [0, 1]}
 FIRE: dict[str, Any] = {"lift": [0, 2], "send": [4, -3, 2], "level": 1, "most": 1}
@@ -70,14 +70,14 @@ def net(*populations: Population) -> Netlist:
 def test_groups_of_every_form() -> None:
     last = population("out", "product")
     made = net(encoder(outlier_shift=3), last)
-    assert reach(made, made.synapses[0]) == 17
+    assert reach(Wiring(made), made.synapses[0]) == 17
     gather = group("e", "out", "a", Gather(np.array([0, 1], np.int32), np.array([1, -1], np.int8)))
-    assert reach(made, gather) == 8
+    assert reach(Wiring(made), gather) == 8
     made.update("e", axes={"d": 2, "j": 1})
     made.update("out", axes={"d": 2})
-    assert reach(made, group("e", "out", "a", Pattern(("d", "j"), ("d",)))) == 8
+    assert reach(Wiring(made), group("e", "out", "a", Pattern(("d", "j"), ("d",)))) == 8
     made.update("out", axes={"j": 1})
-    assert reach(made, group("e", "out", "a", Pattern(("d", "j"), ("j",)))) == 16
+    assert reach(Wiring(made), group("e", "out", "a", Pattern(("d", "j"), ("j",)))) == 16
 
 
 def memory(reader: str | None) -> Netlist:
@@ -93,15 +93,8 @@ def memory(reader: str | None) -> Netlist:
 
 def test_a_memory_multiplies_what_reads_it() -> None:
     out = group("m", "out", "a", Pattern(("d",), ("d",)))
-    assert reach(memory(None), out) == 50
-    assert reach(memory("e"), out) == 400
-
-
-def test_who_reads_a_memory() -> None:
-    assert read_by(memory(None), "m") is None
-    reader = read_by(memory("e"), "m")
-    assert reader is not None
-    assert reader.name == "e"
+    assert reach(Wiring(memory(None)), out) == 50
+    assert reach(Wiring(memory("e")), out) == 400
 
 
 @pytest.mark.parametrize(
@@ -110,21 +103,23 @@ def test_who_reads_a_memory() -> None:
 def test_all_spikes_of_a_neuron_together(level: int, most: int, volley: int) -> None:
     """Rows of weights reach 1 + 2 * 4 and 3 + 4; spikes count 4, 3 and 2."""
     made = net(neuron(level=level, most=most), population("out", "product"))
-    assert volley_reach(made, made.synapses[0]) == volley
+    assert volley_reach(Wiring(made), made.synapses[0]) == volley
+
+
+def test_digits_of_different_weight_are_no_volley() -> None:
+    made = net(encoder(), population("out", "product"))
+    assert volley_reach(Wiring(made), made.synapses[0]) is None
 
 
 def test_digits_of_a_spike() -> None:
     made = net(encoder(), population("out", "product"))
-    assert digit_widths(made, "e") == (3, 3, 2)
-    assert digit_widths(made, "out") == ()
+    assert digit_widths(Wiring(made), "e") == (3, 3, 2)
+    assert digit_widths(Wiring(made), "out") == ()
     made.update("e", params={**made.populations["e"].params, "digits": 9})
-    assert digit_widths(made, "e") == (3, 3, 3)
-    assert digit_widths(net(neuron(), population("out", "product")), "f") == ()
-    assert digit_widths(net(population("c", "compete", 3), population("o", "any")), "c") == (
-        1,
-        1,
-        1,
-    )
-    assert digit_widths(memory("e"), "m") == (3, 3, 2)
-    assert digit_widths(memory(None), "m") == ()
-    assert digit_widths(memory("out"), "m") == ()
+    assert digit_widths(Wiring(made), "e") == (3, 3, 3)
+    assert digit_widths(Wiring(net(neuron(), population("out", "product"))), "f") == ()
+    contest = Wiring(net(population("c", "compete", 3), population("o", "any")))
+    assert digit_widths(contest, "c") == (1, 1, 1)
+    assert digit_widths(Wiring(memory("e")), "m") == (3, 3, 2)
+    assert digit_widths(Wiring(memory(None)), "m") == ()
+    assert digit_widths(Wiring(memory("out")), "m") == ()

@@ -7,7 +7,7 @@ where calibration saw outliers, the loud channels get squares and a sum of their
 
     quiet   product [n - m], integrate []    in fine units
     loud    product [m], integrate []        in coarse units
-    mean    integrate []                     both, rescaled to the variance's unit, and eps
+    offset  integrate []                     both, rescaled to the variance's unit, and eps
 """
 
 from __future__ import annotations
@@ -72,37 +72,56 @@ def _squares(
 
 
 def _reduce(low: Lowering, node: Node) -> None:
-    parts = low.parts.get(node.inputs[0])
+    """None of its own where only an offset reads it: one compartment sums and adds the constant."""
+    if not _read_by_offset(low, node):
+        _total(low, node, node)
+
+
+def _offset(low: Lowering, node: Node) -> None:
+    before = low.graph[node.inputs[0]]
+    if before.op == "reduce" and _read_by_offset(low, before):
+        return _total(low, node, before, node["constant"])
+    source, unit = low.source(node), low.units[node.name]
+    scaling = Scaling(source.unit / unit, node["constant"] / unit)
+    made = low.add(node, "integrate", source.axes, unit, scaling=scaling, **RESCALE)
+    low.join(source, made, "a")
+
+
+def _read_by_offset(low: Lowering, node: Node) -> bool:
+    return [low.graph[name].op for name in low.readers[node.name]] == ["offset"]
+
+
+def _total(low: Lowering, node: Node, reduce: Node, constant: float = 0.0) -> None:
+    """The population of `node`: the sum that `reduce` is, and a constant."""
+    parts = low.parts.get(reduce.inputs[0])
     if parts is None:
-        return _sum_over(low, node, low.source(node))
+        return _sum_over(low, node, reduce, constant)
     unit = low.units[node.name]
     sums = []
     for part in parts:
-        factor = node["factor"] * part.unit / unit
-        suffix = part.name.removeprefix(node.inputs[0])
+        scaling = Scaling(reduce["factor"] * part.unit / unit)
+        suffix = part.name.removeprefix(reduce.inputs[0])
         sums.append(
-            low.add(node, "integrate", {}, unit, suffix, "part", scaling=Scaling(factor), **RESCALE)
+            low.add(node, "integrate", {}, unit, suffix, "part", scaling=scaling, **RESCALE)
         )
         low.join(part, sums[-1], "a")
-    bias = _epsilon(low, node) / unit
-    made = low.add(node, "integrate", {}, unit, scaling=Scaling(1.0, bias), **RESCALE)
+    made = low.add(node, "integrate", {}, unit, scaling=Scaling(1.0, constant / unit), **RESCALE)
     for one in sums:
         low.join(one, made, "a")
 
 
-def _sum_over(low: Lowering, node: Node, source: LoweredPopulation) -> None:
-    unit = low.units[node.name]
+def _sum_over(low: Lowering, node: Node, reduce: Node, constant: float) -> None:
+    source, unit = low.source(reduce), low.units[node.name]
     axes = {axis: size for axis, size in source.axes.items() if axis in low.grouped(node.axes)}
-    total = node["factor"] * source.unit
+    total = reduce["factor"] * source.unit
     unit = max(unit, abs(total) / WEIGHTIEST)  # no finer than the steps of a short code
-    bias = _epsilon(low, node) / unit
-    made = low.add(node, "integrate", axes, unit, scaling=Scaling(total / unit, bias), **RESCALE)
+    scaling = Scaling(total / unit, constant / unit)
+    made = low.add(node, "integrate", axes, unit, scaling=scaling, **RESCALE)
     low.join(source, made, "a")
 
 
-def _epsilon(low: Lowering, node: Node) -> float:
-    readers = (low.graph[name] for name in low.readers[node.name])
-    return float(sum(reader["eps"] for reader in readers if reader.op == "function"))
-
-
-RULES: dict[str, Callable[[Lowering, Node], None]] = {"square": _square, "reduce": _reduce}
+RULES: dict[str, Callable[[Lowering, Node], None]] = {
+    "square": _square,
+    "reduce": _reduce,
+    "offset": _offset,
+}

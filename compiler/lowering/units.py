@@ -19,7 +19,7 @@ VARIANCE_BITS = 21  # quiet tokens need the bits more than loud ones the headroo
 UNSEEN = Range(1.0, 1.0, 1.0)
 
 # Producers whose own multiplier can give any unit; the others' terms are rescaled where summed.
-FREE = {"linear", "input", "affine", "sum", "reduce", "function", "leak"}
+FREE = {"linear", "input", "affine", "sum", "reduce", "offset", "function", "leak"}
 
 
 def fix_units(graph: Graph) -> dict[str, float]:
@@ -27,7 +27,8 @@ def fix_units(graph: Graph) -> dict[str, float]:
     units = {node.name: _unit(node) for node in graph}
     for node in graph:
         if node.op == "function" and node["fn"] == "inverse_sqrt":
-            units[node.inputs[0]] = _unit(graph[node.inputs[0]], VARIANCE_BITS)
+            (variance,) = node.inputs
+            units[variance] = _unit(_before_offset(graph, variance), VARIANCE_BITS)
         elif node.op in ("reduce", "recall") and node["axis"] == SLOTS:
             units[node.name] = _slots_unit(graph, node)
     for _ in range(len(graph.nodes)):
@@ -42,6 +43,12 @@ def seen(node: Node) -> Range:
 
 def _unit(node: Node, bits: int = VALUE_BITS) -> float:
     return (seen(node).peak or 1.0) / 2.0**bits
+
+
+def _before_offset(graph: Graph, name: str) -> Node:
+    """The node whose range a value's unit goes by: a constant as small as eps takes no bits."""
+    node = graph[name]
+    return graph[node.inputs[0]] if node.op == "offset" else node
 
 
 def _slots_unit(graph: Graph, node: Node) -> float:

@@ -8,7 +8,7 @@ lives until its last reader, between two netlists one piece of a batch does; wha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -39,9 +39,11 @@ def against_model(
 ) -> list[Row]:
     """A netlist's run beside the float interpretation of its spiking graph, node by node.
 
-    A node that the netlist holds only in parts is left out: its error counts where it is read.
+    A node without a population that sends its value, because the netlist holds it in parts or its
+    reader's population computes it too, is left out: its error counts where it is read.
     """
-    beside = Beside(graph)
+    sent = {p.node for p in net.populations.values() if p.role in READ}
+    beside = Beside(graph, sent)
     run = open_run(net, backend, beside.take, timeout)
     for done, rows in enumerate(batches):
         if progress:
@@ -63,9 +65,9 @@ class Beside:
     """
 
     graph: Graph
+    sent: set[str]  # nodes whose values the run gives; the others are computed from their inputs
     rows: dict[str, Row] = field(init=False)
     readers: Counter[str] = field(init=False)
-    eps: dict[str, float] = field(init=False)
     tokens: Rows = field(init=False)
     run: Run = field(init=False)
     waiting: Counter[str] = field(default_factory=Counter)
@@ -73,15 +75,13 @@ class Beside:
     written: dict[str, Tensor] = field(default_factory=dict)  # memories, all tokens so far
 
     def __post_init__(self) -> None:
-        nodes = [node for node in self.graph if node.op not in PASSED_ON]
         self.rows = {
             node.name: Row(node.name, node.layer, node.op, _single(list(node.axes)))
-            for node in nodes
+            for node in self.graph
+            if node.op not in PASSED_ON
         }
-        self.readers = Counter(self._origin(name) for node in nodes for name in node.inputs)
-        self.eps = {
-            self._origin(node.inputs[0]): node["eps"] for node in nodes if node.op == "function"
-        }
+        readers = (node for node in self.graph if node.name in self.sent)
+        self.readers = Counter(name for node in readers for name in self._origins(node))
 
     def begin(self, tokens: Rows) -> None:
         """New sequences [B, S]."""
@@ -107,17 +107,14 @@ class Beside:
             return self._again(node, reading)
         both = self._apply(node)
         exact, wanted = both.chunk(2)
-        eps = self.eps.get(node.name, 0.0)  # the netlist adds it one node before its reader
-        mine = _shaped(reading.value, exact, node.name) - eps
+        mine = _shaped(reading.value, exact, node.name)
         fresh = mine - wanted
         if node.op == "maximum":  # its distance above the maximum is no error
             fresh = fresh * 0
         if reading.scale is not None:
             fresh = fresh * _shaped(reading.scale.expand_as(reading.value), exact, node.name)
         seen = _seen(exact, node.axes, self.graph.causal)
-        self.rows[node.name].add(
-            _shaped(reading.comparable, exact, node.name) - eps, exact, fresh, seen
-        )
+        self.rows[node.name].add(_shaped(reading.comparable, exact, node.name), exact, fresh, seen)
         self._keep(node, torch.cat([exact, mine]))
 
     def _again(self, node: Node, reading: Reading) -> None:
@@ -134,7 +131,7 @@ class Beside:
         return found if node.inputs else torch.cat([found, found])
 
     def _value(self, name: str) -> Tensor:
-        """A node that the netlist holds only in parts is computed from its own inputs."""
+        """As the run gave it; computed from the node's own inputs where the run gives none."""
         node = self.graph[name]
         if node.op == "memory":
             return self.written[name]
@@ -146,16 +143,18 @@ class Beside:
             self.written[node.name] = torch.cat([*before, both], dim=1)
         elif self.waiting[node.name]:
             self.values[node.name] = both
-        for name in map(self._origin, node.inputs):
+        for name in self._origins(node):
             self.waiting[name] -= 1
             if not self.waiting[name]:
                 self.values.pop(name, None)
 
-    def _origin(self, name: str) -> str:
-        """The node behind views."""
-        while self.graph[name].op in PASSED_ON:
-            name = self.graph[name].inputs[0]
-        return name
+    def _origins(self, node: Node) -> Iterator[str]:
+        """The nodes from whose values in the run a node is computed."""
+        for name in node.inputs:
+            if name in self.sent:
+                yield name
+            else:
+                yield from self._origins(self.graph[name])
 
 
 def between_netlists(

@@ -183,7 +183,6 @@ _SHARED_OPS = (
                 default=None,
                 since=SPIKING,
             ),
-            "eps": Attribute(REAL, "added to x", default=0.0, since=SPIKING),
             "hg_error": TABLE_ERROR,
         },
         levels=LEVELS,
@@ -251,6 +250,7 @@ _VALUE_OPS = (
         many=True,
     ),
     _spiking("reduce", ("x",), "factor * sum of x over an axis", SUMMED),
+    _spiking("offset", ("x",), "x + constant", {"constant": Attribute(REAL, "what is added")}),
     _spiking("product", ("a", "b"), "a * b; operands are broadcast over the axes they lack"),
     _spiking("square", ("x",), "x * x"),
     _spiking(

@@ -137,7 +137,7 @@ RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("embed", "input"), _table),
     **dict.fromkeys(("layer_norm", "rms_norm", "affine"), _channels),
     **dict.fromkeys(("add", "multiply", "rotate", "function", "encode", "leak"), _same_size),
-    **dict.fromkeys(("square", "view", "wait", "output"), _same_size),
+    **dict.fromkeys(("square", "offset", "view", "wait", "output"), _same_size),
     **dict.fromkeys(("product", "exponential"), _broadcast),
     **dict.fromkeys(("reduce", "maximum"), _without_axis),
     "sum": _signed,

@@ -163,6 +163,10 @@ def _reduce(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
     return operands[0].sum(dim=_place(run, node)) * float(node["factor"])
 
 
+def _offset(_: Run, node: Node, operands: Sequence[Torch]) -> Torch:
+    return operands[0] + float(node["constant"])
+
+
 def _maximum(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
     return operands[0].amax(dim=_place(run, node))
 
@@ -186,7 +190,7 @@ def _exponential(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
 
 
 def _function(_: Run, node: Node, operands: Sequence[Torch]) -> Torch:
-    return FUNCTIONS[node["fn"]](operands[0] + node["eps"])
+    return FUNCTIONS[node["fn"]](operands[0])
 
 
 def _turn(_: Run, node: Node, operands: Sequence[Torch]) -> Torch:
@@ -243,6 +247,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "affine": _affine,
         "sum": _sum,
         "reduce": _reduce,
+        "offset": _offset,
         "product": _product,
         "square": _square,
         "function": _function,

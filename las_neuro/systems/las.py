@@ -134,9 +134,11 @@ class Drawing:
         left = {key: size for key, size in self.out.axes_of(x).items() if key != axis}
         return self.out.draw(name, "reduce", (x,), left, {"axis": axis, "factor": factor})
 
-    def function(self, name: str, x: Value, fn: str, eps: float | None = None) -> Value:
-        attrs = {"fn": fn} if eps is None else {"fn": fn, "eps": eps}
-        return self.out.draw(name, "function", (x,), self.out.axes_of(x), attrs)
+    def offset(self, name: str, x: Value, constant: float) -> Value:
+        return self.out.draw(name, "offset", (x,), self.out.axes_of(x), {"constant": constant})
+
+    def function(self, name: str, x: Value, fn: str) -> Value:
+        return self.out.draw(name, "function", (x,), self.out.axes_of(x), {"fn": fn})
 
     def affine(self, name: str, x: Value, weights: Mapping[str, Tensor]) -> Value:
         return self.out.draw(name, "affine", (x,), self.out.axes_of(x), None, weights)
@@ -164,20 +166,22 @@ def _linear(d: Drawing, node: Node) -> Value:
 def _layer_norm(d: Drawing, node: Node) -> Value:
     """gain (x - mean) / sqrt(variance + eps) + bias."""
     (x,) = d.inputs(node)
-    name, share = node.name, 1.0 / node.size
-    mean = d.reduce(f"{name}.mean", x, "c", share)
-    centred = d.total(f"{name}.centred", x, mean, signs=(1, -1))
-    variance = d.reduce(f"{name}.variance", d.square(f"{name}.square", centred), "c", share)
-    inverse = d.function(f"{name}.inverse", variance, "inverse_sqrt", node["eps"])
-    return d.affine(name, d.product(f"{name}.normal", centred, inverse), node.weights)
+    mean = d.reduce(f"{node.name}.mean", x, "c", 1.0 / node.size)
+    return _scaled(d, node, d.total(f"{node.name}.centred", x, mean, signs=(1, -1)))
 
 
 def _rms_norm(d: Drawing, node: Node) -> Value:
     """gain x / sqrt(mean square + eps)."""
     (x,) = d.inputs(node)
-    name, share = node.name, 1.0 / node.size
-    variance = d.reduce(f"{name}.variance", d.square(f"{name}.square", x), "c", share)
-    inverse = d.function(f"{name}.inverse", variance, "inverse_sqrt", node["eps"])
+    return _scaled(d, node, x)
+
+
+def _scaled(d: Drawing, node: Node, x: Value) -> Value:
+    """gain x / sqrt(mean square + eps) + bias, the bias where there is one."""
+    name, square = node.name, d.square(f"{node.name}.square", x)
+    mean_square = d.reduce(f"{name}.mean_square", square, "c", 1.0 / node.size)
+    variance = d.offset(f"{name}.variance", mean_square, node["eps"])
+    inverse = d.function(f"{name}.inverse", variance, "inverse_sqrt")
     return d.affine(name, d.product(f"{name}.normal", x, inverse), node.weights)
 
 

@@ -73,14 +73,10 @@ class Bounded:
     values: dict[str, Tensor] = field(default_factory=dict)
     run: Run = field(init=False)
     bounds: Bounds = field(init=False)
-    eps: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.run = Run(self.graph, self.tokens, DOUBLE)
         self.bounds = Bounds(self.net, self.graph)
-        for node in self.graph:
-            if node.op == "function":
-                self.eps[node.inputs[0]] = node["eps"]
 
     def take(self, reading: Reading) -> None:
         """One node's value from the netlist."""
@@ -94,14 +90,15 @@ class Bounded:
         operands = [self.value(name) for name in node.inputs]
         exact = RULES[node.op](self.run, node, operands)
         seen = torch.isfinite(exact)
-        mine = reading.value.reshape(exact.shape) - self.eps.get(node.name, 0.0)
+        mine = reading.value.reshape(exact.shape)
         self.values[node.name] = mine = torch.where(seen, mine, exact)
         error = torch.where(seen, mine - exact, 0.0)
-        found = self.bounds.of(node, [x.numpy() for x in operands], exact.numpy())
+        read = [self.value(name).numpy() for name in self.bounds.reads(node)]
+        bound = self.bounds.of(node, read, exact.numpy())
         self.errors[node.name] = error
         share = self.shares.setdefault(node.name, Share(node.name, node.op, _kind(node)))
         held = self.net.populations.get(f"{node.name}.value", self.net.populations[node.name])
-        share.add(error, found, SLACK * held.unit, seen)
+        share.add(error, bound, SLACK * held.unit, seen)
 
     def value(self, name: str) -> Tensor:
         """Of a node that the netlist holds, passes on or holds in parts."""
@@ -112,7 +109,7 @@ class Bounded:
         return self.values[name]
 
     def _flat(self, name: str) -> Tensor:
-        return (self.values[name] + self.eps.get(name, 0.0)).flatten(2)
+        return self.values[name].flatten(2)
 
     def output(self) -> Tensor:
         """The run's last value [B, S, c]."""

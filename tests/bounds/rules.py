@@ -47,8 +47,17 @@ class Bounds:
         self.matrices: dict[str, Doubles] = {}
 
     def of(self, node: Node, operands: Sequence[Doubles], exact: Doubles) -> Bound:
-        """What `node` may add; operands and exact [B, S, *axes of their node]."""
+        """What `node` may add; exact and operands, of the nodes that it `reads`, [B, S, *axes]."""
         return RULES[node.op](self, node, operands, exact)
+
+    def reads(self, node: Node) -> tuple[str, ...]:
+        """The nodes whose values its population gets: an offset sums what its reduction would."""
+        return self.summed(node).inputs
+
+    def summed(self, node: Node) -> Node:
+        """The reduction that an offset's population computes; else the node itself."""
+        before = self.graph[node.inputs[0]] if node.op == "offset" else node
+        return node if before.name in self.net.populations else before
 
     def sources(self, population: Population, port: str = "a") -> list[Population]:
         return [self.wiring.ends(group)[0] for group in self.wiring.into(population.name, port)]
@@ -185,12 +194,12 @@ def _reduce(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) 
     """A plain sum is exact, one of a spike code is cut; then the multiplier's half a payload.
 
     Squares in two ranges are parts that only this sum puts together, so each square's own half
-    unit counts here.  The bias holds the norm's eps, rounded to a payload.
+    unit counts here.  The bias holds an offset's constant, rounded to a payload.
     """
-    population = b.net.populations[node.name]
-    place = 2 + list(b.graph[node.inputs[0]].axes).index(node["axis"])
-    factor, eps = node["factor"], _epsilon(b, node)
-    moved = float(np.asarray(population.params["bias"]).ravel()[0]) * population.unit - eps
+    population, reduce = b.net.populations[node.name], b.summed(node)
+    place = 2 + list(b.graph[reduce.inputs[0]].axes).index(reduce["axis"])
+    factor, constant = reduce["factor"], node["constant"] if node.op == "offset" else 0.0
+    moved = float(np.asarray(population.params["bias"]).ravel()[0]) * population.unit - constant
     foreseen, constants = np.full_like(exact, moved), np.full_like(exact, abs(moved))
     _, loss = rescaling(population)
     rounding = np.full_like(exact, float(loss.max()) * population.unit)
@@ -205,9 +214,7 @@ def _reduce(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) 
             rounding = rounding + abs(step) * lossy * source.n + float(lost.max()) * part.unit
         foreseen = foreseen + share * factor * x.sum(axis=place)
         constants = constants + abs(share * factor) * np.abs(x).sum(axis=place)
-    return limited(
-        Bound(foreseen, constants, rounding), lambda y: beyond(population, y + eps), exact
-    )
+    return limited(Bound(foreseen, constants, rounding), lambda y: beyond(population, y), exact)
 
 
 def _summed(b: Bounds, population: Population) -> list[Population]:
@@ -220,11 +227,6 @@ def _channels(b: Bounds, squares: Population) -> NDArray[np.int32]:
     form = b.wiring.into(squares.name)[0].form
     assert isinstance(form, Gather)
     return form.index
-
-
-def _epsilon(b: Bounds, node: Node) -> float:
-    readers = (other for other in b.graph if node.name in other.inputs)
-    return float(sum(other["eps"] for other in readers if other.op == "function"))
 
 
 def _product(b: Bounds, node: Node, _: Sequence[Doubles], exact: Doubles) -> Bound:
@@ -337,6 +339,7 @@ RULES: dict[str, Rule] = {
     "affine": _affine,
     "sum": _sum,
     "reduce": _reduce,
+    "offset": _reduce,
     "product": _product,
     "square": _product,
     "function": _function,

@@ -58,17 +58,17 @@ def from_file(path: Path, given: Mapping[str, Any]) -> Options:
 
 def own_options(pairs: Sequence[str]) -> dict[str, str]:
     """`--option key=value`, as often as there are options."""
-    found = {}
+    options = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise ConfigError(f"--option {pair}: is not key=value", "write --option k=4")
-        found[key.strip()] = value.strip()
-    return found
+        options[key.strip()] = value.strip()
+    return options
 
 
-def chosen(wanted: Options, config: Path | None, given: Mapping[str, Any]) -> Options:
+def chosen(typed: Options, config: Path | None, given: Mapping[str, Any]) -> Options:
     """What the command line asks for, over a file where one is named; the system's checked."""
-    made = wanted if config is None else from_file(config, given)
-    _ = made.method  # raises on options that the system does not have
-    return made
+    options = typed if config is None else from_file(config, given)
+    _ = options.method  # raises on options that the system does not have
+    return options

@@ -114,7 +114,7 @@ def _table_error(node: Node, share: float) -> float:
 
 def explain(graph: Graph, levels: Levels, alone: Alone) -> list[Choice]:
     """The choice, node by node along the depth, with its reason."""
-    found = []
+    choices = []
     for name, level in levels.items():
         node, error = graph[name], predicted(alone, name, level)
         least = 1 if name in alone.maps else FEWEST_DIGITS
@@ -124,6 +124,6 @@ def explain(graph: Graph, levels: Levels, alone: Alone) -> list[Choice]:
         why = "the least there is suffices"
         if level > least:
             why = f"{level - least} fewer would give {predicted(alone, name, least):.2g}"
-        found.append(Choice(name, node.layer, what, error, why))
+        choices.append(Choice(name, node.layer, what, error, why))
     order = {name: i for i, name in enumerate(graph.nodes)}
-    return sorted(found, key=lambda choice: order[choice.node])
+    return sorted(choices, key=lambda choice: order[choice.node])

@@ -53,38 +53,38 @@ def measure_alone(
     """One run for each encoder, linear map and layer of functions."""
     from las_neuro.reference.rounded import Rounding, rounded_weights
 
-    coded, found = threshold(graph, PROBED), Alone()
+    coded, alone = threshold(graph, PROBED), Alone()
     encoders = [node for node in coded if node.op == "encode"]
     maps = [node for node in graph if node.op == "linear"]
     layers = by_layer(graph)
     of = len(encoders) + len(maps) + len(layers)
 
     def error(rounding: Rounding) -> float:
-        done = len(found.encoders) + len(found.maps) + len(found.tables)
+        done = len(alone.encoders) + len(alone.maps) + len(alone.tables)
         progress("measure", done + 1, of)
         return probe.error(rounding)
 
     for node in encoders:
-        found.encoders[node.name] = error(Rounding(codes={node.name: node["code"]}))
+        alone.encoders[node.name] = error(Rounding(codes={node.name: node["code"]}))
     for node in maps:
         value = quantize(node.weights["weight"].load().astype(np.float64)).value()
         rounded = {node.name: rounded_weights(node, value)}
-        found.maps[node.name] = error(Rounding(weights=rounded))
+        alone.maps[node.name] = error(Rounding(weights=rounded))
     for layer, nodes in layers.items():
         absolute = {node.name: TABLE_PROBE * usual(node) for node in nodes if is_bounded(node)}
         relative = {node.name: TABLE_PROBE for node in nodes if not is_bounded(node)}
-        found.tables[layer] = error(Rounding(absolute=absolute, relative=relative))
-    return found
+        alone.tables[layer] = error(Rounding(absolute=absolute, relative=relative))
+    return alone
 
 
 def by_layer(graph: Graph) -> dict[int, list[Node]]:
     """The nodes that become tables of lines; imported tables are as they are."""
-    found: dict[int, list[Node]] = {}
+    layers: dict[int, list[Node]] = {}
     for node in graph:
         tabled = node.op == "function" and node["fn"] != "relu" and node["few_spikes"] is None
         if tabled or node.op == "exponential":
-            found.setdefault(node.layer, []).append(node)
-    return found
+            layers.setdefault(node.layer, []).append(node)
+    return layers
 
 
 def is_bounded(node: Node) -> bool:

@@ -172,19 +172,19 @@ def compile_command(
         raise ConfigError("no model is named", "give a model folder: las-compile MODEL -o FILE.h5")
     _check_names(target, dump_after)
     asked = {name: value for name, value in locals().items() if name in OPTIONS}
-    wanted = Options(**asked, system_options=own_options(option or ()))
-    wanted = chosen(wanted, config, _given(ctx, wanted))
+    options = Options(**asked, system_options=own_options(option or ()))
+    options = chosen(options, config, _given(ctx, options))
     if plan:
-        return _plan(model, wanted, json)
+        return _plan(model, options, json)
     if output is None and dump_after is None:
         raise ConfigError("no netlist to write", "name one with -o FILE.h5")
     if output is not None:
-        inputs = (*model_files(model), config, wanted.calibrate, wanted.tables)
+        inputs = (*model_files(model), config, options.calibrate, options.tables)
         check_writable(output, inputs)
     started = time.perf_counter()
     times: list[dict[str, Any]] = []
     try:
-        net = _compile(model, wanted, output, quiet, _observer(dump_after, output, times))
+        net = _compile(model, options, output, quiet, _observer(dump_after, output, times))
     except Enough:
         return
     assert output is not None
@@ -205,7 +205,7 @@ def _report(record: dict[str, Any], json: bool, quiet: bool) -> None:
     return print_facts(_facts(record))
 
 
-def _given(ctx: typer.Context, wanted: Options) -> dict[str, Any]:
+def _given(ctx: typer.Context, options: Options) -> dict[str, Any]:
     """The options that stand on the command line, by the names of `Options`."""
     named = {"option": "system_options"}
     typed = [
@@ -213,7 +213,7 @@ def _given(ctx: typer.Context, wanted: Options) -> dict[str, Any]:
         for name in ctx.params
         if (source := ctx.get_parameter_source(name)) and source.name == "COMMANDLINE"
     ]
-    return {name: getattr(wanted, name) for name in typed if hasattr(wanted, name)}
+    return {name: getattr(options, name) for name in typed if hasattr(options, name)}
 
 
 def _observer(dump_after: str | None, output: Path | None, times: list[dict[str, Any]]) -> Watch:
@@ -248,18 +248,18 @@ def _times(passes: list[dict[str, Any]]) -> Any:
 
 
 def _compile(
-    model: Path, wanted: Options, output: Path | None, quiet: bool, watch: Watch | None
+    model: Path, options: Options, output: Path | None, quiet: bool, watch: Watch | None
 ) -> Netlist:
     """Compile and write, with progress."""
     from compiler.netlist.hdf5 import save
 
     with (
-        rereadable(wanted.calibrate) as calibrate,
-        rereadable(wanted.tables) as tables,
+        rereadable(options.calibrate) as calibrate,
+        rereadable(options.tables) as tables,
         progress_bars(quiet) as tell,
     ):
-        wanted = replace(wanted, calibrate=calibrate, tables=tables)
-        net = compile(model, wanted, watch=watch, progress=tell)
+        options = replace(options, calibrate=calibrate, tables=tables)
+        net = compile(model, options, watch=watch, progress=tell)
         assert output is not None
         tell("write", 0, 1)
         save(net, output)
@@ -293,17 +293,17 @@ def summary(net: Netlist, path: Path, seconds: float) -> dict[str, Any]:
     }
 
 
-def _choices(made: dict[str, Any]) -> Any:
+def _choices(budget: dict[str, Any]) -> Any:
     """What an error budget chose, node by node, and why."""
     from rich.table import Table
 
     table = Table(
-        title=f"error budget {made['budget']:.3g}: {made['measured']:.3g} measured on the "
+        title=f"error budget {budget['budget']:.3g}: {budget['measured']:.3g} measured on the "
         "calibration text"
     )
     for column in ("node", "choice", "error alone", "why"):
         table.add_column(column, justify="right" if column == "error alone" else "left")
-    for choice in made["choices"]:
+    for choice in budget["choices"]:
         table.add_row(choice["node"], choice["what"], f"{choice['alone']:.1e}", choice["why"])
     return table
 
@@ -329,18 +329,18 @@ def _check_names(target: str, dump_after: str | None) -> None:
         raise ConfigError(f"unknown pass {dump_after!r}", f"choose one of {', '.join(NAMES)}")
 
 
-def _plan(model: Path, wanted: Options, json: bool) -> None:
+def _plan(model: Path, options: Options, json: bool) -> None:
     """Print the plan; a named target that is too small is an error."""
     from compiler.mapping.plan import plan, render
 
     beside_weights = model.name.endswith((".safetensors", ".safetensors.index.json"))
-    net = planned(model.parent if beside_weights else model, wanted)
-    target = wanted.target
-    made = plan(net, target)
+    net = planned(model.parent if beside_weights else model, options)
+    target = options.target
+    needs = plan(net, target)
     if json:
-        print_json(made.as_dict())
+        print_json(needs.as_dict())
     else:
-        print_table(render(made))
-    if target != "auto" and not made.fits:
-        what, _, remedy = made.refused.partition("; help: ")
-        raise TargetError(f"{model}: {what or made.problem}", remedy or made.advice)
+        print_table(render(needs))
+    if target != "auto" and not needs.fits:
+        what, _, remedy = needs.refused.partition("; help: ")
+        raise TargetError(f"{model}: {what or needs.problem}", remedy or needs.advice)

@@ -14,16 +14,16 @@ def systems() -> str:
     """Name, what it is, and its own options with their usual values."""
     parts = []
     for name in names():
-        made = system_class(name)
+        system = system_class(name)
         lines = [
-            " ".join(part.split()) for part in inspect.cleandoc(made.__doc__ or "").split("\n\n")
+            " ".join(part.split()) for part in inspect.cleandoc(system.__doc__ or "").split("\n\n")
         ]
         own = ", ".join(
             f"{field.name}={_plain(field.default)}"
-            for field in fields(made)
+            for field in fields(system)
             if field.name not in ("steps", *LAS)
         )
-        steps = made.steps or "as trained"
+        steps = system.steps or "as trained"
         parts.append(
             f"{name}\n  {lines[0]}\n  {lines[1]}\n  --steps {steps}; options: {own or 'none'}"
         )

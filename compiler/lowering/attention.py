@@ -58,9 +58,9 @@ def _memory(low: Lowering, node: Node) -> None:
         "d": source.axes["d"],
     }
     writer = _pointer(low, node, ".pointer", node.axes[SLOTS])
-    made = low.add(node, "memory", axes, unit, role="store", limit=limit, slot_axis=2)
-    low.join(value, made, "write")
-    low.join(writer, made, "enable")
+    target = low.add(node, "memory", axes, unit, role="store", limit=limit, slot_axis=2)
+    low.join(value, target, "write")
+    low.join(writer, target, "enable")
 
 
 def _value(
@@ -90,8 +90,8 @@ def _recall(low: Lowering, node: Node) -> None:
         return _scores(low, node, memory, exact)
     unit = low.units[node.name]
     axes = {axis: memory.axes[axis] for axis in ("k", "g", "d")}
-    made = low.add(node, "integrate", axes, unit, scaling=Scaling(exact / unit), **RESCALE)
-    low.join(memory, made, "a")
+    target = low.add(node, "integrate", axes, unit, scaling=Scaling(exact / unit), **RESCALE)
+    low.join(memory, target, "a")
 
 
 def _scores(low: Lowering, node: Node, memory: LoweredPopulation, exact: float) -> None:
@@ -104,7 +104,7 @@ def _scores(low: Lowering, node: Node, memory: LoweredPopulation, exact: float) 
     mark = _pointer(low, keys, ".mark", 1)
     clock = _pointer(low, node, ".clock", 1)
     flags = low.add(node, "memory", {SLOTS: slots}, 1.0, ".slots", "control", limit=1, slot_axis=0)
-    made = low.add(
+    target = low.add(
         node,
         "integrate",
         axes,
@@ -114,11 +114,11 @@ def _scores(low: Lowering, node: Node, memory: LoweredPopulation, exact: float) 
         high=WORD_LIMIT,
         gated=1,
     )
-    low.join(memory, made, "a")
+    low.join(memory, target, "a")
     low.join(mark, flags, "write")
     low.join(writer, flags, "enable")
     low.join(clock, flags, "read")
-    low.join(flags, made, "enable")
+    low.join(flags, target, "enable")
 
 
 def _maximum(low: Lowering, node: Node) -> None:
@@ -132,7 +132,7 @@ def _maximum(low: Lowering, node: Node) -> None:
     low.join(scores, compete, "x")
     low.join(compete, referee, "a")
     low.join(referee, compete, "veto", feedback=True)
-    made = low.add(
+    target = low.add(
         node,
         "integrate",
         heads,
@@ -141,7 +141,7 @@ def _maximum(low: Lowering, node: Node) -> None:
         scaling=Scaling(1.0, float(2**drop - 1)),
         **RESCALE,
     )
-    low.join(referee, made, "a")
+    low.join(referee, target, "a")
 
 
 def _exponential(low: Lowering, node: Node) -> None:
@@ -155,9 +155,9 @@ def _exponential(low: Lowering, node: Node) -> None:
     bits = max(16, code.digits)
     one = int(code.top * code.unit * 2**bits)
     fit = antilog_fit(SCORE_BITS, one, error_budget(node, ANTILOG_BUDGET))
-    made = low.add(node, "antilog", scores.axes, 2.0**-bits, **kept(node, fit))
-    low.join(scores, made, "x")
-    low.join(top, made, "reference")
+    target = low.add(node, "antilog", scores.axes, 2.0**-bits, **kept(node, fit))
+    low.join(scores, target, "x")
+    low.join(top, target, "reference")
 
 
 def _wait(low: Lowering, node: Node) -> None:
@@ -173,8 +173,8 @@ def _wait(low: Lowering, node: Node) -> None:
     low.join(source, memory, "write")
     low.join(writer, memory, "enable")
     low.join(reader, memory, "read")
-    made = low.add(node, "integrate", source.axes, source.unit, scaling=Scaling(1.0), **RESCALE)
-    low.join(memory, made, "a")
+    target = low.add(node, "integrate", source.axes, source.unit, scaling=Scaling(1.0), **RESCALE)
+    low.join(memory, target, "a")
 
 
 RULES: dict[str, Callable[[Lowering, Node], None]] = {

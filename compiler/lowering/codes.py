@@ -19,12 +19,12 @@ from las_neuro.neurons.firing import LEAK, Firing
 
 def _input(low: Lowering, node: Node) -> None:
     unit = low.units[node.name]
-    made = low.add(node, "input", low.viewed(node), unit)
+    target = low.add(node, "input", low.viewed(node), unit)
     if node["source"] == "patch":
-        rows: Any = Held(np.zeros((0, made.n), np.int32))
+        rows: Any = Held(np.zeros((0, target.n), np.int32))
     else:
         rows = TableRows(node.weights["table"], unit)
-    low.net.tables.append(HostTable(made.name, node["source"], node["offset"], rows))
+    low.net.tables.append(HostTable(target.name, node["source"], node["offset"], rows))
 
 
 def _encode(low: Lowering, node: Node) -> None:
@@ -36,7 +36,7 @@ def _encode(low: Lowering, node: Node) -> None:
     shift = code.outlier_shift if code.outliers is not None and code.outliers.any() else 0
     outliers = np.asarray(code.outliers if shift else [False])
     skipped = np.asarray([0] if code.skipped is None else code.skipped)
-    made = low.add(
+    target = low.add(
         node,
         "encode",
         source.axes,
@@ -50,7 +50,7 @@ def _encode(low: Lowering, node: Node) -> None:
         outlier_shift=shift,
         outliers=outliers.astype(np.int64).reshape(-1),
     )
-    low.join(source, made, "x")
+    low.join(source, target, "x")
 
 
 def fire(
@@ -63,7 +63,7 @@ def fire(
 ) -> LoweredPopulation:
     """Neurons by tables; the factor of each compartment takes its lift out again."""
     lift = np.zeros(1, np.int64) if code.lift is None else code.lift
-    made = low.add(
+    target = low.add(
         node,
         "fire",
         source.axes,
@@ -85,14 +85,14 @@ def fire(
         signed=int(code.signed),
         strict=int(code.strict),
     )
-    low.join(source, made, "x")
-    return made
+    low.join(source, target, "x")
+    return target
 
 
 def _leak(low: Lowering, node: Node) -> None:
     """Tests its potential as the neuron beside it does, so that both see the same spike."""
     source, code, unit = low.source(node), node["code"], low.units[node.name]
-    made = low.add(
+    target = low.add(
         node,
         "leak",
         source.axes,
@@ -100,7 +100,7 @@ def _leak(low: Lowering, node: Node) -> None:
         scaling=Scaling(source.unit * code.factor, gain=LEAK * code.unit * source.unit / unit),
         threshold=code.theta[0],
     )
-    low.join(source, made, "x")
+    low.join(source, target, "x")
 
 
 RULES: dict[str, Callable[[Lowering, Node], None]] = {

@@ -30,10 +30,10 @@ def _function(low: Lowering, node: Node) -> None:
         return _few_spikes(low, node, source)
     if fn == "relu":
         rectify = {**RESCALE, "low": 0}
-        made = low.add(
+        target = low.add(
             node, "integrate", source.axes, unit, scaling=Scaling(source.unit / unit), **rectify
         )
-        return low.join(source, made, "a")
+        return low.join(source, target, "a")
     if fn in ("reciprocal", "inverse_sqrt"):
         budget, kind = error_budget(node, OCTAVE_BUDGET), "octave"
         fit = octave_fit(fn == "inverse_sqrt", source.unit, unit, budget)
@@ -41,8 +41,8 @@ def _function(low: Lowering, node: Node) -> None:
         budget, kind = segment_budget(node), "segment"
         unit = _binary_multiple(low, node, source.unit)
         fit = segment_fit(fn, source.unit, unit, budget)
-    made = low.add(node, kind, source.axes, unit, **kept(node, fit))
-    low.join(source, made, "x")
+    target = low.add(node, kind, source.axes, unit, **kept(node, fit))
+    low.join(source, target, "x")
 
 
 def _few_spikes(low: Lowering, node: Node, source: LoweredPopulation) -> None:
@@ -55,8 +55,8 @@ def _few_spikes(low: Lowering, node: Node, source: LoweredPopulation) -> None:
         "d": _payloads(node, [x for one in domains for x in one.d], unit),
     }
     count = len(domains[0].theta)
-    made = low.add(node, "few_spikes", source.axes, unit, count=count, **tables)
-    low.join(source, made, "x")
+    target = low.add(node, "few_spikes", source.axes, unit, count=count, **tables)
+    low.join(source, target, "x")
 
 
 def _payloads(node: Node, values: list[float], unit: float) -> NDArray[np.int64]:

@@ -22,7 +22,7 @@ class Lowering:
         self.weights = weights
         self.units = fix_units(graph)
         self.readers = graph.readers()
-        self.made: dict[str, str] = {}
+        self.population_of: dict[str, str] = {}
         self.parts: dict[
             str, list[LoweredPopulation]
         ] = {}  # node -> what holds its values together
@@ -35,7 +35,7 @@ class Lowering:
 
     def source(self, node: Node, i: int = 0) -> LoweredPopulation:
         """Population that sends the i-th input of a node."""
-        return self.net.populations[self.made[node.inputs[i]]]
+        return self.net.populations[self.population_of[node.inputs[i]]]
 
     def add(
         self,
@@ -50,7 +50,7 @@ class Lowering:
     ) -> LoweredPopulation:
         """A population that does `role` for `node`."""
         name = node.name + suffix
-        made = LoweredPopulation(
+        target = LoweredPopulation(
             name,
             kind,
             axes,
@@ -64,10 +64,10 @@ class Lowering:
             scaling=scaling,
             phase=node["phase"],
         )
-        self.net.populations[name] = made
+        self.net.populations[name] = target
         if not suffix:
-            self.made[node.name] = name
-        return made
+            self.population_of[node.name] = name
+        return target
 
     def join(
         self,
@@ -96,9 +96,9 @@ class Lowering:
     ) -> LoweredPopulation:
         """The same values in another unit."""
         scaling = Scaling(source.unit / unit)
-        made = self.add(node, "integrate", source.axes, unit, suffix, role, scaling, **RESCALE)
-        self.join(source, made, "a")
-        return made
+        target = self.add(node, "integrate", source.axes, unit, suffix, role, scaling, **RESCALE)
+        self.join(source, target, "a")
+        return target
 
     def grouped(self, axes: Axes) -> Axes:
         """Query heads {h} as key-value heads and the queries that share one {k, g}."""

@@ -34,8 +34,8 @@ def _linear(low: Lowering, node: Node) -> None:
             bias = node.weights["bias"].load().astype(np.float64)
     factor, bias = scale * source.unit / unit, bias / unit
     if planes == 1:
-        made = low.add(node, "integrate", axes, unit, scaling=Scaling(factor, bias), **RESCALE)
-        return low.connect(source, made, "a", Dense(matrices[0], bits))
+        target = low.add(node, "integrate", axes, unit, scaling=Scaling(factor, bias), **RESCALE)
+        return low.connect(source, target, "a", Dense(matrices[0], bits))
     parts = []
     for place, (name, matrix) in enumerate(zip((".coarse", ".fine"), matrices, strict=True)):
         shared = factor / FINE**place
@@ -43,9 +43,9 @@ def _linear(low: Lowering, node: Node) -> None:
             low.add(node, "integrate", axes, unit, name, "part", scaling=Scaling(shared), **RESCALE)
         )
         low.connect(source, parts[-1], "a", Dense(matrix, bits))
-    made = low.add(node, "integrate", axes, unit, scaling=Scaling(1.0, bias), **RESCALE)
+    target = low.add(node, "integrate", axes, unit, scaling=Scaling(1.0, bias), **RESCALE)
     for part in parts:
-        low.join(part, made, "a")
+        low.join(part, target, "a")
 
 
 def _spread_of(low: Lowering, node: Node) -> Any:
@@ -66,8 +66,8 @@ def _affine(low: Lowering, node: Node) -> None:
         if "bias" in node.weights:
             bias = node.weights["bias"].load().astype(np.float64) / unit
     factor = gain * _spread_of(low, node).reshape(-1) * source.unit / unit
-    made = low.add(node, "integrate", source.axes, unit, scaling=Scaling(factor, bias), **RESCALE)
-    low.join(source, made, "a")
+    target = low.add(node, "integrate", source.axes, unit, scaling=Scaling(factor, bias), **RESCALE)
+    low.join(source, target, "a")
 
 
 def _sum(low: Lowering, node: Node) -> None:
@@ -82,9 +82,9 @@ def _sum(low: Lowering, node: Node) -> None:
         for i, term in enumerate(terms)
     ]
     widest, out = max(terms, key=lambda term: term.n), low.units[node.name]
-    made = low.add(node, "integrate", widest.axes, out, scaling=Scaling(unit / out), **RESCALE)
+    target = low.add(node, "integrate", widest.axes, out, scaling=Scaling(unit / out), **RESCALE)
     for term, sign in zip(terms, node["signs"], strict=True):
-        low.join(term, made, "a", sign)
+        low.join(term, target, "a", sign)
 
 
 def _product(low: Lowering, node: Node) -> None:
@@ -96,25 +96,25 @@ def multiply(low: Lowering, node: Node, a: LoweredPopulation, b: LoweredPopulati
     exact = a.unit * b.unit
     shift = max(0, int(np.ceil(np.log2(low.units[node.name] / exact) - 1e-9)))
     axes = max((a, b), key=lambda x: x.n).axes
-    made = low.add(node, "product", axes, exact * 2.0**shift, shift=shift)
-    low.join(a, made, "a")
-    low.join(b, made, "b")
+    target = low.add(node, "product", axes, exact * 2.0**shift, shift=shift)
+    low.join(a, target, "a")
+    low.join(b, target, "b")
 
 
 def _turn(low: Lowering, node: Node) -> None:
     """A permutation with signs: kept as a value of its own, one relay compartment each."""
     source = low.source(node)
-    made = low.add(node, "integrate", source.axes, source.unit, scaling=Scaling(1.0), **RESCALE)
+    target = low.add(node, "integrate", source.axes, source.unit, scaling=Scaling(1.0), **RESCALE)
     index = np.asarray(node["index"], np.int32)
-    low.connect(source, made, "a", Gather(index, np.asarray(node["sign"], np.int8)))
+    low.connect(source, target, "a", Gather(index, np.asarray(node["sign"], np.int8)))
 
 
 def _view(low: Lowering, node: Node) -> None:
-    low.made[node.name] = low.made[node.inputs[0]]
+    low.population_of[node.name] = low.population_of[node.inputs[0]]
 
 
 def _output(low: Lowering, node: Node) -> None:
-    low.net.output, low.net.output_kind = low.made[node.inputs[0]], node["kind"]
+    low.net.output, low.net.output_kind = low.population_of[node.inputs[0]], node["kind"]
 
 
 RULES: dict[str, Callable[[Lowering, Node], None]] = {

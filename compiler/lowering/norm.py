@@ -48,8 +48,8 @@ def _square(low: Lowering, node: Node) -> None:
 
 def loud_channels(peaks: Floats) -> NDArray[np.int64]:
     """Channels whose largest square stands far above the others'; none where many do."""
-    found = np.flatnonzero(peaks > LOUD * np.median(peaks)).astype(np.int64)
-    return found if found.size <= MOST_LOUD * peaks.size else found[:0]
+    loud = np.flatnonzero(peaks > LOUD * np.median(peaks)).astype(np.int64)
+    return loud if loud.size <= MOST_LOUD * peaks.size else loud[:0]
 
 
 def _squares(
@@ -64,11 +64,11 @@ def _squares(
     exact = source.unit**2
     shift = max(0, int(np.ceil(np.log2(UNSEEN * largest / WORD_LIMIT / exact))))
     unit = exact * 2.0**shift
-    made = low.add(node, "product", {"c": channels.size}, unit, suffix, "part", shift=shift)
+    target = low.add(node, "product", {"c": channels.size}, unit, suffix, "part", shift=shift)
     for port in ("a", "b"):
         form = Gather(channels.astype(np.int32), np.ones(channels.size, np.int8))
-        low.connect(source, made, port, form)
-    return made
+        low.connect(source, target, port, form)
+    return target
 
 
 def _reduce(low: Lowering, node: Node) -> None:
@@ -83,8 +83,8 @@ def _offset(low: Lowering, node: Node) -> None:
         return _total(low, node, before, node["constant"])
     source, unit = low.source(node), low.units[node.name]
     scaling = Scaling(source.unit / unit, node["constant"] / unit)
-    made = low.add(node, "integrate", source.axes, unit, scaling=scaling, **RESCALE)
-    low.join(source, made, "a")
+    target = low.add(node, "integrate", source.axes, unit, scaling=scaling, **RESCALE)
+    low.join(source, target, "a")
 
 
 def _read_by_offset(low: Lowering, node: Node) -> bool:
@@ -105,9 +105,9 @@ def _total(low: Lowering, node: Node, reduce: Node, constant: float = 0.0) -> No
             low.add(node, "integrate", {}, unit, suffix, "part", scaling=scaling, **RESCALE)
         )
         low.join(part, sums[-1], "a")
-    made = low.add(node, "integrate", {}, unit, scaling=Scaling(1.0, constant / unit), **RESCALE)
+    target = low.add(node, "integrate", {}, unit, scaling=Scaling(1.0, constant / unit), **RESCALE)
     for one in sums:
-        low.join(one, made, "a")
+        low.join(one, target, "a")
 
 
 def _sum_over(low: Lowering, node: Node, reduce: Node, constant: float) -> None:
@@ -116,8 +116,8 @@ def _sum_over(low: Lowering, node: Node, reduce: Node, constant: float) -> None:
     total = reduce["factor"] * source.unit
     unit = max(unit, abs(total) / WEIGHTIEST)  # no finer than the steps of a short code
     scaling = Scaling(total / unit, constant / unit)
-    made = low.add(node, "integrate", axes, unit, scaling=scaling, **RESCALE)
-    low.join(source, made, "a")
+    target = low.add(node, "integrate", axes, unit, scaling=scaling, **RESCALE)
+    low.join(source, target, "a")
 
 
 RULES: dict[str, Callable[[Lowering, Node], None]] = {

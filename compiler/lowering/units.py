@@ -64,24 +64,24 @@ def _raise_terms(graph: Graph, node: Node, units: dict[str, float]) -> bool:
     """Coarsen the inputs of a sum or reduction; True if something changed."""
     changed = False
     for name in _values(graph, node.inputs):
-        wanted = 0.0
+        unit = 0.0
         if node.op == "sum":
-            wanted = max(units[term] for term in _values(graph, node.inputs))
+            unit = max(units[term] for term in _values(graph, node.inputs))
             if graph[name].op not in FREE:
                 continue
         elif node.op == "reduce" and graph[name].op != "encode":
-            wanted = (seen(node).peak or 1.0) / abs(node["factor"]) / 2**SUM_BITS
-        if wanted > units[name] * (1 + 1e-9):
-            units[name], changed = wanted, True
+            unit = (seen(node).peak or 1.0) / abs(node["factor"]) / 2**SUM_BITS
+        if unit > units[name] * (1 + 1e-9):
+            units[name], changed = unit, True
     return changed
 
 
 def _values(graph: Graph, names: Iterable[str]) -> list[str]:
     """The nodes behind views and waits, which have no unit of their own."""
-    found = []
+    values = []
     for name in names:
         node = graph[name]
         while node.op in ("view", "wait"):
             node = graph[node.inputs[0]]
-        found.append(node.name)
-    return found
+        values.append(node.name)
+    return values

@@ -50,16 +50,16 @@ class Use(NamedTuple):
     def plus(self, other: Use) -> Use:
         return Use(*map(sum, zip(self, other, strict=True)))
 
-    def fits(self, room: Use) -> bool:
-        return all(need <= has for need, has in zip(self, room, strict=True))
+    def fits(self, capacity: Use) -> bool:
+        return all(need <= has for need, has in zip(self, capacity, strict=True))
 
-    def share(self, room: Use) -> float:
+    def share(self, capacity: Use) -> float:
         """Largest fraction taken of any limit."""
-        return max(need / has for need, has in zip(self, room, strict=True))
+        return max(need / has for need, has in zip(self, capacity, strict=True))
 
 
 @dataclass(frozen=True)
-class Room:
+class Capacity:
     """One empty core of a target, and the bits things take; small and hashable."""
 
     limit: Use
@@ -71,7 +71,7 @@ class Room:
     word_bits: int
 
     @staticmethod
-    def of(net: Network[Any], target: Target) -> Room:
+    def of(net: Network[Any], target: Target) -> Capacity:
         """The net's narrowest weights say how many synapses a full core reaches in a step."""
         core, widest = target.core, int(target.word.weight_bits)
         dense = int(core.dense_synapse_bits)
@@ -88,7 +88,7 @@ class Room:
         axon = int(core.input_axon_bits) if core.input_axon_bits else 0
         mapped = int(core.axon_map_bits) if core.axon_map_bits else 0
         sparse, word = int(core.sparse_synapse_bits), int(target.word.state_bits)
-        return Room(limit, dense, widest, sparse, axon, mapped, word)
+        return Capacity(limit, dense, widest, sparse, axon, mapped, word)
 
     def weight(self, bits: int) -> int:
         """Synapse memory, in bits, of a dense weight of so many."""
@@ -109,11 +109,11 @@ def _scaled(dense: int, bits: int, widest: int) -> int:
 
 def weight_widths(net: Network[Any]) -> dict[int, int]:
     """How many dense weights have how many bits, the narrowest first."""
-    found: dict[int, int] = {}
+    widths: dict[int, int] = {}
     for group in net.synapses:
         if isinstance(form := group.form, Dense):
-            found[form.bits] = found.get(form.bits, 0) + math.prod(form.weights.shape)
-    return dict(sorted(found.items()))
+            widths[form.bits] = widths.get(form.bits, 0) + math.prod(form.weights.shape)
+    return dict(sorted(widths.items()))
 
 
 def _limit(figure: Figure | None) -> int:
@@ -132,34 +132,34 @@ class TileCost:
     summed: int  # synapses of one compartment in Patterns that add up several sources
     sends: bool
 
-    def use(self, room: Room, n: int, step: int) -> Use:
+    def use(self, capacity: Capacity, n: int, step: int) -> Use:
         """Compartments i .. i + n of the population, where `step` divides i and n <= step."""
         axons = n * self.gathers
         for shared in self.shared_axes:
             axons += min(n, self._combinations(shared, n, step))
         synapses = n * (self.gathers + len(self.shared_axes))
-        words = -(-synapses * room.sparse_bits // WORD)
+        words = -(-synapses * capacity.sparse_bits // WORD)
         state = n * self.own_bits + self.shared_bits
-        reached = min(n * self.summed, room.limit.reached) if n == 1 else n * self.summed
-        return room.use(n, words, state, axons, self.sends)._replace(reached=reached)
+        reached = min(n * self.summed, capacity.limit.reached) if n == 1 else n * self.summed
+        return capacity.use(n, words, state, axons, self.sends)._replace(reached=reached)
 
     def _combinations(self, shared: tuple[bool, ...], n: int, step: int) -> int:
         """At most how many different values the shared axes take in such a range."""
         inner, total = 1, 1
-        for size, wanted in zip(reversed(self.sizes), reversed(shared), strict=True):
-            if wanted:
+        for size, is_shared in zip(reversed(self.sizes), reversed(shared), strict=True):
+            if is_shared:
                 total *= min(size, _touched(n, step, inner))
             inner *= size
         return total
 
     def aligned(self, most: int) -> list[int]:
         """Tile sizes up to `most` that end where an axis ends."""
-        inner, found = 1, []
+        inner, sizes = 1, []
         for size in reversed((0, *self.sizes)):
             if inner <= most:
-                found.append(most // inner * inner)
+                sizes.append(most // inner * inner)
             inner *= size
-        return found
+        return sizes
 
 
 def _touched(n: int, step: int, inner: int) -> int:
@@ -217,17 +217,17 @@ def fan_in_of(net: Network[Any], group: Synapses) -> int:
     return math.prod(summed)
 
 
-def block_use(room: Room, rows: int, cols: int, planes: int, bits: int) -> Use:
+def block_use(capacity: Capacity, rows: int, cols: int, planes: int, bits: int) -> Use:
     """Dense synapses of rows x cols, beside the compartments of the rows; several planes add up."""
-    words = planes * cols * -(-rows * room.weight(bits) // WORD)
+    words = planes * cols * -(-rows * capacity.weight(bits) // WORD)
     reached = rows * cols * planes
-    return room.use(0, words, 0, cols)._replace(neuron_groups=0, reached=reached)
+    return capacity.use(0, words, 0, cols)._replace(neuron_groups=0, reached=reached)
 
 
-def partial_use(room: Room, rows: int, cols: int, planes: int, bits: int) -> Use:
+def partial_use(capacity: Capacity, rows: int, cols: int, planes: int, bits: int) -> Use:
     """The same away from the rows' compartments: one compartment more a row, for partial sums."""
-    sums = room.use(rows, 0, rows * room.word_bits, 0)
-    return sums.plus(block_use(room, rows, cols, planes, bits))
+    sums = capacity.use(rows, 0, rows * capacity.word_bits, 0)
+    return sums.plus(block_use(capacity, rows, cols, planes, bits))
 
 
 def segments(population: Population) -> int:

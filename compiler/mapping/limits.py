@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from compiler.mapping.footprint import Room, Use, block_use, partial_use, tile_costs
+from compiler.mapping.footprint import Capacity, Use, block_use, partial_use, tile_costs
 from compiler.mapping.size import Size
 from compiler.netlist.kinds.spikes import signed_width
 from compiler.netlist.model import (
@@ -59,15 +59,15 @@ def refusal(net: Network[Any], target: Target) -> str:
 
 
 def _raise(
-    found: Excess | None, check: Callable[..., Excess | None], name: str, target: Target
+    excess: Excess | None, check: Callable[..., Excess | None], name: str, target: Target
 ) -> None:
-    if found is None:
+    if excess is None:
         return
-    unit = f" {found.limit.unit}" if found.limit.unit else ""
+    unit = f" {excess.limit.unit}" if excess.limit.unit else ""
     raise TargetError(
-        f"population {name} on {target.name}: {check.__doc__}: needs {found.need:,}{unit}, "
-        f"limit {found.limit} [{found.limit.source}]",
-        found.remedy,
+        f"population {name} on {target.name}: {check.__doc__}: needs {excess.need:,}{unit}, "
+        f"limit {excess.limit} [{excess.limit.source}]",
+        excess.remedy,
     )
 
 
@@ -175,13 +175,13 @@ def _core_uses(
     net: Network[Any], placement: Placement, target: Target
 ) -> Iterator[tuple[str, Use]]:
     """(population that takes most of it, use) of each core, in order."""
-    room = Room.of(net, target)
+    capacity = Capacity.of(net, target)
     uses: dict[int, Use] = {}
     largest: dict[int, tuple[float, str]] = {}
 
     def add(core: int, name: str, use: Use) -> None:
         uses[core] = uses.get(core, Use()).plus(use)
-        largest[core] = max(largest.get(core, (-1.0, "")), (use.share(room.limit), name))
+        largest[core] = max(largest.get(core, (-1.0, "")), (use.share(capacity.limit), name))
 
     costs = tile_costs(net)
     steps: dict[str, int] = {}
@@ -189,7 +189,7 @@ def _core_uses(
     for tile in placement.tiles:
         n = tile.stop - tile.start
         step = steps.setdefault(tile.population, n)
-        add(tile.core, tile.population, costs[tile.population].use(room, n, max(n, step)))
+        add(tile.core, tile.population, costs[tile.population].use(capacity, n, max(n, step)))
         homes.add((tile.population, tile.start, tile.core))
     planes: dict[tuple[str, str, str, int, tuple[int, int], tuple[int, int], int], int] = {}
     for block in placement.blocks:
@@ -201,7 +201,7 @@ def _core_uses(
     for (_, name, _, bits, rows, cols, core), count in planes.items():
         home = (name, rows[0], core) in homes
         take = block_use if home else partial_use
-        add(core, name, take(room, rows[1] - rows[0], cols[1] - cols[0], count, bits))
+        add(core, name, take(capacity, rows[1] - rows[0], cols[1] - cols[0], count, bits))
     for core in sorted(uses):
         yield largest[core][1], uses[core]
 
@@ -248,12 +248,12 @@ def advice(size: Size, target: Target, narrow: Size | None = None) -> str:
     fitting = [name for name in automatic() if size.cores <= load(name).cores]
     largest = load(automatic()[-1])
     count = -(-size.cores // largest.cores)
-    found = [f"use {fitting[0]}" if fitting else f"use {count} {largest.name} systems"]
+    remedies = [f"use {fitting[0]}" if fitting else f"use {count} {largest.name} systems"]
     if narrow is not None and narrow.cores < size.cores:
         held = [name for name in automatic() if narrow.cores <= load(name).cores]
         fewer = -(-narrow.cores // largest.cores)
         where = held[0] if held else f"{fewer} {largest.name} system{'s' * (fewer > 1)}"
-        found.append(f"{narrow.weight_bits}-bit weights ({narrow.cores:,} cores) on {where}")
+        remedies.append(f"{narrow.weight_bits}-bit weights ({narrow.cores:,} cores) on {where}")
     if 4 * size.memory_cores > size.cores:
-        found.append(f"a shorter context: memories take {size.memory_cores:,} cores")
-    return ", or ".join(found)
+        remedies.append(f"a shorter context: memories take {size.memory_cores:,} cores")
+    return ", or ".join(remedies)

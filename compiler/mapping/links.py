@@ -81,11 +81,11 @@ def _spikes(
 ) -> Iterator[Row]:
     wiring = Wiring(net)
     for name in net.populations:
-        wanted: dict[int, list[tuple[int, int, int]]] = {}  # core -> start, stop, group
+        by_core: dict[int, list[tuple[int, int, int]]] = {}  # core -> start, stop, group
         for i, group in wiring.numbered_out_of(name):
             for core, start, stop in _wanted(net, group, tiles[group.target], blocks.get(i, [])):
-                wanted.setdefault(core, []).append((start, stop, i))
-        for core, ranges in wanted.items():
+                by_core.setdefault(core, []).append((start, stop, i))
+        for core, ranges in by_core.items():
             for start, stop, i in _merged(ranges):
                 for sender, first, last in _split(tiles[name], start, stop):
                     yield i, sender, core, first, last

@@ -25,7 +25,7 @@ class Laid(NamedTuple):
 
 @dataclass
 class Span:
-    """Consecutive cores with the same free room."""
+    """Consecutive cores with the same free capacity."""
 
     first: int
     cores: int
@@ -72,13 +72,13 @@ def _fit(use: Use, free: Use) -> int:
 def _after(span: Span, use: Use, pieces: int, per_core: int) -> list[Span]:
     """The span split in cores with `per_core` pieces, one with the rest, and those untouched."""
     full, rest = divmod(pieces, per_core)
-    found = []
+    spans = []
     at = span.first
     for cores, count in ((full, per_core), (1 if rest else 0, rest)):
         if cores:
             left = Use(*(has - count * need for need, has in zip(use, span.free, strict=True)))
-            found.append(Span(at, cores, left))
+            spans.append(Span(at, cores, left))
             at += cores
     if at < span.first + span.cores:
-        found.append(Span(at, span.first + span.cores - at, span.free))
-    return found
+        spans.append(Span(at, span.first + span.cores - at, span.free))
+    return spans

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from compiler.mapping.footprint import (
-    Room,
+    Capacity,
     TileCost,
     Use,
     block_use,
@@ -80,7 +80,7 @@ class Run:
 class Layout:
     """All runs of a netlist, laid on cores 0 .. cores - 1."""
 
-    room: Room
+    capacity: Capacity
     runs: list[Run] = field(default_factory=list)
     cores: int = 0
 
@@ -119,13 +119,13 @@ def count(net: Network[Any], target: Target) -> Size:
 
 def summary(net: Network[Any], laid: Layout, target_name: str) -> Size:
     """A layout in sums, by layer."""
-    room = laid.room
+    capacity = laid.capacity
     size = Size(target_name, laid.cores, weight_widths(net))
     layers: dict[int, LayerSize] = {}
     for run in laid.runs:
         population = net.populations[run.population]
         layer = layers.setdefault(population.layer, LayerSize(population.layer))
-        share = run.pieces * run.use.share(room.limit)
+        share = run.pieces * run.use.share(capacity.limit)
         layer.cores += share
         layer.synapse_bytes += 8 * run.pieces * run.use.synapse_words
         layer.state_bytes += run.pieces * run.use.state_bytes
@@ -141,27 +141,27 @@ def summary(net: Network[Any], laid: Layout, target_name: str) -> Size:
             post, pre = group.form.weights.shape
             layers[net.populations[group.target].layer].weights += post * pre
     size.layers = [layers[number] for number in sorted(layers)]
-    bits = sum(weights * room.weight(bits) for bits, weights in size.widths.items())
+    bits = sum(weights * capacity.weight(bits) for bits, weights in size.widths.items())
     words = -(-bits // 64)
-    size.weight_cores = -(-words // room.limit.synapse_words)
+    size.weight_cores = -(-words // capacity.limit.synapse_words)
     return size
 
 
 def layout(net: Network[Any], target: Target) -> Layout:
     """Cut and pack everything, in schedule order."""
-    room = Room.of(net, target)
-    packing = Packing(room.limit)
-    found = Layout(room)
+    capacity = Capacity.of(net, target)
+    packing = Packing(capacity.limit)
+    whole = Layout(capacity)
     bundles, costs = _bundles(net), tile_costs(net)
     for population in net.populations.values():
         for run in _runs(
-            population, costs[population.name], bundles.get(population.name, []), room
+            population, costs[population.name], bundles.get(population.name, []), capacity
         ):
-            if not run.use.fits(room.limit):
-                raise _too_large(population, run.use, room.limit, target)
-            found.runs.append(replace(run, laid=tuple(packing.lay(run.use, run.pieces))))
-    found.cores = packing.cores
-    return found
+            if not run.use.fits(capacity.limit):
+                raise _too_large(population, run.use, capacity.limit, target)
+            whole.runs.append(replace(run, laid=tuple(packing.lay(run.use, run.pieces))))
+    whole.cores = packing.cores
+    return whole
 
 
 def _bundles(net: Network[Any]) -> dict[str, list[Bundle]]:
@@ -172,36 +172,38 @@ def _bundles(net: Network[Any]) -> dict[str, list[Bundle]]:
             key = (group.target, group.source, group.port, group.form.bits)
             groups.setdefault(key, []).append(i)
     wiring = Wiring(net)
-    found: dict[str, list[Bundle]] = {}
+    by_target: dict[str, list[Bundle]] = {}
     for (target, source, _, bits), members in groups.items():
         form = net.synapses[members[0]].form
         assert isinstance(form, Dense)
         rows, cols = form.weights.shape
         spikes = expected_spikes(wiring, source)
         sums = segments(net.populations[target])
-        found.setdefault(target, []).append(Bundle(tuple(members), rows, cols, bits, spikes, sums))
-    for bundles in found.values():
+        by_target.setdefault(target, []).append(
+            Bundle(tuple(members), rows, cols, bits, spikes, sums)
+        )
+    for bundles in by_target.values():
         bundles.sort(key=lambda bundle: -bundle.rows * bundle.cols * bundle.planes)
-    return found
+    return by_target
 
 
 def _runs(
-    population: Population, cost: TileCost, bundles: list[Bundle], room: Room
+    population: Population, cost: TileCost, bundles: list[Bundle], capacity: Capacity
 ) -> Iterator[Run]:
     """The pieces of one population and of the dense groups into it."""
     if not bundles:
-        rows = _tile_size(cost, population.n, room)
-        yield from _grid_runs(population, None, rows, 1, cost, room)
+        rows = _tile_size(cost, population.n, capacity)
+        yield from _grid_runs(population, None, rows, 1, cost, capacity)
     for bundle in bundles:
         home = cost if bundle is bundles[0] else None
         rows, cols = grid(bundle.rows, bundle.cols, bundle.planes, bundle.bits, bundle.spikes,
-                          bundle.segments, home, room)  # fmt: skip
-        yield from _grid_runs(population, bundle, rows, cols, home, room)
+                          bundle.segments, home, capacity)  # fmt: skip
+        yield from _grid_runs(population, bundle, rows, cols, home, capacity)
 
 
 def _grid_runs(
     population: Population, bundle: Bundle | None, rows: int, cols: int,
-    home: TileCost | None, room: Room,
+    home: TileCost | None, capacity: Capacity,
 ) -> Iterator[Run]:  # fmt: skip
     """Whole rows and the last, shorter one; the home column and the others."""
     whole, rest = divmod(population.n, rows)
@@ -210,22 +212,22 @@ def _grid_runs(
         if last == first or not height:
             continue
         if home is not None:
-            use = _home_use(home, bundle, height, rows, cols, room)
+            use = _home_use(home, bundle, height, rows, cols, capacity)
             yield Run(population.name, bundle, rows, cols, (first, last), (0, 1), True, use)
         start = 1 if home is not None else 0
         if bundle is not None and parts > start:
-            use = partial_use(room, height, cols, bundle.planes, bundle.bits)
+            use = partial_use(capacity, height, cols, bundle.planes, bundle.bits)
             columns = (start, parts)
             yield Run(population.name, bundle, rows, cols, (first, last), columns, False, use)
 
 
 def _home_use(
-    home: TileCost, bundle: Bundle | None, height: int, step: int, cols: int, room: Room
+    home: TileCost, bundle: Bundle | None, height: int, step: int, cols: int, capacity: Capacity
 ) -> Use:
-    use = home.use(room, height, step)
+    use = home.use(capacity, height, step)
     if bundle is None:
         return use
-    return use.plus(block_use(room, height, cols, bundle.planes, bundle.bits))
+    return use.plus(block_use(capacity, height, cols, bundle.planes, bundle.bits))
 
 
 @lru_cache(maxsize=4096)
@@ -237,53 +239,55 @@ def grid(
     spikes: float,
     sums: int,
     home: TileCost | None,
-    room: Room,
+    capacity: Capacity,
 ) -> tuple[int, int]:
     """Rows and columns of a block: fewest messages within SLACK of the fewest cores."""
-    found: list[tuple[float, float, int, int]] = []  # cores, messages, rows, cols
+    candidates: list[tuple[float, float, int, int]] = []  # cores, messages, rows, cols
     splits = np.unique(-(-n_pre // np.arange(1, n_pre + 1)))  # every width of a column, no repeats
-    for cols in splits[splits <= room.limit.input_axons].tolist():
-        rows = _most_rows(n_post, cols, planes, bits, home, room)
+    for cols in splits[splits <= capacity.limit.input_axons].tolist():
+        rows = _most_rows(n_post, cols, planes, bits, home, capacity)
         if not rows:
             continue
         parts = -(-n_pre // cols)
-        uses = [partial_use(room, rows, cols, planes, bits)]
+        uses = [partial_use(capacity, rows, cols, planes, bits)]
         if home is not None:
-            uses.append(home.use(room, rows, rows).plus(block_use(room, rows, cols, planes, bits)))
-        fill = max(use.share(room.limit) for use in uses) if rows == n_post else 1.0
+            uses.append(
+                home.use(capacity, rows, rows).plus(block_use(capacity, rows, cols, planes, bits))
+            )
+        fill = max(use.share(capacity.limit) for use in uses) if rows == n_post else 1.0
         cores = parts * fill * n_post / rows
         shipped = (parts - (home is not None)) * n_post * sums * planes
-        found.append((cores, -(-n_post // rows) * n_pre * spikes + shipped, rows, cols))
-    if not found:  # not even one row fits: the caller says so
+        candidates.append((cores, -(-n_post // rows) * n_pre * spikes + shipped, rows, cols))
+    if not candidates:  # not even one row fits: the caller says so
         return 1, n_pre
-    fewest = min(found)[0]
-    best = min((f for f in found if f[0] <= SLACK * fewest), key=lambda f: (f[1], f[0]))
+    fewest = min(candidates)[0]
+    best = min((f for f in candidates if f[0] <= SLACK * fewest), key=lambda f: (f[1], f[0]))
     return best[2], best[3]
 
 
 def _most_rows(
-    n_post: int, cols: int, planes: int, bits: int, home: TileCost | None, room: Room
+    n_post: int, cols: int, planes: int, bits: int, home: TileCost | None, capacity: Capacity
 ) -> int:
     """Most rows of a block of so many columns, on the home core as on the others."""
-    low, high = 0, min(n_post, room.limit.compartments)
+    low, high = 0, min(n_post, capacity.limit.compartments)
     while low < high:
         rows = (low + high + 1) // 2
-        fits = partial_use(room, rows, cols, planes, bits).fits(room.limit)
+        fits = partial_use(capacity, rows, cols, planes, bits).fits(capacity.limit)
         if fits and home is not None:
-            use = home.use(room, rows, rows).plus(block_use(room, rows, cols, planes, bits))
-            fits = use.fits(room.limit)
+            use = home.use(capacity, rows, rows).plus(block_use(capacity, rows, cols, planes, bits))
+            fits = use.fits(capacity.limit)
         low, high = (rows, high) if fits else (low, rows - 1)
     return low
 
 
-def _tile_size(cost: TileCost, n: int, room: Room) -> int:
+def _tile_size(cost: TileCost, n: int, capacity: Capacity) -> int:
     """Most compartments of a tile; within 5 % of that, the size that needs the fewest axons."""
-    most = min(n, room.limit.compartments)
+    most = min(n, capacity.limit.compartments)
     while most > 1:
-        fitting = [s for s in cost.aligned(most) if cost.use(room, s, s).fits(room.limit)]
+        fitting = [s for s in cost.aligned(most) if cost.use(capacity, s, s).fits(capacity.limit)]
         if fitting:
             large = [size for size in fitting if SLACK * size >= max(fitting)]
-            return min(large, key=lambda s: (cost.use(room, s, s).input_axons, -s))
+            return min(large, key=lambda s: (cost.use(capacity, s, s).input_axons, -s))
         most = most * 7 // 8
     return 1
 

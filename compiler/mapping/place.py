@@ -35,32 +35,32 @@ def place(net: Netlist, target: Target) -> tuple[Netlist, dict[str, Any]]:
     if net.placement is None:
         raise ValueError("place needs a partitioned netlist")
     mesh = Mesh.of(net.placement)
-    found = links(net)
-    weight = found.expected(net)
+    messages = links(net)
+    weight = messages.expected(net)
     crossing = int(target.mesh.crossing_hops)
     rows = np.arange(net.placement.cores, dtype=np.int64)
-    before = _cost(found, weight, rows, mesh, crossing)
+    before = _cost(messages, weight, rows, mesh, crossing)
     curves = {"rows": rows, "snake": mesh.snake(), "hilbert": mesh.hilbert()}
-    costs = {name: _cost(found, weight, seat, mesh, crossing) for name, seat in curves.items()}
+    costs = {name: _cost(messages, weight, seat, mesh, crossing) for name, seat in curves.items()}
     start = min(costs, key=lambda name: costs[name])
     seat = curves[start]
     if 1 < net.placement.cores <= SWAP_CORES:
-        seat = _swapped(seat, graph(net, found), mesh, crossing)
-    after = _cost(found, weight, seat, mesh, crossing)
+        seat = _swapped(seat, graph(net, messages), mesh, crossing)
+    after = _cost(messages, weight, seat, mesh, crossing)
     report = {"curve": start, "hops_before": round(before), "hops_after": round(after)}
     return replace(net, placement=_reseated(net.placement, seat)), report
 
 
-def graph(net: Netlist, found: Links | None = None) -> nx.Graph:
+def graph(net: Netlist, messages: Links | None = None) -> nx.Graph:
     """Cores as nodes, in order; edges weigh the messages expected between them in a token."""
     assert net.placement is not None
-    found = found or links(net)
+    messages = messages or links(net)
     drawn = nx.Graph()
     drawn.add_nodes_from(range(net.placement.cores))
-    low = np.minimum(found.sender, found.receiver)
-    high = np.maximum(found.sender, found.receiver)
+    low = np.minimum(messages.sender, messages.receiver)
+    high = np.maximum(messages.sender, messages.receiver)
     pairs, which = np.unique(low * net.placement.cores + high, return_inverse=True)
-    weights = np.bincount(which.ravel(), found.expected(net), len(pairs))
+    weights = np.bincount(which.ravel(), messages.expected(net), len(pairs))
     for pair, weight in zip(pairs.tolist(), weights.tolist(), strict=True):
         a, b = divmod(pair, net.placement.cores)
         if a != b:
@@ -69,9 +69,9 @@ def graph(net: Netlist, found: Links | None = None) -> nx.Graph:
 
 
 def _cost(
-    found: Links, weight: NDArray[np.float64], seat: Ints, mesh: Mesh, crossing: int
+    messages: Links, weight: NDArray[np.float64], seat: Ints, mesh: Mesh, crossing: int
 ) -> float:
-    way = mesh.way(seat[found.sender], seat[found.receiver])
+    way = mesh.way(seat[messages.sender], seat[messages.receiver])
     hops = way.east_west + way.north_south + crossing * way.crossings
     return float(weight @ hops)
 

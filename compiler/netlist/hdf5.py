@@ -174,14 +174,14 @@ def _narrow(place: str, held: Any) -> NDArray[Any]:
     """An array as the file holds it."""
     held, bits = (held.weights, held.bits) if isinstance(held, Dense) else (held, 8)
     array = held if isinstance(held, np.ndarray) else held.load()
-    wanted = TYPES.get(place.rsplit("/", 1)[-1])
-    if array.shape != held.shape or (wanted and array.dtype != wanted):
+    dtype = TYPES.get(place.rsplit("/", 1)[-1])
+    if array.shape != held.shape or (dtype and array.dtype != dtype):
         raise NetlistError(f"{place}: made {array.dtype} {array.shape}", "report this bug")
     if not within(array, bits):
         raise NetlistError(f"{place}: weights beyond {bits} bits", "report this bug")
     if bits < 8:
         return pack(array, bits)
-    if wanted or place.startswith("placement/"):
+    if dtype or place.startswith("placement/"):
         return np.asarray(array, array.dtype.newbyteorder("<"))
     ends = array.min(), array.max()
     fits = (t for t in INTEGERS if np.iinfo(t).min <= ends[0] and ends[1] <= np.iinfo(t).max)
@@ -221,8 +221,8 @@ def _typed(hint: Any, text: Any, place: str, get: Get) -> Any:
         if text is None and NoneType in args:
             return None
         forms = [a for a in args if hasattr(a, "__dataclass_fields__")]
-        found = [form for form in forms if set(_hints(form)) == set(text)]
-        return _typed((found or args)[0], text, place, get)
+        matching = [form for form in forms if set(_hints(form)) == set(text)]
+        return _typed((matching or args)[0], text, place, get)
     held = origin in (np.ndarray, NDArray)  # NDArray[x] is its own alias from numpy 2.5 on
     if held or hint is Matrix or hint is Any:
         return _array(text, place, get, lazily=not held)
@@ -257,18 +257,18 @@ def _dense(text: Any, place: str, get: Get) -> Dense:
     """Weights are declared in their own shape and lie there packed as their bits say."""
     said = _fields(DENSE, text, f"{place}/", get)
     shape, bits = said["weights"]["shape"], said["bits"]
-    found = get(f"{place}/weights", True)
+    stored = get(f"{place}/weights", True)
     known = 1 <= bits <= 8 and set(said["weights"]) == {"shape"}
-    if not known or found.shape != packed_shape(shape, bits):
-        raise ValueError(f"{place}/weights is {found.shape}, declared {text!r:.60}")
-    return Dense(replace(found, shape=shape, bits=bits), bits)
+    if not known or stored.shape != packed_shape(shape, bits):
+        raise ValueError(f"{place}/weights is {stored.shape}, declared {text!r:.60}")
+    return Dense(replace(stored, shape=shape, bits=bits), bits)
 
 
 def _array(text: Any, place: str, get: Get, lazily: bool) -> Any:
-    found = get(place, lazily)
-    if text != {"shape": list(found.shape)}:
-        raise ValueError(f"{place} is {found.shape}, declared {text!r:.40}")
-    return found
+    array = get(place, lazily)
+    if text != {"shape": list(array.shape)}:
+        raise ValueError(f"{place} is {array.shape}, declared {text!r:.40}")
+    return array
 
 
 @functools.cache
@@ -281,15 +281,15 @@ def _no_number(word: str) -> None:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    unique = dict(pairs)
+    if len(unique) != len(pairs):
         raise ValueError("a name is given twice")
-    return found
+    return unique
 
 
 def _places(file: h5py.File) -> set[str]:
     """Every array of the file; an object that is linked from elsewhere, or twice, is refused."""
-    found: set[str] = set()
+    places: set[str] = set()
     seen = {h5py.h5o.get_info(file.id).addr}
     groups = [""]
     while groups:
@@ -306,19 +306,19 @@ def _places(file: h5py.File) -> set[str]:
             if isinstance(item, h5py.Group):
                 groups.append(f"{place}/")
             else:
-                found.add(place)
-    return found
+                places.add(place)
+    return places
 
 
 def _plain(array: Any, place: str) -> Any:
     """The dataset, if its bytes lie in this file as they are and have the type of their place."""
     if not isinstance(array, h5py.Dataset) or array.shape is None:
         raise ValueError(f"{place} is no array")
-    made = array.id.get_create_plist()
-    if made.get_layout() != h5py.h5d.CONTIGUOUS or made.get_external_count():
+    properties = array.id.get_create_plist()
+    if properties.get_layout() != h5py.h5d.CONTIGUOUS or properties.get_external_count():
         raise ValueError(f"{place} is compressed, virtual or stored elsewhere")
-    wanted = "u1" if place == "structure" else TYPES.get(place.rsplit("/", 1)[-1])
-    if array.dtype not in ([np.dtype(wanted)] if wanted else INTEGERS):
+    dtype = "u1" if place == "structure" else TYPES.get(place.rsplit("/", 1)[-1])
+    if array.dtype not in ([np.dtype(dtype)] if dtype else INTEGERS):
         raise ValueError(f"{place} holds {array.dtype}")
     if math.prod(array.shape) * array.dtype.itemsize > os.path.getsize(array.file.filename):
         raise ValueError(f"{place} is said to be {array.shape}")
@@ -330,15 +330,15 @@ def _header(path: Path) -> str:
     if not path.is_file():
         raise NetlistError(f"{path}: no such file", "name a netlist that las-compile has written")
     with open(path, "rb") as raw:
-        found = HEADER.fullmatch(raw.read(HEADER_BYTES))
-    if not found:
+        header = HEADER.fullmatch(raw.read(HEADER_BYTES))
+    if not header:
         raise NetlistError(f"{path}: not a netlist", "name a netlist that las-compile has written")
-    if int(found[1]) != VERSION:
+    if int(header[1]) != VERSION:
         raise NetlistError(
-            f"{path}: netlist of version {int(found[1])}, this las_neuro reads {VERSION}",
+            f"{path}: netlist of version {int(header[1])}, this las_neuro reads {VERSION}",
             "upgrade las_neuro, or compile the model again with this one",
         )
-    return found[2].decode()
+    return header[2].decode()
 
 
 def _digest(raw: io.BufferedReader | io.FileIO) -> str:

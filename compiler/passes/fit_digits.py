@@ -23,12 +23,12 @@ def fit_digits(net: LoweredNetwork, task: Task) -> LoweredNetwork:
     """The widest digits that fit, then the narrowest that take no step more."""
     wiring = Wiring(net)
     for name, population in net.populations.items():
-        wanted = population.params.get("digit_bits", 1)
-        if wanted == 1:
+        allowed = population.params.get("digit_bits", 1)
+        if allowed == 1:
             continue
-        most = min((_room(wiring, group) for group in wiring.receivers(name)), default=wanted)
+        most = min((_room(wiring, group) for group in wiring.receivers(name)), default=allowed)
         digits = population.params["digits"]
-        steps = -(-digits // max(1, min(wanted, most, digits)))
+        steps = -(-digits // max(1, min(allowed, most, digits)))
         width = -(-digits // steps)
         net.update(name, params={**population.params, "digit_bits": width, "steps": steps})
     return net

@@ -49,28 +49,28 @@ def _latest(graph: Graph, phases: dict[str, int]) -> dict[str, int]:
     for name in reversed(list(graph.nodes)):
         if graph.nodes[name].op in ("memory", "output") or not readers[name]:
             continue
-        wanted = [
+        latest = [
             phases[r] - (graph.nodes[r].op == "recall" and graph.nodes[r].inputs[0] == name)
             for r in readers[name]
         ]
-        phases[name] = max(phases[name], min(wanted))
+        phases[name] = max(phases[name], min(latest))
     return phases
 
 
-def _bring(out: Graph, source: Node, made: int, used: int, reader: Node) -> str:
+def _bring(out: Graph, source: Node, written: int, read: int, reader: Node) -> str:
     """Name under which `reader` finds the value of `source` in its own phase."""
-    if made == used or (reader.op == "recall" and source.name == reader.inputs[0]):
+    if written == read or (reader.op == "recall" and source.name == reader.inputs[0]):
         return source.name
-    name = f"{source.name}@{used}"
+    name = f"{source.name}@{read}"
     if name in out.nodes:
         return name
     original = out.nodes[source.name]
     if source.op in ("input", "encode", "view"):
         inputs = tuple(
-            _bring(out, out.nodes[i], out.nodes[i]["phase"], used, original)
+            _bring(out, out.nodes[i], out.nodes[i]["phase"], read, original)
             for i in original.inputs
         )
-        _add(out, replace(original, name=name, original=source.name), inputs, used)
+        _add(out, replace(original, name=name, original=source.name), inputs, read)
         return name
     waiting = Node(
         name,
@@ -82,7 +82,7 @@ def _bring(out: Graph, source: Node, made: int, used: int, reader: Node) -> str:
         repetition=source.repetition,
         original=source.name,
     )
-    _add(out, waiting, (source.name,), used)
+    _add(out, waiting, (source.name,), read)
     return name
 
 

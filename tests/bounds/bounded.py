@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+
 from bounds.bound import Bound
 from bounds.rules import Bounds
-
 from compiler.netlist.model import Netlist
 from hwsim.backends.host import Rows
 from hwsim.measure.readings import Fast, Reading

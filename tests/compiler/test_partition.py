@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from compiler.mapping.footprint import Room, Use, block_use
+from compiler.mapping.footprint import Capacity, Use, block_use
 from compiler.mapping.limits import check_limits
 from compiler.mapping.links import links
 from compiler.mapping.packing import Packing
@@ -183,7 +183,7 @@ def test_narrow_weights_take_the_room_of_their_bits() -> None:
     """8 weights of 8 bits a word, 16 of 4, 21 of 3: in a block, a layer and a model."""
     wide, half = (feed_forward(4096, 4096, bits=bits) for bits in (8, 4))
     uses = {
-        bits: block_use(Room.of(half, LOIHI2), rows=960, cols=100, planes=1, bits=bits)
+        bits: block_use(Capacity.of(half, LOIHI2), rows=960, cols=100, planes=1, bits=bits)
         for bits in (8, 4, 3, 1)
     }
     words = {bits: use.synapse_words for bits, use in uses.items()}
@@ -258,7 +258,7 @@ def test_a_sum_over_a_context_is_spread_over_cores() -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 3000), st.integers(1, 3000))
 def test_grid_blocks_fit(n_post: int, n_pre: int) -> None:
-    room = Room.of(feed_forward(1, 1), LOIHI2)
+    room = Capacity.of(feed_forward(1, 1), LOIHI2)
     rows, cols = grid(n_post, n_pre, 1, 8, 6.4, 1, None, room)
     assert cols * -(-rows // 8) <= room.limit.synapse_words
     assert 1 <= rows <= n_post

@@ -47,9 +47,9 @@ def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
         fresh = _slots_last(arrivals["write"], axis)
         old = 0 if content is None else content.shape[1 + axis]
         entries = fresh if content is None else _join(content, fresh, 1 + axis)
-        wanted = [len(place)] + [1] * (fresh.ndim - 1)
-        wanted[1 + axis] = -1
-        visible = _visible(place, old).reshape([1, *wanted])
+        shape = [len(place)] + [1] * (fresh.ndim - 1)
+        shape[1 + axis] = -1
+        visible = _visible(place, old).reshape([1, *shape])
         content = _by_slot(entries, place, old, axis)
     if "read" not in arrivals:
         return Swept(None, {"content": content})

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 from compiler.options import Options
 from compiler.passes.contract import Pass
 from compiler.pipeline import PLANNED, Watch, run
-from compiler.task import Task, silent
+from compiler.task import Task
 from compiler.timing import Timing
 from las_neuro.checkpoint import Checkpoint, read_json
 from las_neuro.errors import CalibrationError, ConfigError, TargetError
+from las_neuro.progress import Progress, silent
 
 if TYPE_CHECKING:
     from compiler.lowering.network import LoweredNetwork
     from compiler.netlist.model import Netlist
-    from las_neuro.calibration.ranges import Progress
 
 SELF_TAUGHT = "tokens the model drew itself; random tokens or pixels for an encoder; seed 0"
 
@@ -33,7 +33,7 @@ def compile(
     options: Options | None = None,
     *,
     watch: Watch | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     **asked: Any,
 ) -> Netlist:
     """Compile a model folder, `.safetensors` file or index.
@@ -46,7 +46,7 @@ def compile(
     checkpoint = Checkpoint.open(model)
     calibration = _digest(options.calibrate) if options.calibrate else SELF_TAUGHT
     foresee(checkpoint, options)
-    task = Task(checkpoint, options, options.method, progress=progress or silent)
+    task = Task(checkpoint, options, options.method, progress=progress)
     steps: list[int] = []
 
     def observe(one: Pass, network: Any, timing: Timing | None) -> None:

@@ -13,11 +13,13 @@ from pathlib import Path
 
 from compiler.options import Options
 from compiler.pipeline import ROUNDING, run
-from compiler.task import Task, silent
-from las_neuro.calibration.ranges import Progress, Rows
+from compiler.task import Task
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.graph import Graph
+from las_neuro.progress import Progress, silent
+from las_neuro.rows import Rows
 from las_neuro.systems import System, find
+from las_neuro.systems.las import Las
 
 
 def convert(
@@ -26,7 +28,7 @@ def convert(
     system: System | None = None,
     calibrate: Path | str | None = None,
     context: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> tuple[Checkpoint, Graph]:
     """Open a model and make it spiking; its weights stay real numbers.
 
@@ -56,7 +58,7 @@ def calibrated(
     system: System | None = None,
     calibrate: Path | str | None = None,
     context: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Calibrated:
     """The same up to calibration: encoders have no codes yet."""
     checkpoint = Checkpoint.open(model)
@@ -65,7 +67,12 @@ def calibrated(
     return Calibrated(checkpoint, graph, task.batches, task.representative)
 
 
-def coded(calibrated: Calibrated, planes: int = 1, steps: int = 16, code: str = "binary") -> Graph:
+def coded(
+    calibrated: Calibrated,
+    planes: int = Options.weight_planes,
+    steps: int = Las.steps,
+    code: str = Las.code,
+) -> Graph:
     """LAS's rounded weights and codes for a calibrated graph, as a compilation makes them."""
     options = Options(weight_planes=planes, steps=steps, code=code)
     task = Task(calibrated.checkpoint, options, options.method)
@@ -78,7 +85,7 @@ def plan_graph(
     config: Path | str, context: int | None = None, *, system: System | None = None
 ) -> Graph:
     """The spiking graph a config.json implies, without weights: for costing a model of any size."""
-    task = _task(Checkpoint.from_config(config), system, None, context, None)
+    task = _task(Checkpoint.from_config(config), system, None, context, silent)
     task.weights = False
     graph: Graph = run(task, until="choose_codes")
     return graph
@@ -89,8 +96,8 @@ def _task(
     system: System | None,
     calibrate: Path | str | None,
     context: int | None,
-    progress: Progress | None,
+    progress: Progress,
 ) -> Task:
     text = None if calibrate is None else Path(calibrate)
     options = Options(calibrate=text, context=context)
-    return Task(checkpoint, options, system or find("las"), progress=progress or silent)
+    return Task(checkpoint, options, system or find("las"), progress=progress)

@@ -20,7 +20,8 @@ OneOrTwo = Annotated[int, Field(strict=True, ge=1, le=2)]
 Switch = Annotated[bool, Field(strict=True)]
 Error = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
-LAS = {"code": "binary", "ranges": 2, "channel_steps": False}  # options that no other system has
+# Options that no other system has, and LAS's values of them.
+LAS = {field.name: field.default for field in fields(Las) if field.name != "steps"}
 FINER_STEPS = 2  # of LAS, with two planes
 
 
@@ -47,9 +48,9 @@ class Options:
     system: str = "las"
     system_options: Mapping[str, Any] = field(default_factory=dict)
     steps: Count | None = None
-    code: str = "binary"
-    ranges: OneOrTwo = 2
-    channel_steps: Switch = False
+    code: str = Las.code
+    ranges: OneOrTwo = Las.ranges
+    channel_steps: Switch = Las.channel_steps
     weight_planes: OneOrTwo = 1
     error_budget: Error | None = None
     calibrate: Path | None = None

@@ -6,15 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from compiler.options import Options
-from las_neuro.calibration.ranges import Progress, Rows
+from las_neuro.progress import Progress, silent
+from las_neuro.rows import Rows
 from las_neuro.systems import System, find
 
 if TYPE_CHECKING:
     from las_neuro.checkpoint import Checkpoint
-
-
-def silent(stage: str, done: int, of: int) -> None:
-    """Progress that nobody watches."""
 
 
 @dataclass

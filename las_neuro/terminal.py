@@ -24,13 +24,12 @@ import typer
 
 from las_neuro.errors import LasError
 from las_neuro.files import check_place
+from las_neuro.progress import Progress, silent
 
 PACKAGE = "las-neuro"
 DISTURBED = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}  # of a stream or a disk, no bug
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")  # torch's words
 SETTINGS = {"help_option_names": ["-h", "--help"]}
-
-Progress = Callable[[str, int, int], None]  # stage, done, of
 
 
 def tool_version() -> str:
@@ -154,7 +153,7 @@ def check_writable(path: Path, inputs: Iterable[Path | None]) -> None:
 def progress_bars(quiet: bool = False) -> Iterator[Progress]:
     """A function to tell progress to; it draws bars on stderr where that is a terminal."""
     if quiet or not sys.stderr.isatty():
-        yield lambda stage, done, of: None
+        yield silent
         return
     from rich.console import Console
     from rich.progress import Progress as Bars

@@ -26,6 +26,7 @@ MAY_IMPORT = {
         "las_neuro.errors",
         "las_neuro.files",
         "las_neuro.integers",
+        "las_neuro.rows",
     ),
 }
 # commands and measurements also read models: they run a float model beside a netlist
@@ -105,6 +106,7 @@ def test_kinds_know_no_engine_and_nothing_outside() -> None:
     allowed = (
         "compiler.netlist",
         "las_neuro.integers",
+        "las_neuro.rows",
         "las_neuro.neurons",
         "__future__",
         "collections",

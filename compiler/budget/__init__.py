@@ -22,9 +22,10 @@ from compiler.budget.measure import few, measure_alone
 from compiler.weights.round_weights import round_layers
 from las_neuro.errors import CalibrationError
 from las_neuro.graph import Graph
+from las_neuro.progress import Progress
+from las_neuro.rows import Rows
 
 if TYPE_CHECKING:
-    from las_neuro.calibration.ranges import Progress, Rows
     from las_neuro.reference.rounded import Rounding
 
 __all__ = ["Choice", "Chosen", "keep_budget"]

@@ -10,9 +10,10 @@ import numpy as np
 
 from compiler.weights.quantize import quantize
 from las_neuro.graph import Graph, Node
+from las_neuro.progress import Progress
+from las_neuro.rows import Rows
 
 if TYPE_CHECKING:
-    from las_neuro.calibration.ranges import Rows
     from las_neuro.reference.rounded import Probe, Rounding
 
 PROBED = 8  # digits at which an encoder is measured
@@ -48,7 +49,7 @@ def measure_alone(
     graph: Graph,
     probe: Probe,
     threshold: Callable[[Graph, int], Graph],
-    progress: Callable[[str, int, int], None],
+    progress: Progress,
 ) -> Alone:
     """One run for each encoder, linear map and layer of functions."""
     from las_neuro.reference.rounded import Rounding, rounded_weights

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,19 +29,18 @@ from numpy.typing import NDArray
 from compiler.weights.equalize import spread
 from compiler.weights.quantize import Quantized, quantize
 from las_neuro.graph import Floats, Graph, Node, Tensor
-
-if TYPE_CHECKING:
-    from las_neuro.calibration.ranges import Progress, Rows
+from las_neuro.progress import Progress, silent
+from las_neuro.rows import Rows
 
 Doubles = NDArray[np.float64]
 DAMPING = 1.0  # of the mean variance, added to each: calibration text is a small sample
 
 
-def round_layers(graph: Graph, batches: Sequence[Rows], progress: Progress | None = None) -> Graph:
+def round_layers(graph: Graph, batches: Sequence[Rows], progress: Progress = silent) -> Graph:
     """The graph with every weight rounded; batches: tokens [B, S] or patches [B, S, pixels]."""
     from las_neuro.reference.beside import run_beside  # torch is slow to import
 
-    rounding = Rounding(graph, progress or (lambda stage, done, of: None))
+    rounding = Rounding(graph, progress)
     run_beside(graph, batches, rounding.replaced)
 
     def rounded(node: Node) -> Node:

@@ -159,15 +159,15 @@ def described(options: Mapping[str, Any]) -> str:
     if isinstance(own, Mapping):
         words += [f"{name}={value}" for name, value in own.items()]
     if options["system"] == "las":  # the only one with codes to choose from
-        words.append(str(options.get("code", "binary")))
+        words.append(str(options.get("code", "of an unknown code")))
     words.append(f"T={options.get('steps', '?')}")
     said = " ".join(words)
-    if options.get("ranges", 2) != 2:
-        said += f", {options['ranges']} range"
+    if options.get("ranges") == 1:
+        said += ", 1 range"
     if options.get("channel_steps"):
         said += ", steps by channel"
-    if options.get("weight_planes", 1) != 1:
-        said += f", {options['weight_planes']} planes"
+    if options.get("weight_planes") == 2:
+        said += ", 2 planes"
     if options.get("error_budget") is not None:
         said += f", error budget {options['error_budget']}"
     return said

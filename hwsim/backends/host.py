@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from compiler.netlist.model import HostTable, Netlist
 from las_neuro.errors import PromptError
 from las_neuro.integers import WORD_LIMIT, Ints
+from las_neuro.rows import Rows
 
 Floats = NDArray[np.float32]
-Rows = NDArray[np.int64] | Floats  # tokens [batch, count], or patches [batch, count, pixels]
 
 
 class Host:

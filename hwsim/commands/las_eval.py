@@ -12,9 +12,9 @@ from hwsim.commands.options import MaxTokens, NetlistFile, ReferenceModel, Repor
 from las_neuro.errors import ConfigError
 from las_neuro.files import rereadable
 from las_neuro.model_folder import model_files
+from las_neuro.progress import Progress
 from las_neuro.terminal import (
     Json,
-    Progress,
     Quiet,
     Version,
     check_writable,

@@ -14,8 +14,8 @@ from hwsim.measure.compare import compare, open_alike
 from hwsim.measure.reference import float_model
 from las_neuro.errors import ConfigError
 from las_neuro.model_folder import model_files
+from las_neuro.progress import Progress
 from las_neuro.terminal import (
-    Progress,
     check_writable,
     print_facts,
     print_json,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from compiler.netlist.model import Netlist
 from hwsim.generate import opened
-from hwsim.measure.evaluate import Progress, batched, read_sequences
+from hwsim.measure.evaluate import batched, read_sequences
+from las_neuro.progress import Progress
 
 if TYPE_CHECKING:
     from hwsim.accounts import Audit

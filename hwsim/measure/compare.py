@@ -10,9 +10,10 @@ from compiler.netlist.model import Netlist
 from hwsim.accounts.side_by_side import Row, SideBySide
 from hwsim.generate import opened
 from hwsim.measure.account import account
-from hwsim.measure.evaluate import Passage, Progress, Reference, evaluate, read_passages
+from hwsim.measure.evaluate import Passage, Reference, evaluate, read_passages
 from hwsim.measure.reference import described
 from las_neuro.errors import ConfigError
+from las_neuro.progress import Progress, silent
 
 COUNTED = 512  # most tokens of a counted run, as las-audit's default
 
@@ -48,7 +49,7 @@ def compare(
     *,
     limit: int,
     lines: bool = False,
-    progress: Progress = lambda stage, done, of: None,
+    progress: Progress = silent,
 ) -> SideBySide:
     """Measure every netlist on at most `limit` tokens, and count on the first of them.
 

@@ -8,22 +8,22 @@ lives until its last reader, between two netlists one piece of a batch does; wha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 
 from compiler.netlist.model import Netlist
-from hwsim.backends.host import Rows
 from hwsim.generate import LAVA_SECONDS
 from hwsim.measure.depth_error import Row
 from hwsim.measure.readings import READ, Fast, Reading, Spikes, open_run, operator
 from las_neuro.errors import ConfigError
 from las_neuro.graph import SLOTS, Graph, Node
+from las_neuro.progress import Progress, silent
 from las_neuro.reference.interpret import RULES, Run, interpret
+from las_neuro.rows import Rows
 
 Tensor = torch.Tensor
-Progress = Callable[[str, int, int], None]  # stage, done, of
 PIECE = 64  # tokens fed at once where both runs must be held side by side
 PASSED_ON = ("view", "output")  # operators without a population of their own
 
@@ -34,7 +34,7 @@ def against_model(
     batches: Sequence[Rows],
     backend: str = "fast",
     *,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     timeout: float = LAVA_SECONDS,
 ) -> list[Row]:
     """A netlist's run beside the float interpretation of its spiking graph, node by node.
@@ -46,8 +46,7 @@ def against_model(
     beside = Beside(graph, sent)
     run = open_run(net, backend, beside.take, timeout)
     for done, rows in enumerate(batches):
-        if progress:
-            progress("compare", done, len(batches))
+        progress("compare", done, len(batches))
         for some in _one_by_one(rows, backend):
             beside.begin(some)
             run.reset()
@@ -162,7 +161,7 @@ def between_netlists(
     batches: Sequence[Rows],
     backends: tuple[str, str] = ("fast", "fast"),
     *,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     timeout: float = LAVA_SECONDS,
 ) -> tuple[list[Row], Rows | None]:
     """Two runs by node name, the first as the reference; nodes that only one has are left out.
@@ -178,8 +177,7 @@ def between_netlists(
     whole = "lava" in backends or not nets[0].causal
     parting: Rows | None = None
     for done, batch in enumerate(batches):
-        if progress:
-            progress("compare", done, len(batches))
+        progress("compare", done, len(batches))
         for some in _one_by_one(batch, *backends):
             size = some.shape[1] if whole else PIECE
             for run in runs:
@@ -246,7 +244,7 @@ def _compare(
 
 
 def between_models(
-    graphs: tuple[Graph, Graph], batches: Sequence[Rows], *, progress: Progress | None = None
+    graphs: tuple[Graph, Graph], batches: Sequence[Rows], *, progress: Progress = silent
 ) -> list[Row]:
     """Two float models that are drawn alike, the first as the reference."""
     first, second = graphs
@@ -261,8 +259,7 @@ def between_models(
         if node.op not in PASSED_ON
     }
     for done, batch in enumerate(batches):
-        if progress:
-            progress("compare", done, len(batches))
+        progress("compare", done, len(batches))
         for (node, reference), (_, value) in zip(
             interpret(first, batch), interpret(second, batch), strict=True
         ):

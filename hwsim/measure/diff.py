@@ -12,14 +12,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from compiler.netlist.model import Netlist
-from hwsim.backends.host import Rows
 from hwsim.generate import LAVA_SECONDS, check_backend, opened
 from hwsim.measure.depth_error import BUDGET, Comparison
-from hwsim.measure.evaluate import Progress, batched, read_passages, read_sequences
+from hwsim.measure.evaluate import batched, read_passages, read_sequences
 from hwsim.measure.first_spike import TRACED, spikes_beside
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.errors import ConfigError, UnsupportedError
 from las_neuro.graph import Graph
+from las_neuro.progress import Progress, silent
+from las_neuro.rows import Rows
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 
@@ -65,7 +66,7 @@ def diff(
     max_tokens: int = 512,
     budget: float = BUDGET,
     timeout: float = LAVA_SECONDS,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Comparison:
     """Compare two runs on the first tokens of a text; `budget`: a node's largest carried error."""
     one, two = (
@@ -85,7 +86,7 @@ def compared(
     one: Side,
     two: Side,
     batches: Sequence[Rows],
-    progress: Progress | None = None,
+    progress: Progress = silent,
     timeout: float = LAVA_SECONDS,
 ) -> Comparison:
     """The second run beside the first."""
@@ -120,7 +121,7 @@ def depth_beside(
     *,
     limit: int,
     lines: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Comparison:
     """The error along the depth of a netlist that is open already: `las-eval --depth`."""
     if reference is None or text is None:

@@ -27,15 +27,15 @@ from hwsim.generate import check_ids, tokenizer
 from hwsim.measure.text_tokens import TextTokens
 from las_neuro.errors import CalibrationError, PromptError
 from las_neuro.files import read_text
+from las_neuro.progress import Progress, silent
+from las_neuro.rows import Tokens
 
 if TYPE_CHECKING:
     from hwsim.backends.fast.engine import Engine
 
-Tokens = NDArray[np.int64]  # [B, S]
 Floats = NDArray[np.float64]
 Reference = Callable[[Tokens], NDArray[np.float32]]  # [B, S] -> logits or hidden states [B, S, n]
 Model = Callable[[Tokens], NDArray[Any]]  # a netlist's or a reference's
-Progress = Callable[[str, int, int], None]  # stage, done, of
 
 BYTES_A_TOKEN = 64  # of a text, read at first for each token wanted
 BATCH_TOKENS = 1024
@@ -62,7 +62,7 @@ def evaluate(
     net: Netlist,
     sequences: Sequence[Sequence[int]],
     reference: Reference | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     text_bytes: int | None = None,
 ) -> dict[str, Any]:
     """Figures of a netlist, and beside its float model if there is one, as plain values.
@@ -82,8 +82,7 @@ def evaluate(
     def runs() -> Iterator[tuple[list[int], Floats, Floats | None]]:
         """Which sequences, and both models' outputs [B, S, n] for them."""
         for done, (which, tokens) in enumerate(batches):
-            if progress:
-                progress("evaluate", done, len(batches))
+            progress("evaluate", done, len(batches))
             started = time.perf_counter()
             mine = run(tokens)
             clock.netlist += time.perf_counter() - started
@@ -93,8 +92,7 @@ def evaluate(
                 theirs = reference(tokens).astype(np.float64)
                 clock.reference += time.perf_counter() - started
             yield which, mine, theirs
-        if progress:
-            progress("evaluate", len(batches), len(batches))
+        progress("evaluate", len(batches), len(batches))
 
     if scored:
         figures = _next_tokens(runs(), sequences, text_bytes)

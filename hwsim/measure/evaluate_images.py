@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.netlist.model import Netlist
-from hwsim.measure.evaluate import BATCH_TOKENS, Progress
+from hwsim.measure.evaluate import BATCH_TOKENS
+from las_neuro.progress import Progress, silent
 
 Floats = NDArray[np.float32]
 Reference = Callable[[Floats], Floats]  # images -> classes [B, labels] or hidden states [B, S, D]
@@ -25,7 +26,7 @@ def evaluate_images(
     patches: Floats,
     images: Floats,
     reference: Reference | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Figures as plain values; the netlist reads patches [N, S, pixels] of images [N, C, H, W]."""
     from hwsim.backends.fast.engine import Engine  # torch is slow to import
@@ -38,8 +39,7 @@ def evaluate_images(
     found, wanted = [], []
     seconds = {"seconds": 0.0} | ({"reference_seconds": 0.0} if reference else {})
     for start in range(0, len(images), size):
-        if progress:
-            progress("evaluate", start, len(images))
+        progress("evaluate", start, len(images))
         engine.reset()
         started = time.perf_counter()
         made = engine.run(patches[start : start + size])[:, 0].cpu().numpy()  # the class token's
@@ -50,8 +50,7 @@ def evaluate_images(
             true = reference(images[start : start + size])
             seconds["reference_seconds"] += time.perf_counter() - started
             wanted.append(true if net.output_kind == "classes" else true[:, 0])
-    if progress:
-        progress("evaluate", len(images), len(images))
+    progress("evaluate", len(images), len(images))
     figures: dict[str, Any] = {"images": len(images), "tokens": patches.shape[0] * patches.shape[1]}
     if wanted:
         compare = _classes if net.output_kind == "classes" else _states

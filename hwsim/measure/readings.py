@@ -22,9 +22,9 @@ from compiler.netlist.model import Dense, Netlist, Population
 from compiler.netlist.trains import Digits, Graded, Train, Volley
 from compiler.netlist.wiring import Wiring
 from hwsim.backends.counters import Counters
-from hwsim.backends.host import Rows
 from hwsim.generate import LAVA_SECONDS, check_backend
 from las_neuro.integers import Ints
+from las_neuro.rows import Rows
 
 Tensor = torch.Tensor
 Axes = dict[str, int]

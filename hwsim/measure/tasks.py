@@ -27,11 +27,12 @@ from pydantic import model_validator as validator
 
 from compiler.netlist.model import Netlist
 from hwsim.generate import check_ids
-from hwsim.measure.evaluate import Model, Progress, Reference, outputs
+from hwsim.measure.evaluate import Model, Reference, outputs
 from hwsim.measure.likelihood import check, likelihoods, too_long
 from hwsim.measure.text_tokens import Pair, TextTokens
 from las_neuro.errors import CalibrationError, LasError
 from las_neuro.files import read_text
+from las_neuro.progress import Progress, silent
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 FIELDS = 'write {"context": "...", "choices": ["...", "..."], "gold": 0} on each line'
@@ -116,7 +117,7 @@ def score(
     net: Netlist,
     items: Sequence[Item],
     reference: Reference | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Accuracies with standard errors, and how often the float model chooses the same."""
     figures: dict[str, Any] = {
@@ -137,15 +138,12 @@ def score(
 
 
 def _choices(
-    net: Netlist, model: Model, items: Sequence[Item], stage: str, progress: Progress | None
+    net: Netlist, model: Model, items: Sequence[Item], stage: str, progress: Progress
 ) -> tuple[NDArray[np.int64], float]:
     """What a model chooses by each measure [items, 3], and the seconds it took."""
     pairs = [pair for item in items for pair in item.pairs]
     started = time.perf_counter()
-    if progress is None:
-        found = likelihoods(model, pairs, net)
-    else:
-        found = likelihoods(model, pairs, net, lambda done, of: progress(stage, done, of))
+    found = likelihoods(model, pairs, net, lambda done, of: progress(stage, done, of))
     seconds = time.perf_counter() - started
     rest = iter(found)
     chosen = []

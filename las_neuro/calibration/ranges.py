@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from las_neuro.errors import CheckpointError
 from las_neuro.graph import SLOTS, Floats, Graph, Node, Range
-
-Rows = NDArray[np.int64] | Floats  # tokens [B, S], or patches [B, S, pixels]
-Progress = Callable[[str, int, int], None]  # stage, done, of
+from las_neuro.progress import Progress, silent
+from las_neuro.rows import Rows
 
 # |x| is counted in bins of 1/64 octave, read off the float32's bits: exponent, 6 of mantissa.
 DROPPED_BITS = 17
@@ -65,7 +64,7 @@ class Measure:
 def calibrate(
     graph: Graph,
     batches: Sequence[Rows],
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Graph:
     """The graph with a `Range` on every node.
 
@@ -82,16 +81,14 @@ def calibrate(
     kept |= {node.name for node in graph if node.op == "memory"}
     chosen = _chosen(sum(_width(graph, name) for name in kept), batches)
     for done, tokens in enumerate(batches):
-        if progress:
-            progress("calibrate", done, len(batches))
+        progress("calibrate", done, len(batches))
         for node, value in interpret(graph, tokens):
             _check_finite(node, value.numpy())
             measures[node.name].include(value.numpy(), node.name in by_channel)
             if node.name in kept:
                 rows = value.numpy().reshape(tokens.shape[0] * tokens.shape[1], -1)
                 measures[node.name].sample.append(rows[chosen[done]])
-    if progress:
-        progress("calibrate", len(batches), len(batches))
+    progress("calibrate", len(batches), len(batches))
     return graph.with_ranges({name: measure.range() for name, measure in measures.items()})
 
 

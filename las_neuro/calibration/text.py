@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from las_neuro.array_file import read_array
@@ -20,8 +19,8 @@ from las_neuro.checkpoint import Checkpoint
 from las_neuro.errors import CalibrationError
 from las_neuro.files import read_text
 from las_neuro.graph import Graph
+from las_neuro.rows import Tokens
 
-Tokens = NDArray[np.int64]  # [B, S]
 WINDOW = 256  # tokens a sequence, where the context allows it
 BATCH_TOKENS = 1024  # a batch holds about this many tokens
 TEXT_LIMIT = 64  # bytes of text read for each token wanted

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor as Torch
 
 from las_neuro.graph import Floats, Graph, Node, Tensor
-from las_neuro.reference.interpret import RULES, Rows, Run
+from las_neuro.reference.interpret import RULES, Run
+from las_neuro.rows import Rows
 
 # (linear node, its exact inputs, its real inputs, both [tokens, n], what the value it is added to
 # has lost so far [tokens, n_post] or None) -> its new weights

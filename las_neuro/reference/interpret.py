@@ -11,15 +11,13 @@ from types import MappingProxyType
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor as Torch
 
 from las_neuro.errors import PromptError
-from las_neuro.graph import SLOTS, Axes, Floats, Graph, Node, Tensor
+from las_neuro.graph import SLOTS, Axes, Graph, Node, Tensor
 from las_neuro.neurons.firing import LEAK, decoded
+from las_neuro.rows import Rows, Tokens
 
-Tokens = NDArray[np.int64]  # [B, S]
-Rows = Tokens | Floats  # or patches [B, S, pixels]
 Rule = Callable[["Run", Node, Sequence[Torch]], Torch]
 
 

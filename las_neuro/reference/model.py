@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForImageClassification
 from transformers.utils import logging
@@ -23,10 +22,10 @@ from las_neuro.checkpoint import INDEX, Checkpoint
 from las_neuro.errors import CheckpointError, UnsupportedError
 from las_neuro.graph import Floats, Graph
 from las_neuro.neurons.fas_tables import FasTables
+from las_neuro.rows import Tokens
 from las_neuro.training.elastic import with_neurons
 from las_neuro.training.qcfs import Neuron, places, put
 
-Tokens = NDArray[np.int64]  # [B, S]
 AUTO = {
     "logits": AutoModelForCausalLM,
     "hidden": AutoModel,

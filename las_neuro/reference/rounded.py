@@ -19,7 +19,8 @@ from las_neuro.graph import Graph, Node, Tensor
 from las_neuro.neurons.codes import Code, decode, encode
 from las_neuro.neurons.few_spikes import SubDomain, computed
 from las_neuro.neurons.firing import Firing, decoded
-from las_neuro.reference.interpret import RULES, Rows, Run
+from las_neuro.reference.interpret import RULES, Run
+from las_neuro.rows import Rows
 
 SEED = 0
 

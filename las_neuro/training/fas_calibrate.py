@@ -20,15 +20,17 @@ threshold it was given, so only channels are kept here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor as Torch
 
+from las_neuro.progress import Progress
+from las_neuro.rows import Tokens
 from las_neuro.training.qcfs import Neuron
-from las_neuro.training.training_text import Text, Tokens
+from las_neuro.training.training_text import Text
 from las_neuro.training.tuning import Settings, Tuning, divergence, falling
 
 PUBLISHED = {"gpt2": (0.6, 0.0 + 0.2)}  # model_type -> factor of thresholds, initial potential
@@ -48,9 +50,7 @@ class Calibrated:
     coarse: float
 
 
-def calibrated(
-    tuning: Tuning, text: Text, settings: Settings, tell: Callable[[str, int, int], None]
-) -> Calibrated:
+def calibrated(tuning: Tuning, text: Text, settings: Settings, tell: Progress) -> Calibrated:
     """Coarse, then fine where that is an improvement; the model is left with its QCFS neurons."""
     factor, initial = PLAIN
     if settings.published:
@@ -93,7 +93,7 @@ def _fine(
     neurons: list[Neuron],
     text: Text,
     settings: Settings,
-    tell: Callable[[str, int, int], None],
+    tell: Progress,
 ) -> None:
     trained = [p for n in neurons for p in (n.threshold, n.initial)]
     for parameter in (*tuning.model.parameters(), *trained):

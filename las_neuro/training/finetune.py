@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from las_neuro.architectures import draw
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.errors import ConfigError, UnsupportedError
 from las_neuro.neurons.fas_tables import FasTables
+from las_neuro.progress import Progress, silent
 from las_neuro.training.fas_calibrate import calibrated
 from las_neuro.training.qcfs import BEFORE_FULL, Neuron
 from las_neuro.training.training_state import (
@@ -44,7 +45,6 @@ from las_neuro.training.training_text import Text, read_text
 from las_neuro.training.tuned_folder import write_folder
 from las_neuro.training.tuning import Settings, Tuning, falling, prepare
 
-Progress = Callable[[str, int, int], None]
 THRESHOLD_TOKENS = 8192  # that thresholds start from
 MOST_VALUES = 1 << 20  # of an activation, that its quantile is taken of
 CLIP = 1.0  # longest gradient
@@ -59,13 +59,12 @@ def finetune(
     heldout: Path | None = None,
     device: str = "cpu",
     save_every: int = 100,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Fine-tune and calibrate a checkpoint; writes folder `out`, returns what fas.json says.
 
     While it trains, `<out>.partial` holds the run's state; the same call goes on from there.
     """
-    tell = progress or (lambda stage, done, of: None)
     where = _device(device)
     checkpoint = Checkpoint.open(model_path)
     graph = draw(checkpoint)
@@ -82,13 +81,13 @@ def finetune(
     figures["qcfs_before"] = tuning.measure(read.aside)
     run_name = _run_name(checkpoint, text, settings)
     try:
-        train(tuning, read, settings, partial, run_name, save_every, tell)
+        train(tuning, read, settings, partial, run_name, save_every, progress)
         figures["qcfs"] = tuning.measure(read.aside)
         _check_finite("the trained model's error", figures["qcfs"], "--lr or --threshold-lr")
     except Diverged:  # a state to go on from would only diverge again
         remove_state(partial)
         raise
-    fine = calibrated(tuning, read, settings, tell)
+    fine = calibrated(tuning, read, settings, progress)
     figures["coarse"] = fine.coarse
     tuning.put(fine.neurons)
     figures["spiking"] = tuning.measure(read.aside)
@@ -143,7 +142,7 @@ def train(
     partial: Path,
     run_name: dict[str, Any],
     save_every: int,
-    tell: Progress,
+    progress: Progress,
 ) -> None:
     """AdamW without decay, both rates falling along a half cosine; saved every so many updates."""
     weights = {name: p for name, p in tuning.model.named_parameters() if p.requires_grad}
@@ -158,7 +157,7 @@ def train(
         weight_decay=0.0,
     )
     done = load_state(partial, weights, optimizer, run_name)
-    tell("fine-tune", done, settings.updates)
+    progress("fine-tune", done, settings.updates)
     for update in range(done, settings.updates):
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * falling(update, settings.updates)
@@ -172,7 +171,7 @@ def train(
             neuron.hold()
         if (update + 1) % save_every == 0 or update + 1 == settings.updates:
             save_state(partial, weights, optimizer, update + 1, run_name)
-        tell("fine-tune", update + 1, settings.updates)
+        progress("fine-tune", update + 1, settings.updates)
 
 
 def tables_of(neurons: Sequence[Neuron], steps: int) -> FasTables:

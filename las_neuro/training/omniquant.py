@@ -24,10 +24,11 @@ from numpy.typing import NDArray
 from torch import Tensor as Torch
 
 from las_neuro.graph import Graph, Node
-from las_neuro.reference.interpret import RULES, Rows, Run
+from las_neuro.progress import Progress, silent
+from las_neuro.reference.interpret import RULES, Run
+from las_neuro.rows import Rows
 
 Doubles = NDArray[np.float64]
-Progress = Callable[[str, int, int], None]  # stage, done, of
 Values = dict[str, Torch]
 
 EPOCHS = 20
@@ -36,7 +37,7 @@ MIGRATION = 0.75  # of a channel's peak from activations to weights, at the star
 START = 4.0  # of a clip's sigmoid: 98 %
 
 
-def learn(graph: Graph, batches: Sequence[Rows], progress: Progress | None = None) -> Graph:
+def learn(graph: Graph, batches: Sequence[Rows], progress: Progress = silent) -> Graph:
     """The graph with the attribute spread [n] on encoders and clip [n_post] on linear maps.
 
     Of maps that set learned_bits, and of their inputs; the graph itself where none does.
@@ -44,14 +45,13 @@ def learn(graph: Graph, batches: Sequence[Rows], progress: Progress | None = Non
     """
     if not any(_is_learned(node) for node in graph):
         return graph
-    tell = progress or (lambda stage, done, of: None)
     runs = [Run(graph, rows) for rows in batches]
     exact: list[Values] = [{} for _ in runs]
     real: list[Values] = [{} for _ in runs]
     learned: dict[str, Mapping[str, Doubles]] = {}
     blocks = _blocks(graph)
     for done, nodes in enumerate(blocks):
-        tell("learn clips and scales", done, len(blocks))
+        progress("learn clips and scales", done, len(blocks))
         maps = [node for node in nodes if _is_learned(node)]
         kept = _read_later(graph, nodes)
         with torch.no_grad():
@@ -68,7 +68,7 @@ def learn(graph: Graph, batches: Sequence[Rows], progress: Progress | None = Non
         for values in (*exact, *real):
             for name in set(values) - wanted:
                 del values[name]
-    tell("learn clips and scales", len(blocks), len(blocks))
+    progress("learn clips and scales", len(blocks), len(blocks))
     return graph.mapped(lambda node: node.with_attributes(**learned.get(node.name, {})))
 
 

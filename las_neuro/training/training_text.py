@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from las_neuro.calibration.text import calibration_tokens
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.errors import CalibrationError
 from las_neuro.graph import Graph
+from las_neuro.rows import Tokens
 
-Tokens = NDArray[np.int64]  # [B, S]
 MOST_TOKENS = 1_000_000  # read of the text
 HELD_OUT = 10  # one row in so many is kept aside
 MEASURED_TOKENS = 16384  # most tokens a measurement runs on

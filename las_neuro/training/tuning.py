@@ -7,19 +7,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor as Torch
 from torch import nn
 
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.errors import ConfigError
 from las_neuro.reference.model import FloatModel
+from las_neuro.rows import Tokens
 from las_neuro.training.qcfs import Neuron, places, put
 
-Tokens = NDArray[np.int64]  # [B, S]
 LARGEST_RATE = 1e30  # AdamW divides it by its corrections, and the quotient must be a float32
 
 

@@ -16,10 +16,10 @@ import torch
 from bounds.bound import Bound
 from bounds.rules import Bounds
 from compiler.netlist.model import Netlist
-from hwsim.backends.host import Rows
 from hwsim.measure.readings import Fast, Reading
 from las_neuro.graph import Graph, Node
 from las_neuro.reference.interpret import RULES, Run
+from las_neuro.rows import Rows
 
 Tensor = torch.Tensor
 DOUBLE = torch.float64

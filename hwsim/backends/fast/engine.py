@@ -20,9 +20,10 @@ from compiler.netlist.wiring import Wiring
 from hwsim.backends.counters import Counters
 from hwsim.backends.fast.delivery import Channel, channel, spikes_by_compartment
 from hwsim.backends.fast.heap import keep_freed_arrays
-from hwsim.backends.host import Host, Rows
+from hwsim.backends.host import Host
 from las_neuro.errors import BackendError
 from las_neuro.integers import WORD_LIMIT
+from las_neuro.rows import Rows
 
 Tensor = torch.Tensor
 CHUNK, FEWEST = 64, 16  # tokens of a piece

@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 
 from compiler.netlist.model import Netlist
 from hwsim.backends.counters import Counters
-from hwsim.backends.host import Host, Rows
+from hwsim.backends.host import Host
 from hwsim.backends.lava.child import watch
 from hwsim.backends.lava.files import Spike, read_spikes
 from hwsim.backends.lava.plan import Job, check_machine, choose
 from las_neuro.errors import BackendError, PromptError
 from las_neuro.integers import Ints
+from las_neuro.rows import Rows
 
 __all__ = ["LavaRun", "installed", "run"]
 

@@ -17,9 +17,10 @@ from compiler.netlist.kinds import Outcome, State, Word
 from compiler.netlist.model import Dense, Form, Gather, Netlist, Pattern, Population, Synapses
 from compiler.netlist.wiring import Wiring
 from hwsim.backends.counters import Counters
-from hwsim.backends.host import Host, Rows
+from hwsim.backends.host import Host
 from las_neuro.errors import BackendError
 from las_neuro.integers import WORD_BITS, Ints
+from las_neuro.rows import Rows
 
 PAYLOAD = Word(WORD_BITS)
 BUG = "this is a bug: report it with the netlist"

@@ -1,122 +1,26 @@
 """generate: a decoder netlist continues a prompt, token by token, on any backend.
 
-    fast   whole windows at once (hwsim.backends.fast.engine)
-    step   one time step after the other (hwsim.backends.step.stepper)
-    lava   Lava's CPU runtime (hwsim.backends.lava), given the whole sequence again for each token
-
 The host picks each token from the output's integers: the largest (the first of equals), or drawn.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.netlist.model import Dense, Netlist
-from hwsim.backends.traces import Trace
-from las_neuro.errors import BackendError, ConfigError, PromptError, UnsupportedError
+from compiler.netlist.model import Netlist
+from hwsim.backends import DEFAULT, find
+from hwsim.backends.backend import RUN_SECONDS
+from las_neuro.errors import ConfigError, PromptError, UnsupportedError
 from las_neuro.integers import Ints
 
-BACKENDS = ("fast", "step", "lava")
-SMALL = 1 << 25  # synapses; below, threads lose more time meeting than they gain
-LAVA_SECONDS = 600.0  # for one run of a sequence
 Pick = Callable[[Ints], int]  # output payloads [n] -> token
-
-
-class Session(Protocol):
-    """One sequence on one backend."""
-
-    def feed(self, tokens: Sequence[int]) -> Ints:
-        """The next tokens of the sequence; the output's payloads [n] after the last."""
-
-
-class Fast:
-    """The fast engine."""
-
-    def __init__(self, net: Netlist, trace: Trace | None = None) -> None:
-        from hwsim.backends.fast.engine import Engine  # torch is slow to import
-
-        self.trace = trace
-        self.engine = Engine(net, count=False, on_train=trace.train if trace else None)
-
-    def feed(self, tokens: Sequence[int]) -> Ints:
-        payloads = self.engine.run(np.array([tokens], np.int64))
-        last: Ints = payloads[0, -1].cpu().numpy()
-        return last
-
-
-class Steps:
-    """The reference engine."""
-
-    def __init__(self, net: Netlist, trace: Trace | None = None) -> None:
-        from hwsim.backends.step.stepper import Stepper
-
-        self.engine = Stepper(net, trace.spike if trace else None)
-
-    def feed(self, tokens: Sequence[int]) -> Ints:
-        last: Ints = self.engine.run(np.array(tokens, np.int64))[-1]
-        return last
-
-
-class Lava:
-    """Lava's CPU runtime, started anew for each feed."""
-
-    def __init__(self, net: Netlist, trace: Trace | None, timeout: float) -> None:
-        self.net, self.trace, self.timeout = net, trace, timeout
-        self.tokens: list[int] = []
-
-    def feed(self, tokens: Sequence[int]) -> Ints:
-        from hwsim.backends.lava import run as run_lava
-
-        self.tokens += tokens
-        if self.trace:
-            self.trace.payloads = {}
-        on_spike = self.trace.spike if self.trace else None
-        made = run_lava(
-            self.net, np.array(self.tokens, np.int64), on_spike=on_spike, timeout=self.timeout
-        )
-        last: Ints = made.payloads[-1]
-        return last
-
-
-def open_session(
-    net: Netlist, backend: str, trace: Trace | None = None, timeout: float = LAVA_SECONDS
-) -> Session:
-    """Start a sequence; a backend that is not there is refused before anything runs."""
-    check_backend(backend)
-    if backend == "lava":
-        return Lava(net, trace, timeout)
-    return Fast(net, trace) if backend == "fast" else Steps(net, trace)
-
-
-def spare_threads(net: Netlist) -> None:
-    """For a whole process that feeds a small netlist token by token: one thread is fastest."""
-    shapes = [group.form.weights.shape for group in net.synapses if isinstance(group.form, Dense)]
-    if "OMP_NUM_THREADS" not in os.environ and sum(a * b for a, b in shapes) < SMALL:
-        import torch
-
-        torch.set_num_threads(1)
-
-
-def check_backend(backend: str) -> None:
-    """Raise where a backend is unknown or not installed."""
-    if backend not in BACKENDS:
-        raise ConfigError(f"unknown backend {backend!r}", f"choose one of {', '.join(BACKENDS)}")
-    if backend == "lava":
-        from hwsim.backends.lava import installed
-
-        if not installed():
-            raise BackendError(
-                "Lava is not installed here",
-                "pip install las-neuro[lava] on Python 3.10, or use the backend step",
-            )
 
 
 @dataclass(frozen=True)
@@ -136,14 +40,15 @@ def run(
     *,
     tokens: Sequence[int] | None = None,
     max_new_tokens: int = 48,
-    backend: str = "fast",
+    backend: str = DEFAULT,
     temperature: float = 0.0,
     seed: int = 0,
-    timeout: float = LAVA_SECONDS,
+    timeout: float = RUN_SECONDS,
     on_token: Callable[[int], None] | None = None,
 ) -> Generation:
     """Continue a prompt (or token ids) with a netlist or netlist file.
 
+    backend: a name in `hwsim.backends.names()`; timeout: most seconds of one of its runs.
     temperature 0: the likeliest token each time; else drawn, the same for the same seed.
     """
     net = opened(netlist)
@@ -151,14 +56,14 @@ def run(
     pick = picker(net, temperature, seed)
     ends = net.provenance.get("end_tokens", ())
     started = time.perf_counter()
-    session = open_session(net, backend, timeout=timeout)
+    session = find(backend).open(net, timeout=timeout)
     new: list[int] = []
     stop, fresh = "length", ids
     while len(new) < max_new_tokens:
         if len(ids) + len(new) > net.context:
             stop = "context"
             break
-        token = pick(session.feed(fresh))
+        token = pick(session.feed(np.array([fresh], np.int64))[0, -1])
         if token in ends:
             stop = "end token"
             break

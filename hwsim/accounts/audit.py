@@ -15,10 +15,10 @@ from typing import Any
 
 from compiler.netlist.model import Netlist
 from compiler.targets import load as load_target
-from hwsim.accounts.comparison import Comparison, compare
+from hwsim.accounts.comparison import AnnComparison, compare
 from hwsim.accounts.latency import Latency, StepTime, estimate, fixed
 from hwsim.accounts.memory import Memory, measure
-from hwsim.accounts.tally import Row, by_population, grouped, layer_name, total
+from hwsim.accounts.tally import Tally, by_population, grouped, layer_name, total
 from hwsim.accounts.traffic import Traffic
 from hwsim.backends.counters import Counters
 from hwsim.energy import Bill, Profile, bill, builtin, load
@@ -75,22 +75,22 @@ class Audit:
     title: str
     tokens: int
     sequences: int
-    total: Row
-    layers: tuple[Row, ...]
-    kinds: tuple[Row, ...]
-    populations: tuple[Row, ...]
+    total: Tally
+    layers: tuple[Tally, ...]
+    kinds: tuple[Tally, ...]
+    populations: tuple[Tally, ...]
     custom_kinds: tuple[str, ...]  # kinds that no built-in Lava process equals
     memory: Memory
     schedule: Schedule
     site: Site | None
     traffic: dict[str, int] | None
     energy: tuple[Bill, ...]
-    comparison: Comparison
+    comparison: AnnComparison
     host: Host
     provenance: dict[str, Any]
 
     @property
-    def troubles(self) -> tuple[Row, ...]:
+    def troubles(self) -> tuple[Tally, ...]:
         """Every population that clamped or wrapped, worst first."""
         found = (row for row in self.populations if row.clamps or row.wraps)
         return tuple(sorted(found, key=lambda row: (-row.wraps, -row.clamps, row.name)))
@@ -183,7 +183,7 @@ def audit(
     )
 
 
-def _layer_order(row: Row) -> int:
+def _layer_order(row: Tally) -> int:
     """Layers by number, what stands outside them last."""
     number = row.name.removeprefix("layer ")
     return int(number) if number.isdecimal() else 1 << 30
@@ -215,7 +215,7 @@ def _record(traffic: Traffic) -> dict[str, int]:
     }
 
 
-def _counts(row: Row, crossed: dict[str, int] | None) -> dict[str, int]:
+def _counts(row: Tally, crossed: dict[str, int] | None) -> dict[str, int]:
     """All counts by the names that profiles price."""
     counts = row.counts()
     if crossed is not None:

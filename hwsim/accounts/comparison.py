@@ -53,7 +53,7 @@ class Ratio:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class AnnComparison:
     """Work of the ANN on the run's tokens, and the energy ratios."""
 
     dense_macs: int
@@ -77,7 +77,7 @@ def compare(
     lengths: Sequence[int] | None,
     bills: Sequence[tuple[Profile, Bill]],
     events: int,
-) -> Comparison:
+) -> AnnComparison:
     """lengths: tokens of each sequence; without them all are taken to be equally long."""
     dense, attention = dense_macs(net) * counters.tokens, attention_macs(net, counters, lengths)
     dense_events = sum(
@@ -95,7 +95,7 @@ def compare(
         if profile.ann_mac is not None and profile.paper_event is not None
     )
     known = lengths is not None or counters.sequences == 1
-    return Comparison(dense, attention, "exact" if known else "estimate", dense_events, ratios)
+    return AnnComparison(dense, attention, "exact" if known else "estimate", dense_events, ratios)
 
 
 def dense_macs(net: Netlist) -> int:

@@ -8,20 +8,20 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 
 from hwsim.accounts import wording
+from hwsim.accounts.depth_error import DepthComparison, NodeError, layer_name
 from hwsim.accounts.figures import BLUE, GREY, ORANGE, PURPLE, RED
 from hwsim.accounts.pages import embedded, fill, tame
-from hwsim.measure.depth_error import Comparison, Row, layer_name
 
 TEMPLATE = "depth.html.jinja"
 LEAST = 1e-8  # float32's own rounding; smaller errors are drawn here
 
 
-def render_depth(made: Comparison) -> str:
+def render_depth(made: DepthComparison) -> str:
     """The whole page.  Names that came from files are escaped; the figure and plotly are ours."""
     return fill(TEMPLATE, made=made, figure=along_depth(made))
 
 
-def along_depth(made: Comparison) -> Markup:
+def along_depth(made: DepthComparison) -> Markup:
     """Carried and added error of every node in depth order, the layers told apart."""
     rows = made.rows
     figure = go.Figure()
@@ -62,7 +62,9 @@ def along_depth(made: Comparison) -> Markup:
     return embedded(figure, "along-depth", 460, hovermode="closest")
 
 
-def _line(figure: go.Figure, rows: list[Row], errors: list[float], name: str, colour: str) -> None:
+def _line(
+    figure: go.Figure, rows: list[NodeError], errors: list[float], name: str, colour: str
+) -> None:
     figure.add_trace(
         go.Scatter(
             x=list(range(len(rows))),
@@ -77,7 +79,7 @@ def _line(figure: go.Figure, rows: list[Row], errors: list[float], name: str, co
 
 
 def _dots(
-    figure: go.Figure, rows: list[Row], errors: list[float | None], name: str, colour: str
+    figure: go.Figure, rows: list[NodeError], errors: list[float | None], name: str, colour: str
 ) -> None:
     known = [(i, error) for i, error in enumerate(errors) if error is not None]
     figure.add_trace(
@@ -96,7 +98,7 @@ def _dots(
 HOVER = "%{customdata[0]}<br>%{customdata[1]}: %{customdata[2]} %{fullData.name}<extra></extra>"
 
 
-def _said(rows: list[Row], errors: list[float]) -> list[list[str]]:
+def _said(rows: list[NodeError], errors: list[float]) -> list[list[str]]:
     return [
         [tame(row.node), row.op, wording.error(error)]
         for row, error in zip(rows, errors, strict=True)

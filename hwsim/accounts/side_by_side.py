@@ -15,7 +15,7 @@ from hwsim.accounts.audit import Audit
 
 
 @dataclass(frozen=True)
-class Row:
+class Candidate:
     """One netlist: the options it was compiled with, its figures and its account.
 
     `figures` are those of `hwsim.measure.evaluate`, with a reference.
@@ -89,7 +89,7 @@ class SideBySide:
     """The netlists of one comparison, in the order they were named."""
 
     text: str
-    rows: tuple[Row, ...]
+    rows: tuple[Candidate, ...]
 
     @property
     def scored(self) -> bool:
@@ -98,7 +98,7 @@ class SideBySide:
 
     @property
     def measure(self) -> str:
-        """What `Row.error` is."""
+        """What `Candidate.error` is."""
         return "mean KL (nats / token)" if self.scored else "mean 1 - cosine"
 
     @property
@@ -173,7 +173,7 @@ def described(options: Mapping[str, Any]) -> str:
     return said
 
 
-Column = tuple[str, Callable[[Row], str]]  # heading, and a row's cell as people read it
+Column = tuple[str, Callable[[Candidate], str]]  # heading, and a row's cell as people read it
 NAMES: tuple[Column, ...] = (
     ("netlist", lambda row: row.netlist),
     ("system", lambda row: row.system),

@@ -16,7 +16,7 @@ OUTSIDE = "outside the layers"  # embeddings, final norm, read-out: Population.l
 
 
 @dataclass(frozen=True)
-class Row:
+class Tally:
     """Counts of one population or of several, summed over the run's tokens."""
 
     name: str
@@ -51,7 +51,7 @@ class Row:
         return {**numbers, "synaptic_event": self.synaptic_event}
 
 
-def by_population(net: Netlist, counters: Counters) -> list[Row]:
+def by_population(net: Netlist, counters: Counters) -> list[Tally]:
     """One row a population, in the netlist's order."""
     received: dict[str, list[int]] = {name: [0, 0] for name in net.populations}
     for group in net.synapses:
@@ -62,10 +62,10 @@ def by_population(net: Netlist, counters: Counters) -> list[Row]:
     ]
 
 
-def _row(population: Population, counters: Counters, received: list[int]) -> Row:
+def _row(population: Population, counters: Counters, received: list[int]) -> Tally:
     count = counters.populations[population.name]
     cost, updates = population.does.cost(population.params), count.updates
-    return Row(
+    return Tally(
         population.name,
         populations=1,
         compartments=population.n,
@@ -86,18 +86,18 @@ def _row(population: Population, counters: Counters, received: list[int]) -> Row
     )
 
 
-def total(name: str, rows: Iterable[Row]) -> Row:
+def total(name: str, rows: Iterable[Tally]) -> Tally:
     """The sum of rows under a new name."""
-    result = Row(name)
+    result = Tally(name)
     for row in rows:
         numbers = {f.name: getattr(result, f.name) + getattr(row, f.name) for f in fields(row)[1:]}
         result = replace(result, **numbers)
     return result
 
 
-def grouped(net: Netlist, rows: list[Row], key: Callable[[Population], str]) -> list[Row]:
+def grouped(net: Netlist, rows: list[Tally], key: Callable[[Population], str]) -> list[Tally]:
     """Rows summed by `key`, in the order in which the keys first come."""
-    members: dict[str, list[Row]] = {}
+    members: dict[str, list[Tally]] = {}
     for row in rows:
         members.setdefault(key(net.populations[row.name]), []).append(row)
     return [total(name, found) for name, found in members.items()]

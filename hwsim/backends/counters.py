@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from compiler.netlist.model import Netlist, Synapses
 
+SCALARS = ("updates", "idle", "clamps", "wraps")
+
 
 @dataclass
 class PopulationCount:
@@ -58,12 +60,24 @@ class Counters:
         """Synaptic events of one group."""
         return int(self.populations[group.source].spikes @ net.fan_out(group))
 
+    def plus(self, other: Counters) -> Counters:
+        """Both runs together."""
+        both = {
+            name: PopulationCount(
+                mine.spikes + theirs.spikes,
+                *(getattr(mine, what) + getattr(theirs, what) for what in SCALARS),
+            )
+            for name, mine in self.populations.items()
+            for theirs in [other.populations[name]]
+        }
+        return Counters(self.tokens + other.tokens, self.sequences + other.sequences, both)
+
     def equals(self, other: Counters) -> list[str]:
         """The counts that differ, as lines; empty if equal."""
         found = []
         for name, mine in self.populations.items():
             theirs = other.populations[name]
-            for what in ("updates", "idle", "clamps", "wraps"):
+            for what in SCALARS:
                 if getattr(mine, what) != getattr(theirs, what):
                     found.append(f"{name}: {what} {getattr(mine, what)} != {getattr(theirs, what)}")
             wrong = np.flatnonzero(mine.spikes != theirs.spikes)

@@ -10,12 +10,8 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
-from compiler.netlist.model import Netlist, Population
-from compiler.netlist.trains import Train
-from hwsim.backends.fast.recall import by_slot
+from compiler.netlist.model import Netlist
 from las_neuro.integers import Ints
 
 
@@ -39,13 +35,13 @@ class Difference:
 
 @dataclass
 class Trace:
-    """Payloads of one run, collected by an engine's callback."""
+    """Payloads of one run, collected by its callback `spike`."""
 
     net: Netlist
     payloads: dict[str, dict[tuple[int, int], Ints]] = field(default_factory=dict)
 
     def spike(self, name: str, token: int, step: int, payload: Ints) -> None:
-        """Callback of the step engines."""
+        """Callback of a run."""
         if payload.any():
             self.payloads.setdefault(name, {})[token, step] = payload.copy()
 
@@ -54,25 +50,6 @@ class Trace:
         """Messages sent so far."""
         sent = (payload for steps in self.payloads.values() for payload in steps.values())
         return sum(int(np.count_nonzero(payload)) for payload in sent)
-
-    def train(self, population: Population, train: Train, start: int) -> None:
-        """Callback of the fast engine: batch entry 0, unrolled step by step."""
-        for k, step in enumerate(population.sends):
-            payload = whole(train.at(k, len(population.sends))[0], population, start)
-            for i in np.flatnonzero(payload.any(axis=1)):
-                sent = self.payloads.setdefault(population.name, {})
-                sent[start + int(i), step] = payload[i]
-
-
-def whole(payload: torch.Tensor, population: Population, start: int) -> NDArray[np.int64]:
-    """Lazy feature axes copied out, entries in their slots: [tokens, *axes] -> [tokens, n]."""
-    place = population.slot_axis
-    if place is not None:
-        slots = list(population.axes.values())[place]
-        payload = by_slot(payload, 1 + place, slots, start, payload.shape[0])
-    full = payload.expand(payload.shape[0], *population.axes.values())
-    found: NDArray[np.int64] = full.reshape(payload.shape[0], -1).cpu().numpy()
-    return found
 
 
 def first_difference(one: Trace, two: Trace) -> Difference | None:

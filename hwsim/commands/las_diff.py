@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hwsim.accounts.wording import error
+from hwsim.backends import DEFAULT
+from hwsim.backends.backend import RUN_SECONDS
 from hwsim.commands.options import Backend, MaxTokens, ReportFile, Text, Timeout
 from las_neuro.model_folder import model_files
 from las_neuro.terminal import (
@@ -22,7 +24,7 @@ from las_neuro.terminal import (
 )
 
 if TYPE_CHECKING:
-    from hwsim.measure.depth_error import Comparison
+    from hwsim.accounts.depth_error import DepthComparison
 
 EXAMPLES = """
   las-diff examples/tiny_lm tiny_lm.h5 --text examples/tiny_lm/heldout.txt -o diff.html
@@ -42,12 +44,12 @@ def diff(
     a: Compared,
     b: Compared,
     text: Text,
-    backend_a: Backend = "fast",
-    backend_b: Backend = "fast",
+    backend_a: Backend = DEFAULT,
+    backend_b: Backend = DEFAULT,
     budget: Budget = None,
     max_tokens: MaxTokens = 512,
     output: ReportFile = None,
-    timeout: Timeout = 600.0,
+    timeout: Timeout = RUN_SECONDS,
     quiet: Quiet = False,
     version: Version = False,
 ) -> None:
@@ -56,7 +58,7 @@ def diff(
     Models run in float32, netlists on their backend.  Exit 1 where a given budget is broken, or
     where one netlist differs from itself.
     """
-    from hwsim.measure.depth_error import BUDGET
+    from hwsim.accounts.depth_error import BUDGET
     from hwsim.measure.diff import diff as compared
 
     if output is not None:
@@ -82,7 +84,7 @@ def diff(
         raise typer.Exit(1)
 
 
-def write(comparison: Comparison, output: Path) -> None:
+def write(comparison: DepthComparison, output: Path) -> None:
     """The page, or plain values where the name ends in .json."""
     from hwsim.accounts.depth_page import render_depth
     from hwsim.commands.report_file import write_report_file
@@ -90,7 +92,7 @@ def write(comparison: Comparison, output: Path) -> None:
     write_report_file(output, comparison.to_dict(), lambda: render_depth(comparison))
 
 
-def table(comparison: Comparison) -> Any:
+def table(comparison: DepthComparison) -> Any:
     """The error by layer and operator along the depth, the worst node of each."""
     from rich.table import Table
     from rich.text import Text
@@ -116,7 +118,7 @@ def table(comparison: Comparison) -> Any:
     return shown
 
 
-def facts(comparison: Comparison) -> dict[str, str]:
+def facts(comparison: DepthComparison) -> dict[str, str]:
     """What the table says in a few lines."""
     over, worst, source = comparison.over, comparison.worst, comparison.source
     end, tokens = comparison.rows[-1], f"{comparison.tokens:,} tokens"

@@ -177,8 +177,8 @@ def text_figures(
 def task_figures(
     net: Netlist, tasks: Path, reference: Reference | None, progress: Progress
 ) -> dict[str, Any]:
-    from hwsim.generate import spare_threads
     from hwsim.measure.tasks import read_items, score
+    from hwsim.measure.threads import spare_threads
 
     spare_threads(net)  # questions are short
     return score(net, read_items(net, tasks), reference, progress)

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from hwsim.accounts.side_by_side import NAMES, Column, Row, SideBySide, columns
+from hwsim.accounts.side_by_side import NAMES, Candidate, Column, SideBySide, columns
 from hwsim.accounts.wording import precise, times
 from hwsim.measure.compare import compare, open_alike
 from hwsim.measure.reference import float_model
@@ -93,8 +93,8 @@ def energy_table(comparison: SideBySide) -> Table:
     return _table(comparison, profiles)
 
 
-def _ratios(place: int) -> Callable[[Row], str]:
-    def cell(row: Row) -> str:
+def _ratios(place: int) -> Callable[[Candidate], str]:
+    def cell(row: Candidate) -> str:
         ratio = row.audit.comparison.ratios[place]
         return " / ".join(map(times, (ratio.paper, ratio.active, ratio.full)))
 

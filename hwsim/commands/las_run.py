@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from compiler.netlist.model import Netlist
+from hwsim.backends import DEFAULT, find
+from hwsim.backends.backend import RUN_SECONDS
 from hwsim.commands.options import Backend, NetlistFile, ReferenceModel, Timeout
 from las_neuro.errors import ConfigError
 from las_neuro.terminal import Json, Quiet, Version, command, print_error, print_facts, print_json
@@ -35,13 +37,13 @@ def run(
     prompt: Prompt = None,
     tokens: TokenIds = None,
     max_new_tokens: MaxNewTokens = 48,
-    backend: Backend = "fast",
+    backend: Backend = DEFAULT,
     check: Check = None,
     check_tokens: CheckTokens = 16,
     reference: ReferenceModel = None,
     temperature: Temperature = 0.0,
     seed: Seed = 0,
-    timeout: Timeout = 600.0,
+    timeout: Timeout = RUN_SECONDS,
     json: Json = False,
     quiet: Quiet = False,
     version: Version = False,
@@ -50,13 +52,14 @@ def run(
     from hwsim import generate
     from hwsim.measure import continuation
     from hwsim.measure.reference import float_model
+    from hwsim.measure.threads import spare_threads
 
     net, ids = generate.opened(netlist), _ids(tokens)
     ids = generate.prompt_tokens(net, prompt, ids)
     for name in (backend, check or backend):
-        generate.check_backend(name)
+        find(name)
     model = float_model(reference, net)
-    generate.spare_threads(net)
+    spare_threads(net)
     writer = Writer(net, ids, (lambda text: None) if json else _write)
     generation = generate.run(
         net,

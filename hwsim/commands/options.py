@@ -7,13 +7,25 @@ from typing import Annotated
 
 import typer
 
+from hwsim.backends import load, names
+
+BACKENDS = [(name, load(name)) for name in names()]
+
 NetlistFile = Annotated[
     Path, typer.Argument(metavar="NETLIST", help="Netlist that las-compile wrote.")
 ]
 Backend = Annotated[
-    str, typer.Option(help="fast: by windows; step: by time steps; lava: Lava's CPU runtime.")
+    str, typer.Option(help="; ".join(f"{name}: {one.description}" for name, one in BACKENDS) + ".")
 ]
-Timeout = Annotated[float, typer.Option(min=1, help="Most seconds of one run of Lava.")]
+Timeout = Annotated[
+    float,
+    typer.Option(
+        min=1,
+        help="Most seconds of one run; for the backends "
+        + ", ".join(name for name, one in BACKENDS if one.limits.timed)
+        + ".",
+    ),
+]
 ReferenceModel = Annotated[
     Path | None, typer.Option("--reference", help="The model compiled, to compare with in float32.")
 ]

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compiler.netlist.model import Netlist
+from hwsim.backends import DEFAULT, find
+from hwsim.backends.backend import run_whole
 from hwsim.generate import opened
 from hwsim.measure.evaluate import batched, read_sequences
 from las_neuro.progress import Progress
@@ -28,16 +30,15 @@ def account(
     """Run every sequence once and audit it; traffic where the netlist is placed."""
     from hwsim import accounts
     from hwsim.accounts.traffic import hops
-    from hwsim.backends.fast.engine import Engine
 
-    engine = Engine(net)
+    backend = find(DEFAULT)
+    session = backend.open(net, count=True)
     batches = list(batched(sequences, net.populations[net.output].n))
     lengths: list[int] = []
     for done, (_, tokens) in enumerate(batches):
         progress("run", done, len(batches))
-        engine.reset()
-        engine.run(tokens)
+        run_whole(session, backend.limits, tokens)
         lengths += [tokens.shape[1]] * tokens.shape[0]
     progress("run", len(batches), len(batches))
-    traffic = None if net.placement is None else hops(net, engine.counters)
-    return accounts.audit(net, engine.counters, traffic, lengths=lengths, title=title)
+    traffic = None if net.placement is None else hops(net, session.counters)
+    return accounts.audit(net, session.counters, traffic, lengths=lengths, title=title)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from compiler.netlist.model import Netlist
-from hwsim.accounts.side_by_side import Row, SideBySide
+from hwsim.accounts.side_by_side import Candidate, SideBySide
 from hwsim.generate import opened
 from hwsim.measure.account import account
 from hwsim.measure.evaluate import Passage, Reference, evaluate, read_passages
@@ -72,12 +72,12 @@ def _row(
     counted: Sequence[Sequence[int]],
     reference: Reference,
     progress: Progress,
-) -> Row:
+) -> Candidate:
     size = sum(passage.size for passage in passages)
     figures = evaluate(net, [one.ids for one in passages], reference, progress, size)
     options = net.provenance.get("options")
     costs = account(net, counted, name, progress)
-    return Row(name, options if isinstance(options, dict) else {}, figures, costs)
+    return Candidate(name, options if isinstance(options, dict) else {}, figures, costs)
 
 
 def _counted(net: Netlist, passages: Sequence[Passage], lines: bool) -> list[list[int]]:

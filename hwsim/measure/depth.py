@@ -1,22 +1,25 @@
 """depth: how far a run is from another, node by node along the model's depth.
 
 In: a netlist and the float graph it came from, two netlists, or two float graphs, and batches of
-tokens.  Out: a `Row` (depth_error.py) a node.  Everything streams: beside a float model a value
-lives until its last reader, between two netlists one piece of a batch does; what stays are sums.
+tokens.  Out: a `NodeError` a node.  Everything streams: beside a float model a value lives until
+its last reader, between two netlists one piece of a batch does; what stays are sums.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 
 from compiler.netlist.model import Netlist
-from hwsim.generate import LAVA_SECONDS
-from hwsim.measure.depth_error import Row
-from hwsim.measure.readings import READ, Fast, Reading, Spikes, open_run, operator
+from hwsim.accounts.depth_error import NodeError
+from hwsim.backends import DEFAULT, load
+from hwsim.backends.backend import RUN_SECONDS, splits
+from hwsim.backends.counters import Counters
+from hwsim.backends.values import READ
+from hwsim.measure.readings import Reading, open_readings, operator
 from las_neuro.errors import ConfigError
 from las_neuro.graph import SLOTS, Graph, Node
 from las_neuro.progress import Progress, silent
@@ -32,11 +35,11 @@ def against_model(
     net: Netlist,
     graph: Graph,
     batches: Sequence[Rows],
-    backend: str = "fast",
+    backend: str = DEFAULT,
     *,
     progress: Progress = silent,
-    timeout: float = LAVA_SECONDS,
-) -> list[Row]:
+    timeout: float = RUN_SECONDS,
+) -> list[NodeError]:
     """A netlist's run beside the float interpretation of its spiking graph, node by node.
 
     A node without a population that sends its value, because the netlist holds it in parts or its
@@ -44,14 +47,14 @@ def against_model(
     """
     sent = {p.node for p in net.populations.values() if p.role in READ}
     beside = Beside(graph, sent)
-    run = open_run(net, backend, beside.take, timeout)
+    run = open_readings(net, backend, beside.take, timeout)
     for done, rows in enumerate(batches):
         progress("compare", done, len(batches))
-        for some in _one_by_one(rows, backend):
+        for some in splits(rows, load(backend).limits):
             beside.begin(some)
             run.reset()
             run.feed(some)
-    count_faults(net, run, beside.rows)
+    count_faults(net, run.counters, beside.rows)
     return [row for row in beside.rows.values() if row.values or row.clamps or row.wraps]
 
 
@@ -65,7 +68,7 @@ class Beside:
 
     graph: Graph
     sent: set[str]  # nodes whose values the run gives; the others are computed from their inputs
-    rows: dict[str, Row] = field(init=False)
+    rows: dict[str, NodeError] = field(init=False)
     readers: Counter[str] = field(init=False)
     tokens: Rows = field(init=False)
     run: Run = field(init=False)
@@ -75,7 +78,7 @@ class Beside:
 
     def __post_init__(self) -> None:
         self.rows = {
-            node.name: Row(node.name, node.layer, node.op, _single(list(node.axes)))
+            node.name: NodeError(node.name, node.layer, node.op, _single(list(node.axes)))
             for node in self.graph
             if node.op not in PASSED_ON
         }
@@ -159,11 +162,11 @@ class Beside:
 def between_netlists(
     nets: tuple[Netlist, Netlist],
     batches: Sequence[Rows],
-    backends: tuple[str, str] = ("fast", "fast"),
+    backends: tuple[str, str] = (DEFAULT, DEFAULT),
     *,
     progress: Progress = silent,
-    timeout: float = LAVA_SECONDS,
-) -> tuple[list[Row], Rows | None]:
+    timeout: float = RUN_SECONDS,
+) -> tuple[list[NodeError], Rows | None]:
     """Two runs by node name, the first as the reference; nodes that only one has are left out.
 
     Also the first sequence [1, S] in which any node differs, a decoder's up to that token.
@@ -171,14 +174,15 @@ def between_netlists(
     rows = netlist_rows(nets[0])
     mine, theirs = Gathered(), Gathered()
     runs = [
-        open_run(net, backend, gathered.take, timeout)
+        open_readings(net, backend, gathered.take, timeout)
         for net, backend, gathered in zip(nets, backends, (theirs, mine), strict=True)
     ]
-    whole = "lava" in backends or not nets[0].causal
+    limits = [load(backend).limits for backend in backends]
+    whole = not nets[0].causal or not all(limit.pieces for limit in limits)
     parting: Rows | None = None
     for done, batch in enumerate(batches):
         progress("compare", done, len(batches))
-        for some in _one_by_one(batch, *backends):
+        for some in splits(batch, *limits):
             size = some.shape[1] if whole else PIECE
             for run in runs:
                 run.reset()
@@ -190,7 +194,7 @@ def between_netlists(
                     which, token = place
                     end = start + token + 1 if nets[0].causal else some.shape[1]
                     parting = some[which : which + 1, :end]
-    count_faults(nets[1], runs[1], rows)
+    count_faults(nets[1], runs[1].counters, rows)
     met = [row for row in rows.values() if row.values]
     if not met:
         raise ConfigError(
@@ -219,7 +223,7 @@ class Gathered:
 
 
 def _compare(
-    rows: dict[str, Row], mine: Values, theirs: Values, causal: bool
+    rows: dict[str, NodeError], mine: Values, theirs: Values, causal: bool
 ) -> tuple[int, int] | None:
     """Add up one piece; the sequence and the token at which a value first differs."""
     differs: Tensor | None = None  # [B, S]
@@ -245,7 +249,7 @@ def _compare(
 
 def between_models(
     graphs: tuple[Graph, Graph], batches: Sequence[Rows], *, progress: Progress = silent
-) -> list[Row]:
+) -> list[NodeError]:
     """Two float models that are drawn alike, the first as the reference."""
     first, second = graphs
     if list(first.nodes) != list(second.nodes):
@@ -254,7 +258,7 @@ def between_models(
             "compare two models of one architecture and size",
         )
     rows = {
-        node.name: Row(node.name, node.layer, node.op, _single(list(node.axes)))
+        node.name: NodeError(node.name, node.layer, node.op, _single(list(node.axes)))
         for node in first
         if node.op not in PASSED_ON
     }
@@ -269,31 +273,24 @@ def between_models(
     return list(rows.values())
 
 
-def netlist_rows(net: Netlist) -> dict[str, Row]:
+def netlist_rows(net: Netlist) -> dict[str, NodeError]:
     """A row for each node that a netlist holds, in depth order."""
-    found: dict[str, Row] = {}
+    found: dict[str, NodeError] = {}
     for population in net.populations.values():
         name = population.node
         if population.role in READ and name not in found:
             single = _single(list(population.axes))
-            found[name] = Row(name, population.layer, operator(net, population), single)
+            found[name] = NodeError(name, population.layer, operator(net, population), single)
     return found
 
 
-def count_faults(net: Netlist, run: Fast | Spikes, rows: dict[str, Row]) -> None:
+def count_faults(net: Netlist, counters: Counters, rows: dict[str, NodeError]) -> None:
     """Clamps and wraps of all populations that came from a node."""
-    for name, count in run.counters.populations.items():
+    for name, count in counters.populations.items():
         row = rows.get(net.populations[name].node)
         if row is not None:
             row.clamps += count.clamps
             row.wraps += count.wraps
-
-
-def _one_by_one(rows: Rows, *backends: str) -> Iterable[Rows]:
-    """The fast engine takes a batch at once, the others a sequence."""
-    if set(backends) == {"fast"}:
-        return [rows]
-    return [rows[i : i + 1] for i in range(len(rows))]
 
 
 def _single(axes: Sequence[str]) -> bool:

@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from compiler.netlist.model import Netlist
-from hwsim.generate import LAVA_SECONDS, check_backend, opened
-from hwsim.measure.depth_error import BUDGET, Comparison
+from hwsim.accounts.depth_error import BUDGET, DepthComparison
+from hwsim.backends import DEFAULT, find
+from hwsim.backends.backend import RUN_SECONDS
+from hwsim.generate import opened
 from hwsim.measure.evaluate import batched, read_passages, read_sequences
 from hwsim.measure.first_spike import TRACED, spikes_beside
 from las_neuro.checkpoint import Checkpoint
@@ -37,7 +39,7 @@ class Side:
     @staticmethod
     def open(path: Path, backend: str) -> Side:
         if _is_netlist(path):
-            check_backend(backend)
+            find(backend)
             return Side(path, backend, opened(path), None)
         return Side(path, backend, None, Checkpoint.open(path))
 
@@ -62,12 +64,12 @@ def diff(
     second: Path | str,
     text: Path | str,
     *,
-    backends: tuple[str, str] = ("fast", "fast"),
+    backends: tuple[str, str] = (DEFAULT, DEFAULT),
     max_tokens: int = 512,
     budget: float = BUDGET,
-    timeout: float = LAVA_SECONDS,
+    timeout: float = RUN_SECONDS,
     progress: Progress = silent,
-) -> Comparison:
+) -> DepthComparison:
     """Compare two runs on the first tokens of a text; `budget`: a node's largest carried error."""
     one, two = (
         Side.open(Path(path), name) for path, name in zip((first, second), backends, strict=True)
@@ -87,8 +89,8 @@ def compared(
     two: Side,
     batches: Sequence[Rows],
     progress: Progress = silent,
-    timeout: float = LAVA_SECONDS,
-) -> Comparison:
+    timeout: float = RUN_SECONDS,
+) -> DepthComparison:
     """The second run beside the first."""
     from hwsim.measure import depth  # torch is slow to import
 
@@ -96,14 +98,14 @@ def compared(
     labels = (str(one), str(two), tokens, sum(map(len, batches)))
     if two.net is None:
         graphs = one.graph(None), two.graph(None)
-        return Comparison(*labels, depth.between_models(graphs, batches, progress=progress))
+        return DepthComparison(*labels, depth.between_models(graphs, batches, progress=progress))
     if one.net is None:
         graph = one.graph(two.net)
         _check_model(graph, two.net, one.path)
         rows = depth.against_model(
             two.net, graph, batches, two.backend, progress=progress, timeout=timeout
         )
-        return Comparison(*labels, rows)
+        return DepthComparison(*labels, rows)
     nets, backends = (one.net, two.net), (one.backend, two.backend)
     rows, parting = depth.between_netlists(
         nets, batches, backends, progress=progress, timeout=timeout
@@ -111,7 +113,7 @@ def compared(
     same = _digest(one.path) == _digest(two.path)
     traced = batches[0][:1, : TRACED if nets[0].causal else None] if parting is None else parting
     spikes = spikes_beside(nets, backends, [[token] for token in traced[0].tolist()], timeout)
-    return Comparison(*labels, rows, same=same, spikes=spikes)
+    return DepthComparison(*labels, rows, same=same, spikes=spikes)
 
 
 def depth_beside(
@@ -122,7 +124,7 @@ def depth_beside(
     limit: int,
     lines: bool = False,
     progress: Progress = silent,
-) -> Comparison:
+) -> DepthComparison:
     """The error along the depth of a netlist that is open already: `las-eval --depth`."""
     if reference is None or text is None:
         raise ConfigError(
@@ -133,8 +135,8 @@ def depth_beside(
     read = [passage.ids for passage in read_passages(net, text, limit, lines)]
     inputs = [ids[:-1] for ids in read] if scored else read
     batches = [tokens for _, tokens in batched(inputs, net.populations[net.output].n)]
-    spiking = Side(Path(f"{net.family} netlist"), "fast", net, None)
-    return compared(Side.open(reference, "fast"), spiking, batches, progress)
+    spiking = Side(Path(f"{net.family} netlist"), DEFAULT, net, None)
+    return compared(Side.open(reference, DEFAULT), spiking, batches, progress)
 
 
 def _is_netlist(path: Path) -> bool:

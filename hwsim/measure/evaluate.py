@@ -17,21 +17,20 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compiler.netlist.model import Netlist
+from hwsim.backends import DEFAULT, find
+from hwsim.backends.backend import Session, run_whole
 from hwsim.generate import check_ids, tokenizer
 from hwsim.measure.text_tokens import TextTokens
 from las_neuro.errors import CalibrationError, PromptError
 from las_neuro.files import read_text
 from las_neuro.progress import Progress, silent
 from las_neuro.rows import Tokens
-
-if TYPE_CHECKING:
-    from hwsim.backends.fast.engine import Engine
 
 Floats = NDArray[np.float64]
 Reference = Callable[[Tokens], NDArray[np.float32]]  # [B, S] -> logits or hidden states [B, S, n]
@@ -104,17 +103,15 @@ def evaluate(
     return figures | timed
 
 
-def outputs(net: Netlist, engine: Engine | None = None) -> Model:
+def outputs(net: Netlist, session: Session | None = None) -> Model:
     """A netlist as a function of whole sequences [B, S] -> its outputs [B, S, n] in their units."""
-    from hwsim.backends.fast.engine import Engine  # torch is slow to import
-
-    engine = engine or Engine(net, count=False)
+    backend = find(DEFAULT)
+    running = session or backend.open(net)
     unit = net.populations[net.output].unit
 
     def run(tokens: Tokens) -> Floats:
-        engine.reset()
-        made: Floats = engine.run(tokens).cpu().numpy() * unit
-        return made
+        values: Floats = run_whole(running, backend.limits, tokens) * unit
+        return values
 
     return run
 

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.netlist.model import Netlist
+from hwsim.backends import DEFAULT, find
+from hwsim.backends.backend import run_whole
 from hwsim.measure.evaluate import BATCH_TOKENS
 from las_neuro.progress import Progress, silent
 
@@ -29,32 +31,30 @@ def evaluate_images(
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Figures as plain values; the netlist reads patches [N, S, pixels] of images [N, C, H, W]."""
-    from hwsim.backends.fast.engine import Engine  # torch is slow to import
-
-    engine = Engine(net, count=False)
-    engine.run(patches[:1])
+    backend = find(DEFAULT)
+    session = backend.open(net)
+    session.feed(patches[:1])
     if reference:
         reference(images[:1])
     size = max(1, BATCH_TOKENS // patches.shape[1])
-    found, wanted = [], []
+    ours, theirs = [], []  # the class token's
     seconds = {"seconds": 0.0} | ({"reference_seconds": 0.0} if reference else {})
     for start in range(0, len(images), size):
         progress("evaluate", start, len(images))
-        engine.reset()
         started = time.perf_counter()
-        made = engine.run(patches[start : start + size])[:, 0].cpu().numpy()  # the class token's
+        payloads = run_whole(session, backend.limits, patches[start : start + size])
         seconds["seconds"] += time.perf_counter() - started
-        found.append(made * net.populations[net.output].unit)
+        ours.append(payloads[:, 0] * net.populations[net.output].unit)
         if reference:
             started = time.perf_counter()
             true = reference(images[start : start + size])
             seconds["reference_seconds"] += time.perf_counter() - started
-            wanted.append(true if net.output_kind == "classes" else true[:, 0])
+            theirs.append(true if net.output_kind == "classes" else true[:, 0])
     progress("evaluate", len(images), len(images))
     figures: dict[str, Any] = {"images": len(images), "tokens": patches.shape[0] * patches.shape[1]}
-    if wanted:
+    if theirs:
         compare = _classes if net.output_kind == "classes" else _states
-        figures |= compare(np.concatenate(found), np.concatenate(wanted).astype(np.float64))
+        figures |= compare(np.concatenate(ours), np.concatenate(theirs).astype(np.float64))
     return figures | seconds
 
 

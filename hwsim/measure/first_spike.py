@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
+import numpy as np
+
 from compiler.netlist.model import Netlist
+from hwsim.backends import find
+from hwsim.backends.backend import RUN_SECONDS
 from hwsim.backends.traces import Difference, Trace, first_difference
-from hwsim.generate import LAVA_SECONDS, open_session
 
 TRACED = 16  # tokens whose every spike is compared where no node's value differs
 
@@ -20,7 +23,7 @@ def spikes_beside(
     nets: tuple[Netlist, Netlist],
     backends: tuple[str, str],
     feeds: Sequence[Sequence[int]],
-    timeout: float = LAVA_SECONDS,
+    timeout: float = RUN_SECONDS,
 ) -> dict[str, Any]:
     """The first spike on which two runs of one sequence differ; `feeds`: its tokens, in pieces.
 
@@ -32,17 +35,18 @@ def spikes_beside(
     if why is not None:
         return {"why": why, "difference": None}
     traces = [Trace(net) for net in nets]
+    engines = [find(name) for name in backends]
     sessions = [
-        open_session(net, name, trace, timeout)
-        for net, name, trace in zip(nets, backends, traces, strict=True)
+        engine.open(net, on_spike=trace.spike, timeout=timeout)
+        for net, engine, trace in zip(nets, engines, traces, strict=True)
     ]
-    whole = "lava" in backends or not nets[0].causal
+    whole = not nets[0].causal or not all(engine.limits.pieces for engine in engines)
     parting: Difference | None = None
     spikes = done = 0
     for fed in [list(chain(*feeds))] if whole else feeds:
         for trace, session in zip(traces, sessions, strict=True):
             trace.payloads = {}
-            session.feed(fed)
+            session.feed(np.array([fed], np.int64))
         spikes += traces[0].spikes
         done += len(fed)
         parting = first_difference(*traces)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from lm_eval.api.model import TemplateLM
 from lm_eval.api.registry import register_model
 from lm_eval.models.utils import (
@@ -23,10 +24,12 @@ from lm_eval.models.utils import (
 )
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
-from hwsim.generate import Fast, opened, picker, spare_threads
+from hwsim.backends import DEFAULT, find
+from hwsim.generate import opened, picker
 from hwsim.measure.evaluate import outputs
 from hwsim.measure.likelihood import likelihoods
 from hwsim.measure.text_tokens import Pair, TextTokens
+from hwsim.measure.threads import spare_threads
 from las_neuro.errors import ConfigError, UnsupportedError
 from las_neuro.terminal import progress_bars
 
@@ -36,7 +39,7 @@ NEEDLESS = ("top_p", "top_k")  # change nothing where the likeliest token is tak
 
 @register_model("las")
 class NetlistLM(TemplateLM):  # type: ignore[misc]  # lm_eval has no types
-    """A decoder netlist, run by the fast engine; `netlist` is its file."""
+    """A decoder netlist, run on the default backend; `netlist` is its file."""
 
     def __init__(
         self,
@@ -51,8 +54,8 @@ class NetlistLM(TemplateLM):  # type: ignore[misc]  # lm_eval has no types
         self.net = opened(Path(str(netlist)))
         self.text = TextTokens(self.net)
         spare_threads(self.net)  # what the harness asks for is short
-        self.session = Fast(self.net)
-        self.run = outputs(self.net, self.session.engine)
+        self.session = find(DEFAULT).open(self.net)
+        self.run = outputs(self.net, self.session)
         self.drawn = 0  # texts so far, each with a seed of its own
         self.ends = tuple(self.net.provenance.get("end_tokens", ()))
 
@@ -147,11 +150,11 @@ class NetlistLM(TemplateLM):  # type: ignore[misc]  # lm_eval has no types
         ids = self.tok_encode(context)[-self._room(most) :]
         pick = picker(self.net, temperature, self.drawn)
         self.drawn += 1
-        self.session.engine.reset()
+        self.session.reset()
         new: list[int] = []
         fresh = ids or [self.prefix_token_id]
         while len(new) < most:
-            token = pick(self.session.feed(fresh))
+            token = pick(self.session.feed(np.array([fresh], np.int64))[0, -1])
             if token in self.ends:
                 break
             new.append(token)

@@ -19,16 +19,13 @@ import numpy as np
 import torch
 
 from compiler.netlist.model import Dense, Netlist, Population
-from compiler.netlist.trains import Digits, Graded, Train, Volley
 from compiler.netlist.wiring import Wiring
-from hwsim.backends.counters import Counters
-from hwsim.generate import LAVA_SECONDS, check_backend
+from hwsim.backends import find
+from hwsim.backends.backend import RUN_SECONDS, Session
 from las_neuro.integers import Ints
-from las_neuro.rows import Rows
 
 Tensor = torch.Tensor
 Axes = dict[str, int]
-READ = ("value", "written")  # roles that send a node's value
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,6 @@ class Reader:
 
     def __init__(self, net: Netlist, dtype: torch.dtype = torch.float32) -> None:
         self.net, self.dtype = net, dtype
-        self.holds = {p.name for p in net.populations.values() if p.role in READ}
         self.softmax = softmax_degrees(net)
         relative = [p for p in net.populations.values() if p.does.relative_to]
         self.wiring = Wiring(net)
@@ -61,17 +57,12 @@ class Reader:
         self.highest: dict[str, Tensor] = {}
         self.excess: dict[str, tuple[Axes, Tensor]] = {}
 
-    def read(
-        self, population: Population, sums: Tensor, start: int, *, entries: bool = False
-    ) -> Reading:
-        """sums: weighed payloads [B, S, *axes], where an axis that says nothing may have size 1.
-
-        entries: axis j is as the fast engine has it, else slots.
-        """
+    def read(self, population: Population, sums: Tensor, start: int) -> Reading:
+        """sums: weighed payloads [B, S, *axes], as `hwsim.backends.backend.Value` has them."""
         name, axes = population.name, population.axes
         sizes, slots = list(axes.values()), population.slot_axis
         if slots is not None:
-            sums = by_token(sums, 2 + slots, sizes[slots], start, entries)
+            sums = by_token(sums, 2 + slots, sizes[slots], start)
             sizes[slots] = start + sums.shape[1]
         value = (sums - self._offset(name)).to(self.dtype) * self._unit(population)
         value = value.expand(*sums.shape[:2], *sizes)
@@ -105,32 +96,21 @@ class Reader:
         return torch.from_numpy(units).to(self.dtype).reshape(list(population.axes.values()))
 
 
-def by_token(x: Tensor, place: int, slots: int, start: int, entries: bool) -> Tensor:
+def by_token(x: Tensor, place: int, slots: int, start: int) -> Tensor:
     """Axis j of x [B, S, ...] as all tokens so far, silent where a token's slot is taken again.
 
-    Token t writes slot t % slots.  entries: the axis holds the slots used before these tokens, then
-    one entry a token (kinds/memory.py), else what each token finds in the slots.
+    Token t writes slot t % slots; the axis holds what each token finds in the slots.
     """
     now = start + torch.arange(x.shape[1])
     if start + x.shape[1] <= slots:
         return x.narrow(place, 0, start + x.shape[1])
     shape = list(x.shape)
     shape[place] = start + x.shape[1]
-    if entries:
-        before = torch.arange(min(start, slots))
-        before = start - 1 - (start - 1 - before) % slots  # the last token that wrote the slot
-        return x.new_zeros(shape).index_add_(place, torch.cat([before, now]), x)
     held = now[:, None] - (now[:, None] - torch.arange(slots)) % slots  # [S, slots]; < 0: nothing
     spread = [1] * x.ndim
     spread[1], spread[place] = held.shape
     held = held.reshape(spread).expand_as(x)
     return x.new_zeros(shape).scatter_add_(place, held.clamp(min=0), x * (held >= 0))
-
-
-def positions(population: Population) -> tuple[int, ...]:
-    """What a payload of each send counts: 2**position units."""
-    count = len(population.sends)
-    return population.does.spikes.code(population.params, count).positions or (0,) * count
 
 
 def operator(net: Netlist, population: Population) -> str:
@@ -177,101 +157,17 @@ def _along(has: Axes, x: Tensor, wants: Axes) -> Tensor:
     return x
 
 
-class Fast:
-    """The fast engine: readings come as populations are computed, a batch at a time."""
+def open_readings(
+    net: Netlist,
+    backend: str,
+    on_reading: OnReading,
+    timeout: float = RUN_SECONDS,
+    dtype: torch.dtype = torch.float32,
+) -> Session:
+    """A session on a backend of which every node is read."""
+    reader = Reader(net, dtype)
 
-    def __init__(
-        self, net: Netlist, on_reading: OnReading, dtype: torch.dtype = torch.float32
-    ) -> None:
-        from hwsim.backends.fast.engine import Engine
+    def on_value(population: Population, sums: Ints, start: int) -> None:
+        on_reading(reader.read(population, torch.from_numpy(sums), start))
 
-        self.reader, self.on_reading = Reader(net, dtype), on_reading
-        self.engine = Engine(net, count=False, on_train=self._train)
-
-    @property
-    def counters(self) -> Counters:
-        return self.engine.counters
-
-    def reset(self) -> None:
-        self.engine.reset()
-
-    def feed(self, rows: Rows) -> None:
-        """The next tokens [B, S] of the sequences."""
-        self.engine.run(rows)
-
-    def _train(self, population: Population, train: Train, start: int) -> None:
-        if population.name not in self.reader.holds:
-            return
-        if isinstance(train, Digits):
-            sums = train.plane(0, len(train.positions), train.positions)
-        elif isinstance(train, Volley):
-            sums = train.plane(0, len(train.sent), (0,) * len(train.sent))
-        else:
-            assert isinstance(train, Graded)
-            sums = train.value
-        self.on_reading(self.reader.read(population, sums.cpu(), start, entries=True))
-
-
-class Spikes:
-    """The step engine or Lava: spikes are added up, and read when all tokens are through."""
-
-    def __init__(
-        self, net: Netlist, on_reading: OnReading, backend: str, timeout: float = LAVA_SECONDS
-    ) -> None:
-        from hwsim.backends.step.stepper import Stepper
-
-        check_backend(backend)
-        self.net, self.reader, self.on_reading = net, Reader(net), on_reading
-        self.backend, self.timeout = backend, timeout
-        self.stepper = Stepper(net, self._spike)
-        self.counters = self.stepper.counters
-        self.weight = {
-            (p.name, step): position
-            for p in net.populations.values()
-            if p.name in self.reader.holds
-            for step, position in zip(p.sends, positions(p), strict=True)
-        }
-        self.sums: dict[str, Ints] = {}
-        self.start = 0
-
-    def reset(self) -> None:
-        self.stepper.reset()
-        self.start = 0
-
-    def feed(self, rows: Rows) -> None:
-        """The next tokens [1, S]; Lava takes a whole sequence at once."""
-        count = rows.shape[1]
-        self.sums = {
-            name: np.zeros((count, self.net.populations[name].n), np.int64)
-            for name in self.net.populations
-            if name in self.reader.holds
-        }
-        if self.backend == "step":
-            self.stepper.run(rows[0])
-        else:
-            self._lava(rows)
-        for name, sums in self.sums.items():
-            population = self.net.populations[name]
-            shaped = torch.from_numpy(sums.reshape(1, count, *population.axes.values()))
-            self.on_reading(self.reader.read(population, shaped, self.start))
-        self.start += count
-
-    def _lava(self, rows: Rows) -> None:
-        from hwsim.backends.lava import run
-
-        made = run(self.net, rows[0], on_spike=self._spike, timeout=self.timeout)
-        for name, count in made.counters.populations.items():
-            self.counters.populations[name].clamps += count.clamps
-            self.counters.populations[name].wraps += count.wraps
-
-    def _spike(self, name: str, token: int, step: int, payload: Ints) -> None:
-        if name in self.sums:
-            self.sums[name][token - self.start] += payload << self.weight[name, step]
-
-
-def open_run(
-    net: Netlist, backend: str, on_reading: OnReading, timeout: float = LAVA_SECONDS
-) -> Fast | Spikes:
-    """A run of which every node is read."""
-    check_backend(backend)
-    return Fast(net, on_reading) if backend == "fast" else Spikes(net, on_reading, backend, timeout)
+    return find(backend).open(net, on_value=on_value, timeout=timeout)

@@ -16,7 +16,8 @@ import torch
 from bounds.bound import Bound
 from bounds.rules import Bounds
 from compiler.netlist.model import Netlist
-from hwsim.measure.readings import Fast, Reading
+from hwsim.backends import DEFAULT
+from hwsim.measure.readings import Reading, open_readings
 from las_neuro.graph import Graph, Node
 from las_neuro.reference.interpret import RULES, Run
 from las_neuro.rows import Rows
@@ -120,7 +121,7 @@ class Bounded:
 def hold(net: Netlist, graph: Graph, tokens: Rows) -> Bounded:
     """Run tokens [B, S] through the fast engine, every operator beside its bound."""
     beside = Bounded(net, graph, tokens)
-    run = Fast(net, beside.take, DOUBLE)
+    run = open_readings(net, DEFAULT, beside.take, dtype=DOUBLE)
     run.feed(tokens)
     wrapped = {name: c.wraps for name, c in run.counters.populations.items() if c.wraps}
     if wrapped:

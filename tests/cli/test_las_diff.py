@@ -10,7 +10,7 @@ import pytest
 
 from compiler.netlist.hdf5 import load, save
 from compiler.netlist.model import Dense, Held
-from hwsim.backends.lava import installed
+from hwsim.backends.lava.runtime import installed
 from hwsim.measure.diff import diff
 
 Change = Callable[[np.ndarray], None]

@@ -11,7 +11,8 @@ import typer
 import hwsim
 from compiler.netlist.hdf5 import load, save
 from hwsim import generate
-from hwsim.backends.lava import installed
+from hwsim.backends.lava.runtime import installed
+from hwsim.backends.step import stepper
 from hwsim.commands.las_run import Writer
 from hwsim.measure.continuation import first_difference
 from hwsim.measure.first_spike import spikes_beside
@@ -99,15 +100,15 @@ def test_a_difference_is_named_and_exits_1(netlist: Path, monkeypatch) -> None:
     group = next(group for group in net.into(name) if hasattr(group.form, "weights"))
     weights = group.form.weights.load().copy()
     weights[3] ^= 1
-    kept = generate.Steps.__init__
+    kept = stepper.Stepper.__init__
 
-    def spoiled(self, net, trace=None) -> None:
-        kept(self, net, trace)
-        for delivery in self.engine.deliveries[group.source]:
+    def spoiled(self, net, on_spike=None) -> None:
+        kept(self, net, on_spike)
+        for delivery in self.deliveries[group.source]:
             if delivery.group.target == name:
                 delivery.weights = weights.astype(np.int64)
 
-    monkeypatch.setattr(generate.Steps, "__init__", spoiled)
+    monkeypatch.setattr(stepper.Stepper, "__init__", spoiled)
     compared = spikes_beside((net, net), ("fast", "step"), [[2, 3], [4]])
     difference = compared["difference"]
     assert [difference[key] for key in ("population", "compartment", "token")] == [name, 3, 0]

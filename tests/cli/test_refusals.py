@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from compiler.netlist.hdf5 import load
-from hwsim.backends.lava import installed
+from hwsim.backends.lava.runtime import installed
 
 Break = Callable[[Path], Path]  # spoils a model folder; gives what the command is to be called with
 

@@ -21,12 +21,12 @@ import torch
 from compiler.convert import convert
 from compiler.netlist.model import Dense, Held, Netlist
 from compiler.pipeline import build
+from hwsim.accounts.depth_error import DepthComparison, NodeError, first_over
 from hwsim.accounts.depth_page import render_depth
 from hwsim.backends.fast import engine
 from hwsim.measure.depth import against_model, between_models, between_netlists
-from hwsim.measure.depth_error import Comparison, Row, first_over
 from hwsim.measure.first_spike import spikes_beside, unlike
-from hwsim.measure.readings import Reading, open_run, softmax_degrees
+from hwsim.measure.readings import Reading, open_readings, softmax_degrees
 from las_neuro.errors import ConfigError
 from las_neuro.graph import Graph
 from las_neuro.neurons.codes import FORMS
@@ -70,7 +70,7 @@ def comparable(net: Netlist, tokens: np.ndarray, backend: str) -> dict[str, torc
         assert reading.start == 0
         found[reading.node + "@" * reading.repeated] = reading.comparable
 
-    open_run(net, backend, take).feed(tokens)
+    open_readings(net, backend, take).feed(tokens)
     return found
 
 
@@ -209,7 +209,7 @@ def test_a_softmax_s_free_reference_is_no_error(save_model: Save, tokens: np.nda
     def take(reading: Reading) -> None:
         values[reading.node] = reading
 
-    open_run(net, "fast", take).feed(tokens)
+    open_readings(net, "fast", take).feed(tokens)
     top = next(reading for name, reading in values.items() if name.endswith(".top"))
     above = top.value - top.comparable
     assert float(above.min()) >= 0
@@ -228,13 +228,13 @@ def test_damaged_weights_are_the_first_over_budget_and_the_source(
     before = next(i for i, row in enumerate(sound) if row.node == linear)
     budget = 1.5 * max(row.carried for row in sound[: before + 1])
     spoiled = changed(net, linear, lambda weights: weights[::-1].copy())
-    made = Comparison("a", "b", 60, 3, against_model(spoiled, graph, [tokens]), budget)
+    made = DepthComparison("a", "b", 60, 3, against_model(spoiled, graph, [tokens]), budget)
     assert made.over is not None
     assert made.over.node == linear
     assert made.source is not None
     assert made.source.node == linear
     assert made.source.added > 0.5
-    for row, healthy in zip(made.rows, Comparison("a", "b", 60, 3, sound).rows, strict=True):
+    for row, healthy in zip(made.rows, DepthComparison("a", "b", 60, 3, sound).rows, strict=True):
         if row.node != linear:  # what is carried on is not blamed on those who carry it
             assert row.added == pytest.approx(healthy.added, rel=1, abs=0.01), row.node
 
@@ -326,16 +326,16 @@ def test_the_wrong_model_is_refused(save_model: Save, tokens: np.ndarray) -> Non
 def test_what_an_error_is_measured_by() -> None:
     seen = torch.ones(1, 4, dtype=torch.bool)
     exact = torch.tensor([[10.0, 11.0, 10.0, 11.0]])
-    many = Row("x", 0, "linear", single=False)
+    many = NodeError("x", 0, "linear", single=False)
     many.add(exact + 0.1, exact, None, seen)
     assert many.carried == pytest.approx(0.2 / 1.0, rel=1e-5)
-    one = Row("x", 0, "reduce", single=True)
+    one = NodeError("x", 0, "reduce", single=True)
     one.add(exact + 0.1, exact, None, seen)
     assert one.carried == pytest.approx(0.2 / float(exact.norm()), rel=1e-5)
-    flat = Row("x", 0, "linear", single=False)  # no spread at all: its size
+    flat = NodeError("x", 0, "linear", single=False)  # no spread at all: its size
     flat.add(torch.full((1, 4), 2.0), torch.full((1, 4), 1.0), None, seen)
     assert flat.carried == pytest.approx(1.0)
-    nothing = Row("x", 0, "linear", single=False)
+    nothing = NodeError("x", 0, "linear", single=False)
     nothing.add(exact, exact * 0, None, seen)
     assert nothing.carried == float("inf")
     assert nothing.to_dict()["carried"] is None
@@ -346,10 +346,10 @@ def test_what_an_error_is_measured_by() -> None:
 # ---- the page
 
 
-def page() -> Comparison:
+def page() -> DepthComparison:
     rows = []
     for i in range(40):
-        row = Row(f"layers.{i // 20}.<b>{i}", i // 20, "linear" if i % 3 else "encode", False)
+        row = NodeError(f"layers.{i // 20}.<b>{i}", i // 20, "linear" if i % 3 else "encode", False)
         error = 0.003 * (i + 1) ** 0.5 if i < 30 else 0.4
         exact = torch.tensor([[1.0, -1.0]])
         seen = torch.ones(1, 2, dtype=torch.bool)
@@ -357,7 +357,7 @@ def page() -> Comparison:
         row.clamps = 3 * (i == 33)
         rows.append(row)
     spikes = {"why": None, "tokens": 9, "spikes": 1234, "difference": None}
-    return Comparison("<one> & co", "two.h5 on fast", 200, 3, rows, spikes=spikes)
+    return DepthComparison("<one> & co", "two.h5 on fast", 200, 3, rows, spikes=spikes)
 
 
 def test_the_page_is_whole_escaped_and_asks_for_nothing() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hwsim.accounts.tally import Row
+from hwsim.accounts.tally import Tally
 from hwsim.energy import bill, builtin, load
 from hwsim.energy.profile import Prices
 from las_neuro.errors import ConfigError
@@ -40,7 +40,7 @@ def test_the_shipped_profiles_load_and_every_figure_names_its_source() -> None:
 
 def test_every_price_belongs_to_a_count_that_a_run_gives() -> None:
     traffic = {"message", "hop_east_west", "hop_north_south", "chip_crossing"}
-    counted = {field.name for field in fields(Row)} | {"synaptic_event"} | traffic
+    counted = {field.name for field in fields(Tally)} | {"synaptic_event"} | traffic
     assert set(Prices.model_fields) <= counted
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from compiler.netlist.model import Netlist
 from compiler.pipeline import build
-from hwsim.backends import lava
+from hwsim.backends.lava import runtime
 from hwsim.backends.step.stepper import Stepper
 from hwsim.backends.traces import Trace, first_difference
 
@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests marked `lava` say why they do not run where Lava is not."""
     absent = pytest.mark.skip(reason="Lava is not installed: pip install las-neuro[lava]")
     for item in items:
-        if item.get_closest_marker("lava") and not lava.installed():
+        if item.get_closest_marker("lava") and not runtime.installed():
             item.add_marker(absent)
 
 
@@ -86,7 +86,7 @@ def save_model(family: str, layers: int, folder: Path) -> None:
 
 
 @pytest.fixture
-def same() -> Callable[..., tuple[lava.LavaRun, Trace]]:
+def same() -> Callable[..., tuple[runtime.LavaRun, Trace]]:
     """same(net, tokens, mode): Lava and the stepper agree on every spike and count."""
 
     def check(net: Netlist, tokens: Any, mode: str, timeout: float = 50) -> Any:
@@ -94,7 +94,7 @@ def same() -> Callable[..., tuple[lava.LavaRun, Trace]]:
         expected, found = Trace(net), Trace(net)
         stepper = Stepper(net, expected.spike)
         read = stepper.run(tokens)
-        done = lava.run(net, tokens, mode=mode, on_spike=found.spike, timeout=timeout)
+        done = runtime.run(net, tokens, mode=mode, on_spike=found.spike, timeout=timeout)
         assert str(first_difference(expected, found)) == "None"
         np.testing.assert_array_equal(done.payloads, read)
         assert stepper.counters.equals(done.counters) == []

@@ -23,7 +23,7 @@ from compiler.netlist.model import (
     Population,
     Synapses,
 )
-from hwsim.backends import lava
+from hwsim.backends.lava import runtime
 from las_neuro.errors import BackendError
 
 pytestmark = [pytest.mark.lava, pytest.mark.timeout(60)]
@@ -166,14 +166,14 @@ def test_phases_and_loose_parts(same: Same, mode: str) -> None:
 def test_sums_int32_could_not_hold(same: Same) -> None:
     net = straight([[2**23 - 1] * 2], [[127, 127]])
     with pytest.raises(BackendError, match=r"in: sums of in -> out\.a may reach .* wraps.*fused"):
-        lava.run(net, np.array([0]), mode="fine")
+        runtime.run(net, np.array([0]), mode="fine")
     same(net, [0], "fused")
 
 
 def test_sums_beyond_a_word() -> None:
     net = straight([[2**16] * 2], [[127, 127]])
     with pytest.raises(BackendError, match=r"sum into out\.a at token 0, step 1 .*24 bits"):
-        lava.run(net, np.array([0]), mode="fine")
+        runtime.run(net, np.array([0]), mode="fine")
 
 
 @pytest.mark.parametrize("mode", ["fine", "fused"])
@@ -183,7 +183,7 @@ def test_a_model_that_raises(mode: str) -> None:
     net.update("out", params={})
     started, mine = time.monotonic(), descendants()
     with pytest.raises(BackendError, match=r"of (out|layers 0 to 0): KeyError: 'cut'") as caught:
-        lava.run(net, np.array([0]), mode=mode, timeout=40)
+        runtime.run(net, np.array([0]), mode=mode, timeout=40)
     assert "Traceback" in str(caught.value.__cause__)
     assert "integrate.py" in str(caught.value.__cause__)
     assert time.monotonic() - started < 20
@@ -196,7 +196,7 @@ def test_time_is_up() -> None:
     net.context = 100_000
     mine, shared = descendants(), set(Path("/dev/shm").glob("psm_*"))
     with pytest.raises(BackendError, match=r"Lava did not finish 100000 tokens in 3 s \(fine\)"):
-        lava.run(net, np.zeros(net.context, np.int64), mode="fine", timeout=3)
+        runtime.run(net, np.zeros(net.context, np.int64), mode="fine", timeout=3)
     assert descendants() == mine
     assert set(Path("/dev/shm").glob("psm_*")) <= shared
 

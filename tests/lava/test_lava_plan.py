@@ -12,7 +12,7 @@ import pytest
 from wiring import wire
 
 from compiler.netlist.model import Dense, Gather, Held, Pattern, Population, Synapses
-from hwsim.backends import lava
+from hwsim.backends.lava import runtime
 from hwsim.backends.lava.plan import choose, edges, shards
 from hwsim.backends.lava.synapses import matrix, reach, shift
 from hwsim.backends.step.stepper import Delivery
@@ -117,23 +117,23 @@ def test_auto_keeps_lava_comfortable() -> None:
 
 
 def test_no_lava(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lava, "installed", lambda: False)
+    monkeypatch.setattr(runtime, "installed", lambda: False)
     with pytest.raises(BackendError, match=r"not installed.*pip install las-neuro\[lava\].*3\.10"):
-        lava.run(chain(2), np.array([0]))
+        runtime.run(chain(2), np.array([0]))
 
 
 @pytest.mark.lava
 def test_tokens_are_checked() -> None:
     with pytest.raises(PromptError, match="9 tokens exceed the context of 8"):
-        lava.run(chain(2), np.zeros(9, np.int64))
+        runtime.run(chain(2), np.zeros(9, np.int64))
     with pytest.raises(PromptError, match="at least one"):
-        lava.run(chain(2), np.zeros(0, np.int64))
+        runtime.run(chain(2), np.zeros(0, np.int64))
 
 
 def test_importing_the_backend_needs_neither_lava_nor_torch() -> None:
     code = (
         "import sys; sys.modules['lava'] = None; sys.modules['torch'] = None\n"
-        "from hwsim import lava; print(lava.installed())"
+        "from hwsim.backends.lava.runtime import installed; print(installed())"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT

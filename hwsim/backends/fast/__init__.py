@@ -1,1 +1,35 @@
-"""The fast engine: whole windows at once."""
+"""The fast engine as a backend: whole windows, all tokens at once, several sequences together."""
+
+from __future__ import annotations
+
+from compiler.netlist.model import Netlist
+from hwsim.backends.backend import RUN_SECONDS, Limits, Session, Spike, Value
+
+__all__ = ["BACKEND"]
+
+
+class Fast:
+    """Computes with torch, which is slow to import: only an open session needs it."""
+
+    name = "fast"
+    description = "by windows"
+    limits = Limits(batches=True, pieces=True, timed=False)
+
+    def check(self) -> None:
+        """It runs wherever las_neuro does."""
+
+    def open(
+        self,
+        net: Netlist,
+        *,
+        count: bool = False,
+        on_spike: Spike | None = None,
+        on_value: Value | None = None,
+        timeout: float = RUN_SECONDS,
+    ) -> Session:
+        from hwsim.backends.fast.session import FastSession
+
+        return FastSession(net, count, on_spike, on_value)
+
+
+BACKEND = Fast()

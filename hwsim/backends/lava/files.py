@@ -8,19 +8,18 @@ from __future__ import annotations
 import json
 import os
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from compiler.netlist.model import Netlist
+from hwsim.backends.backend import Spike
 from hwsim.backends.counters import Counters
 from hwsim.backends.lava.cell import Cell, Tick, in_word, ticks
 from las_neuro.errors import BackendError, LasError
 from las_neuro.integers import Ints
 
-Spike = Callable[[str, int, int, Ints], None]  # population, token, step, payload [n]
 BUG = "this is a bug: report it with the traceback, and use the stepper meanwhile"
 
 

@@ -7,7 +7,6 @@ engine and Lava are right when they give the same spikes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from compiler.netlist.kinds import Outcome, State, Word
 from compiler.netlist.model import Dense, Form, Gather, Netlist, Pattern, Population, Synapses
 from compiler.netlist.wiring import Wiring
+from hwsim.backends.backend import Spike
 from hwsim.backends.counters import Counters
 from hwsim.backends.host import Host
 from las_neuro.errors import BackendError
@@ -24,7 +24,6 @@ from las_neuro.rows import Rows
 
 PAYLOAD = Word(WORD_BITS)
 BUG = "this is a bug: report it with the netlist"
-Spike = Callable[[str, int, int, Ints], None]  # population, token, step, payload [n]
 
 
 @dataclass

@@ -21,7 +21,7 @@ BUDGET = 1e-2
 
 
 @dataclass
-class Row:
+class NodeError:
     """One node: running sums over all values compared."""
 
     node: str
@@ -97,22 +97,22 @@ class Group:
     layer: str
     op: str
     nodes: int
-    carried: Row  # the one with the largest carried error
-    added: Row | None
+    carried: NodeError  # the one with the largest carried error
+    added: NodeError | None
     largest: float
     clamps: int
     wraps: int
 
 
 @dataclass
-class Comparison:
+class DepthComparison:
     """One run (`second`) beside its reference (`first`)."""
 
     first: str
     second: str
     tokens: int
     sequences: int
-    rows: list[Row]
+    rows: list[NodeError]
     budget: float = BUDGET
     same: bool = False  # one netlist twice: it may not differ at all
     spikes: dict[str, Any] | None = None  # of two netlists: how their spikes compare
@@ -122,16 +122,16 @@ class Comparison:
         self.rows = sorted(self.rows, key=lambda row: row.layer)
 
     @property
-    def over(self) -> Row | None:
+    def over(self) -> NodeError | None:
         """The first node, in depth order, whose carried error leaves the budget."""
         return first_over(self.rows, self.budget)
 
     @property
-    def worst(self) -> Row:
+    def worst(self) -> NodeError:
         return max(self.rows, key=lambda row: row.carried)
 
     @property
-    def source(self) -> Row | None:
+    def source(self) -> NodeError | None:
         """The node that added most."""
         known = [row for row in self.rows if row.added is not None]
         return max(known, key=lambda row: row.added or 0.0) if known else None
@@ -143,7 +143,7 @@ class Comparison:
     @property
     def groups(self) -> list[Group]:
         """By layer and operator, each where it first comes."""
-        found: dict[tuple[str, str], list[Row]] = {}
+        found: dict[tuple[str, str], list[NodeError]] = {}
         for row in self.rows:
             found.setdefault((layer_name(row.layer), row.op), []).append(row)
         return [_group(layer, op, rows) for (layer, op), rows in found.items()]
@@ -163,7 +163,7 @@ class Comparison:
         }
 
 
-def first_over(rows: Iterable[Row], budget: float) -> Row | None:
+def first_over(rows: Iterable[NodeError], budget: float) -> NodeError | None:
     return next((row for row in rows if row.carried > budget), None)
 
 
@@ -172,7 +172,7 @@ def layer_name(layer: int) -> str:
     return "before" if layer < 0 else str(layer)
 
 
-def _group(layer: str, op: str, rows: list[Row]) -> Group:
+def _group(layer: str, op: str, rows: list[NodeError]) -> Group:
     known = [row for row in rows if row.added is not None]
     return Group(
         layer,

@@ -1,0 +1,90 @@
+"""session: the fast engine fed one batch after the other; its trains as spikes and as values."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from compiler.netlist.model import Netlist, Population
+from compiler.netlist.trains import Digits, Graded, Train, Volley
+from hwsim.backends.backend import Spike, Value
+from hwsim.backends.counters import Counters
+from hwsim.backends.fast.engine import Engine, Sent
+from hwsim.backends.fast.recall import by_slot
+from hwsim.backends.values import READ
+from las_neuro.integers import Ints
+from las_neuro.rows import Rows
+
+
+class FastSession:
+    """A `hwsim.backends.backend.Session`."""
+
+    def __init__(
+        self, net: Netlist, count: bool, on_spike: Spike | None, on_value: Value | None
+    ) -> None:
+        listeners = [unrolled(on_spike)] if on_spike else []
+        listeners += [summed(on_value)] if on_value else []
+
+        def on_train(population: Population, train: Train, start: int) -> None:
+            for listener in listeners:
+                listener(population, train, start)
+
+        self.engine = Engine(net, count=count, on_train=on_train if listeners else None)
+
+    @property
+    def counters(self) -> Counters:
+        return self.engine.counters
+
+    def reset(self) -> None:
+        self.engine.reset()
+
+    def feed(self, rows: Rows) -> Ints:
+        payloads: Ints = self.engine.run(rows).cpu().numpy()
+        return payloads
+
+
+def unrolled(on_spike: Spike) -> Sent:
+    """Trains of batch entry 0 as spikes, step by step."""
+
+    def on_train(population: Population, train: Train, start: int) -> None:
+        for k, step in enumerate(population.sends):
+            payload = _whole(train.at(k, len(population.sends))[0], population, start)
+            for i in np.flatnonzero(payload.any(axis=1)):
+                on_spike(population.name, start + int(i), step, payload[i])
+
+    return on_train
+
+
+def _whole(payload: torch.Tensor, population: Population, start: int) -> NDArray[np.int64]:
+    """Lazy feature axes copied out, entries in their slots: [tokens, *axes] -> [tokens, n]."""
+    place = population.slot_axis
+    if place is not None:
+        slots = list(population.axes.values())[place]
+        payload = by_slot(payload, 1 + place, slots, start, payload.shape[0])
+    full = payload.expand(payload.shape[0], *population.axes.values())
+    copied: NDArray[np.int64] = full.reshape(payload.shape[0], -1).cpu().numpy()
+    return copied
+
+
+def summed(on_value: Value) -> Sent:
+    """Trains as values: the sum of each token's payloads, entries in their slots."""
+
+    def on_train(population: Population, train: Train, start: int) -> None:
+        if population.role not in READ:
+            return
+        if isinstance(train, Digits):
+            sums = train.plane(0, len(train.positions), train.positions)
+        elif isinstance(train, Volley):
+            sums = train.plane(0, len(train.sent), (0,) * len(train.sent))
+        else:
+            assert isinstance(train, Graded)
+            sums = train.value
+        place = population.slot_axis
+        if place is not None and start + sums.shape[1] > (
+            slots := list(population.axes.values())[place]
+        ):
+            sums = by_slot(sums, 2 + place, slots, start, sums.shape[1])
+        on_value(population, sums.cpu().numpy(), start)
+
+    return on_train

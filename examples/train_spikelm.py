@@ -3,13 +3,15 @@
     python examples/train_spikelm.py tiny_spikelm
     las-compile tiny_spikelm --system spikelm -o tiny_spikelm.h5
 
-Every linear map but the head gets ternary neurons at its inputs, keys and values too; the network
-runs T passes over its input, whose outputs are averaged (las_neuro/training/elastic.py).  The
-paper trains from scratch on 8 GPUs; this starts from a trained float model and is held to it too:
+Every linear map except the head gets ternary neurons at its inputs, and so do keys and values.  The
+network runs T times on its input and its outputs are averaged (las_neuro/training/elastic.py).  The
+paper trains from scratch on 8 GPUs; this script starts from a trained float model and also distils
+from it, with the loss
 
     (1 - distil) * cross-entropy of the next token + distil * KL(float || spiking)
 
-an encoder only to its float hidden states.  The default run takes about 10 minutes on two cores.
+An encoder is trained on the error of its hidden states alone.  The default run takes about 10
+minutes on two cores.
 """
 
 import sys
@@ -27,17 +29,17 @@ from las_neuro.architectures import draw
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.errors import LasError
 from las_neuro.reference.model import FloatModel
-from las_neuro.training.elastic import Passes
+from las_neuro.training.elastic import Repeated
 from las_neuro.training.training_text import Text, read_text
 from las_neuro.training.tuned_folder import check_free, write_folder
 from las_neuro.training.tuning import Tuning, falling
 
-CLIP = 1.0  # longest gradient
+CLIP = 1.0  # largest norm of the gradient
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What spikelm.json tells of a run."""
+    """Settings of a run, as spikelm.json records them.  passes: T, repetitions of the network."""
 
     passes: int
     updates: int
@@ -54,14 +56,18 @@ def main(
         Path | None, typer.Option(help="Text to train on (default: that of tiny_lm).")
     ] = None,
     heldout: Annotated[Path | None, typer.Option(help="Text to measure on.")] = None,
-    passes: Annotated[int, typer.Option(min=1, max=16, help="T.")] = 4,
+    passes: Annotated[
+        int, typer.Option(min=1, max=16, help="T: how often the network runs on each input.")
+    ] = 4,
     updates: Annotated[int, typer.Option(min=0, help="Optimizer steps.")] = 600,
-    batch_tokens: Annotated[int, typer.Option(min=1, help="Tokens an update.")] = 2048,
+    batch_tokens: Annotated[int, typer.Option(min=1, help="Tokens per update.")] = 2048,
     lr: Annotated[float, typer.Option(min=0.0, help="Learning rate, falling to 0.")] = 1e-3,
-    distil: Annotated[float, typer.Option(min=0.0, max=1.0)] = 0.5,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    distil: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Weight of the float logits in the loss.")
+    ] = 0.5,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the batches.")] = 0,
 ) -> None:
-    """Train, measure and write a Hugging Face folder whose weights hold the neurons too."""
+    """Train, measure and write a Hugging Face folder with the neurons among its weights."""
     settings = Settings(passes, updates, batch_tokens, lr, distil, seed)
     try:
         record = train(model, text, heldout, out, settings)
@@ -74,24 +80,24 @@ def main(
 def train(
     folder: Path, text: Path | None, heldout: Path | None, out: Path, settings: Settings
 ) -> dict[str, object]:
-    """The whole run; returns what spikelm.json says."""
+    """The whole run; returns the contents of spikelm.json."""
     check_free(out)
     torch.manual_seed(settings.seed)
     checkpoint = Checkpoint.open(folder)
-    read = _read(checkpoint, text, heldout)
+    rows = _read(checkpoint, text, heldout)
     original = FloatModel.load(checkpoint)
     original.module.requires_grad_(False)
-    passes = Passes(FloatModel.load(checkpoint).module.requires_grad_(True), settings.passes)
-    tuning = Tuning(passes, original.module, [], [], [], original.causal, torch.device("cpu"))
-    figures = {"float": tuning.measure(read.aside, original.module)}
+    spiking = Repeated(FloatModel.load(checkpoint).module.requires_grad_(True), settings.passes)
+    tuning = Tuning(spiking, original.module, [], [], [], original.causal, torch.device("cpu"))
+    figures = {"float": tuning.measure(rows.aside, original.module)}
     with torch.no_grad():
-        tuning.loss(read.batch(settings.seed, 0, settings.batch_tokens), 0.0)  # amplitudes
-    figures["before"] = tuning.measure(read.aside)
-    fit(tuning, read, settings)
-    figures["spiking"] = tuning.measure(read.aside)
+        tuning.loss(rows.batch(settings.seed, 0, settings.batch_tokens), 0.0)  # sets the amplitudes
+    figures["before"] = tuning.measure(rows.aside)
+    fit(tuning, rows, settings)
+    figures["spiking"] = tuning.measure(rows.aside)
     what = "perplexity" if tuning.causal else "relative error"
     record = {"measured": {"what": what, **figures}, "settings": asdict(settings)}
-    write_folder(out, passes.model, checkpoint, passes.tables(), record)
+    write_folder(out, spiking.model, checkpoint, spiking.tables(), record)
     return record
 
 
@@ -106,7 +112,7 @@ def _read(checkpoint: Checkpoint, text: Path | None, heldout: Path | None) -> Te
 
 
 def fit(tuning: Tuning, text: Text, settings: Settings) -> None:
-    """AdamW without decay, its rate falling along a half cosine."""
+    """Train with AdamW without decay, its rate falling along a half cosine."""
     weights = list(tuning.model.parameters())
     optimizer = torch.optim.AdamW(weights, lr=settings.lr, weight_decay=0.0)
     shown = track(range(settings.updates), "training", disable=not sys.stdout.isatty())

@@ -1,8 +1,8 @@
 """Train the tiny Llama-architecture language model in examples/tiny_lm from a fixed seed.
 
-The text is `pydoc_data.topics`, the Python language reference that ships with every
+The text is `pydoc_data.topics`, the Python language reference that is part of every
 interpreter; the tokenizer is a byte-level BPE of 1024 tokens trained on the same text.
-Every sixth topic is held out, and the weights kept are those of the lowest held-out loss.
+Every sixth topic is held out, and the weights with the lowest held-out loss are kept.
 The default run takes about 5 minutes on one CPU thread; `--steps 20` is a smoke test.
 """
 
@@ -30,7 +30,7 @@ VOCABULARY = 1024
 CONTEXT = 256
 BATCH = 8
 LEARNING_RATE = 6e-3
-WEIGHT_DECAY = 3.0  # this strong because 1500 steps pass over so small a text 27 times
+WEIGHT_DECAY = 3.0  # strong, because 1500 steps read this small text 27 times
 WARMUP = 50
 EVAL_EVERY = 100
 CALIBRATION_CHARS = 16 * 1024
@@ -38,7 +38,9 @@ CALIBRATION_CHARS = 16 * 1024
 
 def main(
     steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = 1500,
-    out: Annotated[Path, typer.Option(help="Folder to write; an older one is replaced.")] = FOLDER,
+    out: Annotated[
+        Path, typer.Option(help="Folder to write; an existing one is replaced.")
+    ] = FOLDER,
 ) -> None:
     """Train the model and write it as a Hugging Face folder."""
     if out.exists() and not (out / "heldout.txt").exists():
@@ -63,8 +65,9 @@ def main(
 def split_corpus(corpus: dict[str, str]) -> tuple[str, str]:
     """Training and held-out text.
 
-    Topics quote one another at length, so a paragraph that is already held out, or already in
-    the training text, is dropped from the training text. Short ones ("Note:") stay.
+    Topics quote one another at length, so a paragraph that also occurs in the held-out text, or
+    earlier in the training text, is dropped from the training text.  Paragraphs of less than 40
+    characters ("Note:") are kept.
     """
     names = sorted(corpus)
     heldout_text = "\n".join(corpus[name] for name in names[4::6])
@@ -80,7 +83,7 @@ def split_corpus(corpus: dict[str, str]) -> tuple[str, str]:
 
 
 def train_tokenizer(text: str) -> PreTrainedTokenizerFast:
-    """Byte-level BPE that loses no byte and puts `<s>` in front of every text."""
+    """Byte-level BPE that encodes every byte and starts every text with `<s>`."""
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
@@ -117,14 +120,14 @@ def build_model() -> LlamaForCausalLM:
 
 
 def cut_windows(tokens: torch.Tensor) -> torch.Tensor:
-    """Consecutive windows of one context each, `<s>` (id 0) first; a short tail is dropped."""
+    """Consecutive windows of one context that start with `<s>` (id 0); a short rest is dropped."""
     width = CONTEXT - 1
     rows = tokens[: len(tokens) // width * width].view(-1, width)
     return torch.nn.functional.pad(rows, (1, 0), value=0)
 
 
 def fit(model: LlamaForCausalLM, tokens: torch.Tensor, heldout: torch.Tensor, steps: int) -> int:
-    """Train in place, leave the weights of the lowest held-out loss, and return their step."""
+    """Train in place, keep the weights with the lowest held-out loss, and return their step."""
     groups = [
         {"params": [p for p in model.parameters() if p.ndim == 2], "weight_decay": WEIGHT_DECAY},
         {"params": [p for p in model.parameters() if p.ndim == 1], "weight_decay": 0.0},
@@ -152,7 +155,7 @@ def fit(model: LlamaForCausalLM, tokens: torch.Tensor, heldout: torch.Tensor, st
 
 
 def lr_factor(step: int, steps: int) -> float:
-    """Linear warmup, then a cosine down to 2 % of the peak."""
+    """Factor of the learning rate: linear warmup, then a cosine down to 2 %."""
     if step < WARMUP:
         return (step + 1) / WARMUP
     return 0.02 + 0.49 * (1 + math.cos(math.pi * (step - WARMUP) / max(1, steps - WARMUP)))
@@ -182,7 +185,7 @@ def describe(
 def write_folder(
     out: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, texts: dict[str, str]
 ) -> None:
-    """Write everything beside `out`, then rename it into place."""
+    """Write everything to a folder beside `out`, then rename that to `out`."""
     fresh = out.with_name(f".{out.name}.{os.getpid()}.new")
     stale = out.with_name(f".{out.name}.{os.getpid()}.old")
     model.save_pretrained(fresh)

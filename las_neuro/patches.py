@@ -1,7 +1,7 @@
-"""Images as rows of pixels, one a patch: what a vision model gets in the place of tokens.
+"""Images as rows of pixels, one row per patch: a vision model reads them instead of tokens.
 
-In: images [N, channels, height, width] as the model's processor normalises them.  Out: [N, tokens,
-pixels] in the order of a convolution's kernel.  Token 0 is the class token: no pixels, all zeros.
+In: images [N, channels, height, width], normalised as the model's processor does.  Out: [N, tokens,
+pixels], pixels in the order of a convolution's kernel.  Token 0 is the class token: all zeros.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from las_neuro.graph import Floats
 
 
 def read_images(path: Path, most: int | None = None) -> Floats:
-    """The first `most` images of a `.npy` file; the rest is not read."""
+    """The first `most` images [N, channels, height, width] of a `.npy` file.
+
+    Raises `CalibrationError` if the file holds something else than finite images.
+    """
     remedy = (
         "save floats [images, channels, height, width], normalised as the model's processor does"
     )
@@ -25,7 +28,7 @@ def read_images(path: Path, most: int | None = None) -> Floats:
     if array.ndim != 4 or array.dtype.kind != "f":
         raise CalibrationError(f"{path}: holds {array.dtype} {array.shape}, not images", remedy)
     if not len(array):
-        raise CalibrationError(f"{path}: holds no image", remedy)
+        raise CalibrationError(f"{path}: holds no images", remedy)
     images: Floats = np.array(array[:most], np.float32)
     if not np.isfinite(images).all():
         raise CalibrationError(f"{path}: holds numbers that are not finite", remedy)
@@ -33,7 +36,10 @@ def read_images(path: Path, most: int | None = None) -> Floats:
 
 
 def patches(images: Floats, pixels: int, tokens: int) -> Floats:
-    """Images cut into square patches of `pixels` values, row by row, behind the class token."""
+    """Images cut into square patches of `pixels` values, row by row, after the class token.
+
+    Raises `PromptError` if the images are not `tokens` - 1 such patches.
+    """
     count, channels, height, width = images.shape
     side = math.isqrt(pixels // channels) if channels else 0
     rows, columns = (height // side, width // side) if side else (0, 0)

@@ -12,7 +12,7 @@ from las_neuro.architectures import draw
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.neurons.fas_tables import FasTables
 from las_neuro.reference.model import FloatModel
-from las_neuro.training.elastic import Passes
+from las_neuro.training.elastic import Repeated
 
 QUIET = np.float32(0.1)
 
@@ -38,11 +38,12 @@ def spikelm(folder: Path, passes: int = 3) -> Path:
             tensors[name] = tensor * QUIET
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     checkpoint = Checkpoint.open(folder)
-    made = Passes(FloatModel.load(checkpoint).module, passes)
+    repeated = Repeated(FloatModel.load(checkpoint).module, passes)
     words, context = checkpoint.config["vocab_size"], draw(checkpoint).context
     with torch.no_grad():
-        made(torch.from_numpy(np.random.default_rng(3).integers(2, words, (4, min(context, 18)))))
-    made.tables().write(folder, {})
+        tokens = np.random.default_rng(3).integers(2, words, (4, min(context, 18)))
+        repeated(torch.from_numpy(tokens))
+    repeated.tables().write(folder, {})
     return folder
 
 

@@ -1,7 +1,7 @@
 """Model families: `draw` turns a checkpoint into a graph of level "model".
 
-One file a family, with `Config` (what is read of config.json), `build`, and MODEL_TYPES, the
-values of config.json's `model_type` that it draws; nothing else lists it.
+A family is one file with `Config` (the fields it reads from config.json), `build`, and MODEL_TYPES,
+the values of config.json's `model_type` that it draws.  No other file lists the families.
 """
 
 from __future__ import annotations
@@ -19,21 +19,24 @@ from las_neuro.graph import MODEL, Graph, verify
 
 @cache
 def families() -> dict[str, Any]:
-    """model_type -> the module of this folder that draws it, sorted."""
+    """model_type -> the module of this folder that draws it, sorted by model_type."""
     modules = [import_module(f"{__name__}.{file.name}") for file in iter_modules(__path__)]
     drawn = {name: module for module in modules for name in getattr(module, "MODEL_TYPES", ())}
     return dict(sorted(drawn.items()))
 
 
 def draw(checkpoint: Checkpoint, context: int | None = None) -> Graph:
-    """The model graph for sequences of at most `context` tokens (default: all the model allows)."""
+    """The model graph for sequences of at most `context` tokens (default: the model's longest).
+
+    Raises `ConfigError` or `UnsupportedError`, naming config.json and the field at fault.
+    """
     path = checkpoint.config_path
     model_type = checkpoint.config.get("model_type")
     if not isinstance(model_type, str):
         raise ConfigError(f"{path}: no model_type", f"set it to one of {', '.join(families())}")
     if model_type not in families():
         raise UnsupportedError(
-            f"{path}: model_type {model_type!r} is not known",
+            f"{path}: model_type {model_type!r} is not supported",
             f"use one of {', '.join(families())}, or add las_neuro/architectures/{model_type}.py",
         )
     family = families()[model_type]
@@ -42,11 +45,11 @@ def draw(checkpoint: Checkpoint, context: int | None = None) -> Graph:
     if context is not None and not 1 <= context <= longest:
         raise ConfigError(
             f"context {context} is outside 1 to {longest} ({path})",
-            "ask for a context in that range",
+            "choose a context in that range",
         )
     try:
         graph: Graph = family.build(config, checkpoint, context or longest)
-    except (ConfigError, UnsupportedError) as error:  # families do not know the file's name
+    except (ConfigError, UnsupportedError) as error:  # the family has not seen the file's name
         raise type(error)(f"{path}: {error.what}", error.remedy) from error
     verify(graph, MODEL)
     return graph

@@ -1,7 +1,7 @@
-"""BERT (arXiv 1810.04805): encoder, norm after each block; gives hidden states [D], unpooled.
+"""BERT (arXiv 1810.04805): encoder, norm after each block; outputs hidden states [D], unpooled.
 
-Pooling (mean, first token) belongs to the caller: it differs between checkpoints.  RoBERTa and
-DistilBERT are drawn with what is here, DistilBERT with other `Names`.
+Pooling (mean, first token) is left to the caller because it differs between checkpoints.  RoBERTa
+and DistilBERT use the functions of this file, DistilBERT with other `Names`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from las_neuro.architectures.family import (
     Layers,
     activation,
     first_rows,
+    linear,
     require_divisible,
 )
 from las_neuro.checkpoint import Checkpoint, Weights
@@ -50,7 +51,7 @@ class Config(FamilyConfig):
 
 @dataclass(frozen=True)
 class Names:
-    """What a checkpoint calls the parts of a layer."""
+    """A checkpoint's names for the parts of a layer."""
 
     attention: str = "attention.self"
     qkv: tuple[str, ...] = ("query", "key", "value")  # below `attention`
@@ -71,7 +72,7 @@ def build(cfg: Config, checkpoint: Checkpoint, context: int) -> Graph:  # -> hid
 def encoder(
     cfg: Config, checkpoint: Checkpoint, context: int, prefix: str, first_position: int = 0
 ) -> Graph:
-    """The whole model; the first token has row `first_position` of the position table."""
+    """The whole model; the first token gets row `first_position` of the position table."""
     refuse(cfg)
     g = Graph(cfg.model_type, context, cfg.vocab_size, causal=False)
     w = Weights.of(checkpoint, (prefix, ""), "embeddings.word_embeddings.weight")
@@ -107,11 +108,11 @@ def layers(g: Graph, cfg: Config, w: Weights, x: Value, names: Names) -> Graph:
 
 def _layer(g: Graph, cfg: Config, w: Weights, x: Value, names: Names) -> Value:
     h = linear(g, w, names.out, _attention(g, cfg, w, x, names), cfg.hidden_size)
-    x = norm(g, cfg, w, names.attention_norm, g.add(x, h, f"{_above(names.out)}.sum"))
+    x = norm(g, cfg, w, names.attention_norm, g.add(x, h, f"{_parent(names.out)}.sum"))
     h = linear(g, w, names.up, x, cfg.intermediate_size)
-    h = g.function(f"{_above(names.up)}.act_fn", h, activation(cfg.hidden_act))
+    h = g.function(f"{_parent(names.up)}.act_fn", h, activation(cfg.hidden_act))
     h = linear(g, w, names.down, h, cfg.hidden_size)
-    return norm(g, cfg, w, names.norm, g.add(x, h, f"{_above(names.down)}.sum"))
+    return norm(g, cfg, w, names.norm, g.add(x, h, f"{_parent(names.down)}.sum"))
 
 
 def _attention(g: Graph, cfg: Config, w: Weights, x: Value, names: Names) -> Value:
@@ -120,30 +121,26 @@ def _attention(g: Graph, cfg: Config, w: Weights, x: Value, names: Names) -> Val
     return g.attend(names.attention, q, k, v, heads, heads, (d // heads) ** -0.5)
 
 
-def _above(name: str) -> str:
+def _parent(name: str) -> str:
     return name.rpartition(".")[0]
 
 
-def linear(g: Graph, w: Weights, name: str, x: Value, out: int) -> Value:
-    weight = w[f"{name}.weight", (out, g[x.name].size)]
-    return g.linear(name, x, weight, w[f"{name}.bias", (out,)])
-
-
 def norm(g: Graph, cfg: Config, w: Weights, name: str, x: Value) -> Value:
-    shape = (cfg.hidden_size,)  # gamma and beta: names of checkpoints made from TensorFlow's
+    """Layer norm of x [D]."""
+    shape = (cfg.hidden_size,)  # gamma and beta: in checkpoints converted from TensorFlow
     gain = w.either((f"{name}.weight", f"{name}.gamma"), shape)
     bias = w.either((f"{name}.bias", f"{name}.beta"), shape)
     return g.layer_norm(name, x, gain, bias, cfg.layer_norm_eps)
 
 
 def refuse(cfg: Config) -> None:
-    """Raise for what makes it another network."""
+    """Raise `UnsupportedError` for settings that make it another network."""
     if cfg.position_embedding_type not in (None, "absolute"):
         raise UnsupportedError(
-            f"position_embedding_type {cfg.position_embedding_type!r} is not known",
+            f"position_embedding_type {cfg.position_embedding_type!r} is not supported",
             f"use a {cfg.model_type} model with absolute positions",
         )
     if cfg.is_decoder or cfg.add_cross_attention:
         raise UnsupportedError(
-            f"a {cfg.model_type} model used as a decoder is not known", "use an encoder"
+            f"a {cfg.model_type} model used as a decoder is not supported", "use an encoder"
         )

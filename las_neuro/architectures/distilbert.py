@@ -1,4 +1,4 @@
-"""DistilBERT (arXiv 1910.01108): BERT without token types, under other names."""
+"""DistilBERT (arXiv 1910.01108): BERT without token types, with other names for its weights."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAMES = bert.Names(
 
 
 class Config(bert.Config):
-    """transformers' DistilBertConfig, which takes three of its fields under BERT's names too."""
+    """transformers' DistilBertConfig, which accepts three of its fields under BERT's names too."""
 
     hidden_size: Count = Field(768, validation_alias=AliasChoices("dim", "hidden_size"))
     num_hidden_layers: Layers = Field(
@@ -40,7 +40,7 @@ class Config(bert.Config):
     @model_validator(mode="before")
     @classmethod
     def _fixed_epsilon(cls, raw: Any) -> Any:
-        """DistilBERT has no field for it: 1e-12 whatever config.json says."""
+        """DistilBERT has no such field: epsilon is 1e-12, whatever config.json says."""
         return raw | {"layer_norm_eps": 1e-12} if isinstance(raw, dict) else raw
 
 

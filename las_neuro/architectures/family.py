@@ -1,4 +1,4 @@
-"""What every family needs: its config checked field by field, and the words for activations."""
+"""What every family needs: a config checked field by field, names of activations, linear maps."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from las_neuro.checkpoint import Checkpoint, Weights
 from las_neuro.errors import ConfigError, UnsupportedError
 from las_neuro.graph import Graph, Tensor, Value
 
-Count = Annotated[int, Field(ge=1, le=2**24)]  # bounds keep a hostile config from running forever
+Count = Annotated[int, Field(ge=1, le=2**24)]  # bounded, so that no config.json runs forever
 Layers = Annotated[int, Field(ge=1, le=1024)]
 Epsilon = Annotated[float, Field(gt=0, le=0.1, allow_inf_nan=False)]
 
-# config.json's word -> FUNCTIONS; "gelu_fast" and "gelu_new" are the same tanh formula.
+# config.json's name -> the graph's function; "gelu_fast" and "gelu_new" are the same tanh formula.
 ACTIVATIONS = {
     "gelu": "gelu",
     "gelu_python": "gelu",
@@ -42,7 +42,7 @@ class FamilyConfig(BaseModel):
 
     @property
     def longest(self) -> int:
-        """Most tokens a sequence."""
+        """Most tokens of a sequence."""
         return self.max_position_embeddings
 
 
@@ -50,7 +50,11 @@ FamilyConfigT = TypeVar("FamilyConfigT", bound=FamilyConfig)
 
 
 def check_config(model: type[FamilyConfigT], checkpoint: Checkpoint) -> FamilyConfigT:
-    """The family's config, or `ConfigError` naming the first wrong field, its value, the rule."""
+    """The family's config.
+
+    Raises `ConfigError` naming the first wrong field, its value and the rule it breaks, and
+    `UnsupportedError` for quantised weights.
+    """
     path = checkpoint.config_path
     try:
         config = model.model_validate(dict(checkpoint.config))
@@ -61,47 +65,47 @@ def check_config(model: type[FamilyConfigT], checkpoint: Checkpoint) -> FamilyCo
         subject = f"{field}{value}: " if field else ""
         raise ConfigError(
             f"{path}: {subject}{first['msg'].removeprefix('Value error, ')}",
-            "correct config.json, or fetch it again",
+            "correct config.json, or download it again",
         ) from error
     except RecursionError as error:
-        raise ConfigError(f"{path}: nested too deep", "fetch config.json again") from error
+        raise ConfigError(f"{path}: nested too deeply", "download config.json again") from error
     if config.quantization_config is not None:
         raise UnsupportedError(
             f"{path}: the weights are quantised (quantization_config)",
-            "use the float checkpoint; the compiler quantises for the chip itself",
+            "use the float checkpoint: the compiler quantises the weights itself",
         )
     return config
 
 
-def activation(word: str) -> str:
-    """The graph's function for config.json's activation."""
-    if word not in ACTIVATIONS:
+def activation(name: str) -> str:
+    """The graph's function for config.json's activation; raises `UnsupportedError`."""
+    if name not in ACTIVATIONS:
         raise UnsupportedError(
-            f"activation {word!r} is not known", f"use one of {', '.join(ACTIVATIONS)}"
+            f"activation {name!r} is not supported", f"use one of {', '.join(ACTIVATIONS)}"
         )
-    return ACTIVATIONS[word]
+    return ACTIVATIONS[name]
 
 
 def require_divisible(what: str, total: int, by: str, parts: int) -> None:
-    """For pydantic validators: `what` must split evenly."""
+    """For pydantic validators: raises ValueError unless `total` is a multiple of `parts`."""
     if total % parts:
-        raise ValueError(f"{what} {total} does not divide by {by} {parts}")
+        raise ValueError(f"{what} {total} is not divisible by {by} {parts}")
 
 
 def first_rows(table: Tensor, rows: int) -> Tensor:
-    """The first `rows` of a position table [all, D]: a shorter context needs no more."""
+    """The first `rows` of a position table [positions, D]; a shorter context needs no more."""
     if rows == table.shape[0]:
         return table
     return Tensor(table.name, (rows, *table.shape[1:]), lambda: table.load()[:rows].copy())
 
 
 def linear(g: Graph, w: Weights, name: str, x: Value, out: int, has_bias: bool = True) -> Value:
-    """`name.weight` [out, n] and, where it has one, `name.bias` [out], on x [n]."""
+    """The linear map `name.weight` [out, n], with `name.bias` [out] if it has one, of x [n]."""
     bias = w[f"{name}.bias", (out,)] if has_bias else None
     return g.linear(name, x, w[f"{name}.weight", (out, g[x.name].size)], bias)
 
 
 def layer_norm(g: Graph, w: Weights, name: str, x: Value, eps: float) -> Value:
-    """`name.weight` and `name.bias` [n] as gain and bias of a layer norm of x [n]."""
+    """Layer norm of x [n] with gain `name.weight` [n] and bias `name.bias` [n]."""
     shape = (g[x.name].size,)
     return g.layer_norm(name, x, w[f"{name}.weight", shape], w[f"{name}.bias", shape], eps)

@@ -91,7 +91,7 @@ def _attention(g: Graph, cfg: Config, w: Weights, x: Value, i: int) -> Value:
 
 
 def _columns(fused: Tensor, start: int, count: int) -> Tensor:
-    """Outputs start .. start + count of a fused map, as [out, in] or [out]."""
+    """Outputs start .. start + count of a fused map [in, out] or bias [out], as [count, ..]."""
     shape = (count, *fused.shape[:-1])
     name = f"{fused.name}[{start}:{start + count}]"
     return Tensor(name, shape, lambda: fused.load()[..., start : start + count].T.copy())

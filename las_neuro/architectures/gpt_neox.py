@@ -1,6 +1,6 @@
-"""GPT-NeoX (arXiv 2204.06745), Pythia: attention and feed-forward beside each other, part rotary.
+"""GPT-NeoX (arXiv 2204.06745), Pythia: attention and feed-forward in parallel, partly rotary.
 
-q, k and v are one matrix, head by head: its rows are q, k, v of head 0, then those of head 1, ...
+q, k and v are one matrix whose rows are q, k, v of head 0, then those of head 1, and so on.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MODEL_TYPES = ("gpt_neox",)
 
 
 class Config(FamilyConfig):
-    """transformers' GPTNeoXConfig; `rope_parameters` is its later name for all of the rotary's."""
+    """transformers' GPTNeoXConfig; newer versions keep all rotary fields in `rope_parameters`."""
 
     hidden_size: Count
     intermediate_size: Count
@@ -49,10 +49,10 @@ class Config(FamilyConfig):
         heads = self.num_attention_heads
         require_divisible("hidden_size", self.hidden_size, "num_attention_heads", heads)
         if not 0 < self.part <= 1:
-            raise ValueError(f"rotary_pct {self.part} is not a share between 0 and 1")
+            raise ValueError(f"rotary_pct {self.part} is not above 0 and at most 1")
         if self.rotated < 2 or self.rotated % 2:
             raise ValueError(
-                f"rotary_pct {self.part} turns {self.rotated} of {self.size} values a head, "
+                f"rotary_pct {self.part} rotates {self.rotated} of {self.size} values per head, "
                 "not pairs"
             )
         if not 0 < self.theta < float("inf"):
@@ -61,12 +61,12 @@ class Config(FamilyConfig):
 
     @property
     def size(self) -> int:
-        """Values a head."""
+        """Values per head."""
         return self.hidden_size // self.num_attention_heads
 
     @property
     def rotated(self) -> int:
-        """Values a head that turn."""
+        """Values per head that are rotated."""
         return int(self.size * self.part)
 
     @property
@@ -104,8 +104,8 @@ def build(cfg: Config, checkpoint: Checkpoint, context: int) -> Graph:  # -> log
 def _layer(g: Graph, cfg: Config, w: Weights, x: Value, tables: tuple[Tensor, Tensor]) -> Value:
     h = layer_norm(g, w, "input_layernorm", x, cfg.layer_norm_eps)
     mixed = g.add(x, _attention(g, cfg, w.under("attention"), h, tables), "attention_sum")
-    read = x if cfg.use_parallel_residual else mixed
-    h = layer_norm(g, w, "post_attention_layernorm", read, cfg.layer_norm_eps)
+    source = x if cfg.use_parallel_residual else mixed
+    h = layer_norm(g, w, "post_attention_layernorm", source, cfg.layer_norm_eps)
     with g.scope("mlp"):
         mlp = w.under("mlp")
         h = linear(g, mlp, "dense_h_to_4h", h, cfg.intermediate_size)
@@ -131,7 +131,7 @@ def _attention(g: Graph, cfg: Config, w: Weights, x: Value, tables: tuple[Tensor
 
 
 def _third(fused: Tensor, heads: int, n: int) -> Tensor:
-    """Every head's n-th third of a fused map [heads * 3 * size, ...]: [heads * size, ...]."""
+    """The n-th third of every head of a fused map [heads * 3 * size, ...]: [heads * size, ...]."""
     rows, *rest = fused.shape
 
     def load() -> Floats:

@@ -1,7 +1,7 @@
-"""Llama: pre-norm, rotary, RMSNorm, gated feed-forward.  D hidden, F feed-forward, V words.
+"""Llama: pre-norm, rotary, RMSNorm, gated feed-forward.  Sizes: D hidden, V vocabulary.
 
-Mistral is the same with a sliding window (arXiv 2310.06825, section 2) in every layer, Qwen2 with
-biases on q, k and v and, where its config says so, with windows in some layers.
+Mistral is the same with a sliding window (arXiv 2310.06825, section 2) in every layer; Qwen2 has
+biases on q, k and v and, if its config says so, windows in some layers.
 """
 
 from __future__ import annotations
@@ -24,14 +24,13 @@ from las_neuro.checkpoint import Checkpoint, Weights
 from las_neuro.errors import UnsupportedError
 from las_neuro.graph import Graph, Tensor, Value
 
-# Mistral has a sliding window, Qwen2 biases on q, k and v.
 MODEL_TYPES = ("llama", "mistral", "qwen2")
 
 Tables = tuple[Tensor, Tensor]  # cos, sin [context, d_rot]
 
 
 class Config(FamilyConfig):
-    """transformers' LlamaConfig; `rope_parameters` is its later name for theta and scaling."""
+    """transformers' LlamaConfig; newer versions keep theta and scaling in `rope_parameters`."""
 
     hidden_size: Count
     intermediate_size: Count
@@ -56,7 +55,7 @@ class Config(FamilyConfig):
     @model_validator(mode="before")
     @classmethod
     def _relatives(cls, raw: Any) -> Any:
-        """Mistral's and Qwen2's defaults where they are not Llama's; Llama knows no windows."""
+        """Defaults of Mistral and Qwen2 that differ from Llama's; Llama has no windows."""
         family = raw.get("model_type") if isinstance(raw, dict) else None
         if family == "mistral":
             return {"sliding_window": 4096, "num_key_value_heads": 8} | raw | {"layer_types": None}
@@ -89,11 +88,11 @@ class Config(FamilyConfig):
 
     @property
     def size(self) -> int:
-        """Values a head."""
+        """Values per head."""
         return self.head_dim or self.hidden_size // self.num_attention_heads
 
     def window(self, layer: int) -> int | None:
-        """Tokens that a token of this layer sees, itself included; None: all."""
+        """Tokens that a token of this layer attends to, including itself; None: all."""
         if self.layer_types is not None:
             slides = self.layer_types[layer] == "sliding_attention"
         else:
@@ -149,7 +148,7 @@ def _attention(
         k = g.rotate("k_rotary", k, cos, sin, kv_heads)
     mixed = g.attend("self_attn", q, k, v, heads, kv_heads, size**-0.5, window)
     with g.scope("self_attn"):
-        bias = cfg.attention_bias and cfg.model_type != "qwen2"  # Qwen2: on q, k and v alone
+        bias = cfg.attention_bias and cfg.model_type != "qwen2"  # Qwen2: on q, k and v only
         return linear(g, w, "o_proj", mixed, cfg.hidden_size, bias)
 
 
@@ -164,5 +163,5 @@ def _feed_forward(g: Graph, cfg: Config, w: Weights, x: Value) -> Value:
 def _refuse(cfg: Config) -> None:
     if cfg.partial_rotary_factor != 1.0:
         raise UnsupportedError(
-            f"partial_rotary_factor {cfg.partial_rotary_factor} is not a Llama's", "set it to 1"
+            f"partial_rotary_factor {cfg.partial_rotary_factor} is not supported", "set it to 1"
         )

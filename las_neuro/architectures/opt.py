@@ -1,6 +1,6 @@
 """OPT (arXiv 2205.01068): learned positions, LayerNorm before or after, ReLU, tied head.
 
-opt-350m is the odd one: norm after each block, and narrow embeddings projected in and out.
+opt-350m differs: norm after each block, and narrow embeddings with linear maps in and out.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from las_neuro.graph import Graph, Tensor, Value
 
 MODEL_TYPES = ("opt",)
 
-POSITION_OFFSET = 2  # rows 0 and 1 of the position table serve padding
-EPS = 1e-5  # OPTConfig has no field for it: torch's default
+POSITION_OFFSET = 2  # rows 0 and 1 of the position table are for padding
+EPS = 1e-5  # torch's default: OPTConfig has no such field
 
 
 class Config(FamilyConfig):

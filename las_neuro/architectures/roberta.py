@@ -1,7 +1,7 @@
 """RoBERTa (arXiv 1907.11692), XLM-RoBERTa: BERT whose positions count from the padding token's id.
 
-The rows up to that id serve padding, so the longest text is shorter than the position table: 512 of
-514 tokens.  Texts come without padding here; a padding token inside one is read as any other.
+The rows up to that id are for padding, so the longest text is shorter than the position table: 512
+tokens for 514 rows.  Texts have no padding here; a padding token in a text is read as any other.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ class Config(bert.Config):
     def _some_position_is_left(self) -> Config:
         if self.longest < 1:
             rows = self.max_position_embeddings
-            raise ValueError(f"pad_token_id {self.pad_token_id} leaves none of {rows} positions")
+            raise ValueError(
+                f"pad_token_id {self.pad_token_id} leaves no position of {rows} for tokens"
+            )
         return self
 
     @property

@@ -1,7 +1,7 @@
 """Rotary position tables (RoFormer, arXiv 2104.09864, eq. 34; half-turn layout of transformers).
 
-Angles are formed in float32 as transformers forms them: at long contexts a more exact angle would
-be a different model.
+Angles are computed in float32, as transformers does: at long contexts more exact angles would give
+a different model.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Doubles = NDArray[np.float64]
 def rotary_tables(
     context: int, size: int, theta: float, scaling: dict[str, Any] | None
 ) -> tuple[Tensor, Tensor]:
-    """cos and sin [context, size], computed when loaded; `scaling` as config.json gives it."""
+    """cos and sin [context, size], computed when loaded; scaling: config.json's `rope_scaling`."""
     frequencies = scaled(inverse_frequencies(size, theta), scaling or {})
 
     def angles() -> Floats:
@@ -45,22 +45,25 @@ def inverse_frequencies(size: int, theta: float) -> Doubles:
 
 
 def scaled(frequencies: Doubles, scaling: dict[str, Any]) -> Doubles:
-    """Frequencies after the config's `rope_scaling`: "default", "linear" or "llama3"."""
-    kind = scaling.get("rope_type", scaling.get("type", "default"))
-    if kind == "default":
+    """Frequencies after the config's `rope_scaling`: "default", "linear" or "llama3".
+
+    Raises `UnsupportedError` for other types, `ConfigError` for a wrong field.
+    """
+    name = scaling.get("rope_type", scaling.get("type", "default"))
+    if name == "default":
         return frequencies
-    if kind == "linear":
+    if name == "linear":
         slowed: Doubles = frequencies / _number(scaling, "factor")
         return slowed
-    if kind == "llama3":
+    if name == "llama3":
         return _llama3(frequencies, scaling)
     raise UnsupportedError(
-        f"rope_scaling of type {kind!r} is not known", "use default, linear or llama3"
+        f"rope_scaling of type {name!r} is not supported", "use default, linear or llama3"
     )
 
 
 def _llama3(frequencies: Doubles, scaling: dict[str, Any]) -> Doubles:
-    """Llama 3.1: long waves slowed by `factor`, short ones kept, a ramp between the two."""
+    """Llama 3.1: low frequencies divided by `factor`, high ones kept, a linear ramp between."""
     factor, trained = (
         _number(scaling, "factor"),
         _number(scaling, "original_max_position_embeddings"),

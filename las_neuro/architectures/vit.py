@@ -1,9 +1,9 @@
-"""ViT (arXiv 2010.11929): an image's patches as tokens behind a class token, pre-norm.
+"""ViT (arXiv 2010.11929): an image's patches as tokens after a class token, pre-norm.
 
-Gives hidden states [D], or for ViTForImageClassification the classes [labels] at every token, of
-which the class token's, the first, are the answer.  Patches come from the caller (`las_neuro.
-patches`), the class token's with no pixels: its embedding, like the projection's bias, is in the
-position table.
+Outputs hidden states [D], or for ViTForImageClassification class logits [labels] at every token;
+those of the class token, which comes first, are the result.  The caller supplies the patches
+(`las_neuro.patches`); the class token has no pixels.  Its embedding, like the projection's bias, is
+added to the position table.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Side = Annotated[int, Field(ge=1, le=2**16)]  # pixels
 
 
 class Config(FamilyConfig):
-    """transformers' ViTConfig; the two first fields are those of models that read words."""
+    """transformers' ViTConfig; the first two fields are those of models that read tokens."""
 
     vocab_size: int = 0
     max_position_embeddings: int = 0
@@ -57,7 +57,7 @@ class Config(FamilyConfig):
         for side in self.sides:
             require_divisible("image_size", side, "patch_size", patch)
         if self.longest > 2**24 or self.pixels > 2**24:
-            raise ValueError(f"more than {2**24} patches, or pixels in one")
+            raise ValueError(f"more than {2**24} patches, or more pixels than that in a patch")
         return self
 
     @property
@@ -72,7 +72,7 @@ class Config(FamilyConfig):
 
     @property
     def longest(self) -> int:
-        """The class token and all patches."""
+        """Tokens of an image: the class token and all patches."""
         height, width = self.sides
         return 1 + (height // self.patch_size) * (width // self.patch_size)
 
@@ -87,7 +87,7 @@ class Config(FamilyConfig):
 def build(cfg: Config, checkpoint: Checkpoint, context: int) -> Graph:  # -> hidden [D] or classes
     if context != cfg.longest:
         raise UnsupportedError(
-            f"an image has {cfg.longest} tokens, not {context}", "leave the context out"
+            f"an image has {cfg.longest} tokens, not {context}", "omit the context"
         )
     g = Graph(cfg.model_type, context, 0, causal=False)
     w = Weights.of(checkpoint, ("vit.", ""), "embeddings.cls_token")
@@ -115,7 +115,7 @@ def _embed(g: Graph, cfg: Config, w: Weights) -> Value:
 
 
 def _positions(cfg: Config, w: Weights) -> Tensor:
-    """The position table [tokens, D] with what else each token always gets."""
+    """The position table [tokens, D], plus the class token's embedding and the patches' bias."""
     d, tokens = cfg.hidden_size, cfg.longest
     positions, first = w["position_embeddings", (1, tokens, d)], w["cls_token", (1, 1, d)]
     bias = w["patch_embeddings.projection.bias", (d,)]

@@ -1,7 +1,7 @@
-"""Where calibration images come from: a file of the user's, or chance.
+"""Calibration images: the user's file, or random pixels.
 
-Random pixels reach the range that the model's processor gives, but not what pictures do inside the
-network: results are clearly better with images of the kind the model is for.
+Random pixels cover the range that the model's processor produces, but not the activations that real
+pictures cause: results are clearly better with images like those the model will see.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ PROCESSOR = "preprocessor_config.json"
 def calibration_images(
     checkpoint: Checkpoint, path: Path | None, graph: Graph, limit: int = 2048
 ) -> list[Floats]:
-    """Images of about `limit` tokens, at least a few, as batches [B, S, pixels] of patches."""
+    """Images of about `limit` tokens, at least FEWEST, as batches [B, S, pixels] of patches.
+
+    path: a .npy file of images; None: random pixels.
+    """
     count = max(FEWEST, limit // graph.context)
     if path is not None:
         rows = patches(read_images(path, count), graph.pixels, graph.context)
@@ -36,26 +39,26 @@ def calibration_images(
 
 
 def _random(checkpoint: Checkpoint, graph: Graph, count: int) -> Floats:
-    """Patches of a random shade with noise on it, normalised as the model's processor does."""
+    """Patches of a random shade with noise, normalised as the model's processor does."""
     random = np.random.default_rng(SEED)
     shape = (count, graph.context, graph.pixels)
     shade = random.random((count, graph.context, 1))
     noise = random.random(shape)
     weight = random.random((count, graph.context, 1))  # from flat patches to pure noise
     mean, deviation = _processor(checkpoint, graph.pixels)
-    made = ((1 - weight) * shade + weight * noise - mean) / deviation
-    made[:, 0] = 0.0  # the class token has no pixels
-    rows: Floats = made.astype(np.float32)
+    pixels = ((1 - weight) * shade + weight * noise - mean) / deviation
+    pixels[:, 0] = 0.0  # the class token has no pixels
+    rows: Floats = pixels.astype(np.float32)
     return rows
 
 
 def _processor(checkpoint: Checkpoint, pixels: int) -> tuple[Floats, Floats]:
-    """Mean and standard deviation by pixel; ViT's own 0.5 where the folder does not say."""
+    """Mean and standard deviation by pixel; 0.5, as ViT uses, if the folder does not state them."""
     path = checkpoint.folder / PROCESSOR
-    says = read_json(path, ConfigError) if path.is_file() else {}
+    fields = read_json(path, ConfigError) if path.is_file() else {}
     channels = checkpoint.config.get("num_channels", 3)
     mean, deviation = (
-        np.repeat(_by_channel(path, key, says.get(key, 0.5), channels), pixels // channels)
+        np.repeat(_by_channel(path, key, fields.get(key, 0.5), channels), pixels // channels)
         for key in ("image_mean", "image_std")
     )
     if deviation.min() <= 0:
@@ -65,11 +68,11 @@ def _processor(checkpoint: Checkpoint, pixels: int) -> tuple[Floats, Floats]:
 
 def _by_channel(path: Path, key: str, value: Any, channels: int) -> Floats:
     try:
-        with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite: caught below
+        with np.errstate(over="ignore"):  # beyond float32 becomes infinite, refused below
             numbers = np.broadcast_to(np.asarray(value, np.float32), channels)
     except (TypeError, ValueError, OverflowError):
         numbers = np.full(channels, np.nan, np.float32)
-    if not np.isfinite(numbers).all():  # null is NaN to numpy
+    if not np.isfinite(numbers).all():  # numpy reads null as NaN
         raise ConfigError(
             f"{path}: {key} {value!r:.60} is not a number for each of {channels} channels",
             "correct it",

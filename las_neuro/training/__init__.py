@@ -1,1 +1,1 @@
-"""Training of the systems that need it: fine-tuning, learned clips, trained neurons."""
+"""Training for the systems that need it: fine-tuning, learned clips, trained neurons."""

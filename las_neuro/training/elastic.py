@@ -1,13 +1,15 @@
-"""elastic: SpikeLM's neurons inside transformers' model, and the T passes it is run in.
+"""elastic: SpikeLM's neurons inside transformers' model, which runs T times on each input.
 
-SpikeLM (arXiv 2406.03287), x[t] being what pass t brings to a linear map, a scalar alpha[t] a map:
+SpikeLM (arXiv 2406.03287).  x[t] is the input of a linear map in repetition t, alpha[t] a scalar of
+that map and repetition:
 
     m[0] = x[0];  m[t] = m[t-1] / 4 * (alpha[t-1] - y[t-1]) + x[t]
     y[t] = alpha[t] * clip(round(m[t] / alpha[t]), -1, 1)
 
-keys and values: y[t] of x[t] alone.  All passes read the same embeddings; their last hidden states,
-or logits, are averaged.  Gradients pass straight through where |m| <= alpha, along m and not along
-the reset, as in the paper's code; amplitudes are 2 mean |m| of the first batch and then fixed.
+Keys and values have no memory: y[t] depends on x[t] alone.  All repetitions read the same
+embeddings; their last hidden states, or logits, are averaged.  Gradients pass straight through
+where |m| <= alpha, along m and not along the reset, as in the paper's code.  Amplitudes are set to
+2 mean |m| of the first batch and then stay fixed.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ FUSED = ("c_attn", "query_key_value")
 
 
 class Ternary(torch.autograd.Function):
-    """alpha * clip(round(m / alpha), -1, 1), straight through inside."""
+    """alpha * clip(round(m / alpha), -1, 1); the gradient of the identity where |m| <= alpha."""
 
     @staticmethod
     def forward(ctx: Any, m: Torch, alpha: Torch) -> Torch:
@@ -49,18 +51,22 @@ class Ternary(torch.autograd.Function):
 
 
 class Elastic(nn.Module):
-    """The neurons at one place.  alpha [T]; nan until a first batch has gone through."""
+    """The neurons of one linear map's inputs, of keys or of values.
+
+    alpha [T]: NaN until the first batch has set it.  leaky: whether a repetition starts from what
+    the one before left of the potential.
+    """
 
     alpha: Torch
 
-    def __init__(self, passes: int, keeps: bool) -> None:
+    def __init__(self, repetitions: int, leaky: bool) -> None:
         super().__init__()
-        self.register_buffer("alpha", torch.full((passes,), math.nan))
-        self.keeps = keeps
+        self.register_buffer("alpha", torch.full((repetitions,), math.nan))
+        self.leaky = leaky
         self.left: Torch | float = 0.0
 
     def forward(self, x: Torch, t: int) -> Torch:
-        m = x + self.left if self.keeps and t else x
+        m = x + self.left if self.leaky and t else x
         if bool(self.alpha[t].isnan()):
             self.alpha[t] = (2 * m.detach().abs().mean()).clamp(min=LEAST)
         y: Torch = Ternary.apply(m, self.alpha[t])  # type: ignore[no-untyped-call]
@@ -68,93 +74,101 @@ class Elastic(nn.Module):
         return y
 
 
-class Passes(nn.Module):
-    """A model that is run T times; `neurons`: their checkpoint name -> neurons."""
+class Repeated(nn.Module):
+    """A model that runs T times on each input; `neurons`: their checkpoint name -> neurons."""
 
-    def __init__(self, model: Any, passes: int) -> None:
+    def __init__(self, model: Any, repetitions: int) -> None:
         super().__init__()
-        self.model, self.passes, self.now = model, passes, 0
+        self.model, self.repetitions, self.current = model, repetitions, 0
         self.neurons: dict[str, Elastic] = {}
         for name, module in _maps(model):
-            self._put(name, module)
-        self.held = nn.ModuleList(self.neurons.values())  # go where the model goes
+            self._hook(name, module)
+        self.registered = nn.ModuleList(self.neurons.values())  # moved between devices with self
 
-    def _put(self, name: str, module: nn.Module) -> None:
-        """Neurons before a linear map, and after it where keys or values come out."""
+    def _hook(self, name: str, module: nn.Module) -> None:
+        """Neurons before a linear map, and after it if its outputs are keys or values."""
 
-        def before(_: nn.Module, given: tuple[Torch, ...], neurons: Elastic) -> tuple[Torch]:
-            return (neurons(given[0], self.now),)
+        def before(_: nn.Module, inputs: tuple[Torch, ...], neurons: Elastic) -> tuple[Torch]:
+            return (neurons(inputs[0], self.current),)
 
-        def after(_: nn.Module, given: Any, made: Torch, parts: Mapping[int, Elastic]) -> Torch:
+        def after(_: nn.Module, inputs: Any, output: Torch, parts: Mapping[int, Elastic]) -> Torch:
             heads = _heads(self.model) if last == "query_key_value" else 1
-            thirds = _thirds(made, heads) if last in FUSED else [made]
+            thirds = _thirds(output, heads) if last in FUSED else [output]
             for place, neurons in parts.items():
-                thirds[place] = neurons(thirds[place], self.now)
-            return _together(thirds, heads) if last in FUSED else thirds[0]
+                thirds[place] = neurons(thirds[place], self.current)
+            return _fused(thirds, heads) if last in FUSED else thirds[0]
 
         owner, _, last = name.rpartition(".")
         module.register_forward_pre_hook(
-            partial(before, neurons=self._make(f"{name}.act_clip_val", keeps=True))
+            partial(before, neurons=self._add(f"{name}.act_clip_val", leaky=True))
         )
-        kept = {0: "clip_key"} if last in KEYS else {0: "clip_value"} if last in VALUES else {}
+        coded = {0: "clip_key"} if last in KEYS else {0: "clip_value"} if last in VALUES else {}
         if last in FUSED:
-            kept = {1: "clip_key", 2: "clip_value"}
-        if kept:
+            coded = {1: "clip_key", 2: "clip_value"}
+        if coded:
             parts = {
-                place: self._make(f"{owner}.{part}", keeps=False) for place, part in kept.items()
+                place: self._add(f"{owner}.{part}", leaky=False) for place, part in coded.items()
             }
             module.register_forward_hook(partial(after, parts=parts))
 
-    def _make(self, name: str, *, keeps: bool) -> Elastic:
-        self.neurons[name] = Elastic(self.passes, keeps)
+    def _add(self, name: str, *, leaky: bool) -> Elastic:
+        self.neurons[name] = Elastic(self.repetitions, leaky)
         return self.neurons[name]
 
-    def forward(self, *given: Any, past_key_values: Any = None, **options: Any) -> SimpleNamespace:
-        """The mean of all passes; past_key_values: one cache a pass, as the last call gave them."""
-        caches = past_key_values or [None] * self.passes
-        found = []
-        for self.now, cache in enumerate(caches):
-            kept = {} if cache is None else {"past_key_values": cache}
-            found.append(self.model(*given, **kept, **options))
+    def forward(self, *inputs: Any, past_key_values: Any = None, **options: Any) -> SimpleNamespace:
+        """The mean over all repetitions.
+
+        past_key_values: one cache per repetition, as the last call returned them.
+        """
+        caches = past_key_values or [None] * self.repetitions
+        outputs = []
+        for self.current, cache in enumerate(caches):
+            cached = {} if cache is None else {"past_key_values": cache}
+            outputs.append(self.model(*inputs, **cached, **options))
         for neurons in self.neurons.values():
-            neurons.left = 0.0  # frees the graph of the last pass
-        made = SimpleNamespace(past_key_values=None)
+            neurons.left = 0.0  # releases the autograd graph of the last repetition
+        mean = SimpleNamespace(past_key_values=None)
         for field in ("logits", "last_hidden_state"):
-            if getattr(found[0], field, None) is not None:
-                setattr(made, field, torch.stack([one[field] for one in found]).mean(dim=0))
+            if getattr(outputs[0], field, None) is not None:
+                setattr(mean, field, torch.stack([each[field] for each in outputs]).mean(dim=0))
         if options.get("output_hidden_states"):
-            layers = zip(*(one.hidden_states for one in found), strict=True)
-            made.hidden_states = tuple(torch.stack(of).mean(dim=0) for of in layers)
-        if getattr(found[0], "past_key_values", None) is not None:
-            made.past_key_values = [one.past_key_values for one in found]
-        return made
+            layers = zip(*(each.hidden_states for each in outputs), strict=True)
+            mean.hidden_states = tuple(torch.stack(states).mean(dim=0) for states in layers)
+        if getattr(outputs[0], "past_key_values", None) is not None:
+            mean.past_key_values = [each.past_key_values for each in outputs]
+        return mean
 
     def tables(self) -> ElasticTables:
-        """The amplitudes as a checkpoint keeps them."""
-        alphas = {name: tuple(of.alpha.tolist()) for name, of in self.neurons.items()}
-        return ElasticTables(self.passes, alphas)
+        """The amplitudes as a checkpoint stores them."""
+        alphas = {name: tuple(neurons.alpha.tolist()) for name, neurons in self.neurons.items()}
+        return ElasticTables(self.repetitions, alphas)
 
 
 def with_neurons(model: Any, checkpoint: Checkpoint) -> Any:
-    """The model in passes with the checkpoint's own neurons; itself where it has none."""
+    """The model, repeated, with the checkpoint's neurons; the model itself if it has none.
+
+    Raises `CheckpointError` if amplitudes are missing, or belong to no linear map of the model.
+    """
     tables = ElasticTables.read(checkpoint)
     if tables is None:
         return model
-    made = Passes(model, tables.passes)
+    repeated = Repeated(model, tables.passes)
     prefix = f"{getattr(model, 'base_model_prefix', '')}."
     unknown = set(tables.alphas)
-    for name, neurons in made.neurons.items():
+    for name, neurons in repeated.neurons.items():
         names = (name, name.removeprefix(prefix), prefix + name)
         known = next((known for known in names if known in tables.alphas), None)
         if known is None:
-            raise CheckpointError(f"{checkpoint.folder}: holds no {name}, its neurons there", TRAIN)
+            raise CheckpointError(
+                f"{checkpoint.folder}: {name}, the amplitudes of neurons, is missing", TRAIN
+            )
         neurons.alpha.copy_(torch.tensor(tables.alphas[known]))
         unknown.discard(known)
     if unknown:
         raise CheckpointError(
             f"{checkpoint.folder}: {min(unknown)} belongs to no linear map of the model", TRAIN
         )
-    return made
+    return repeated
 
 
 def _maps(model: Any) -> Iterator[tuple[str, nn.Module]]:
@@ -176,6 +190,6 @@ def _thirds(x: Torch, heads: int) -> list[Torch]:
     return [parts[..., n, :].flatten(-2) for n in range(3)]
 
 
-def _together(thirds: list[Torch], heads: int) -> Torch:
+def _fused(thirds: list[Torch], heads: int) -> Torch:
     parts = [x.view(*x.shape[:-1], heads, -1) for x in thirds]
     return torch.stack(parts, dim=-2).flatten(-3)

@@ -1,21 +1,21 @@
-"""fas_calibrate: FAS stage 2, one threshold and one initial potential a channel.
+"""fas_calibrate: FAS stage 2, one threshold and one initial potential per channel.
 
-Coarse (arXiv 2502.04405): each layer's scalar is copied to every neuron, m0 = 0.5.  The published
-code's GPT-2 then multiplies thresholds by 0.6 and raises m0 from 0 to 0.2 (`published`); its BERT
-copies only.
+Coarse step (arXiv 2502.04405): each layer's scalar threshold is copied to every neuron, with
+m0 = 0.5.  The published code for GPT-2 then multiplies thresholds by 0.6 and raises m0 from 0 to
+0.2 (`published`); its code for BERT only copies.
 
-Fine: the weights stay; thresholds and m0 are trained so that the spiking model does what the same
-model does with QCFS,
+Fine step: the weights are fixed; thresholds and m0 are trained so that the spiking model reproduces
+the same model with QCFS.  The loss is
 
     sum over layers of mean (IF mean - QCFS output)^2 + KL(QCFS logits || IF logits)
 
-(of an encoder, the mean square between hidden states in place of KL).  Input is the same in every
-step, because whatever feeds a neuron here has been added up before it starts; so for T = L and the
-plain coarse step the two models are one already, and nothing is trained.
+For an encoder the mean squared error of the hidden states replaces KL.  A neuron's input is the
+same in every step here, because it has been summed before the neuron starts.  So for T = L and the
+plain coarse step the two models already agree, and nothing is trained.
 
-The paper keeps a threshold for each (position, channel): 1024 x 3072 numbers a layer of GPT-2.  A
-chip that decodes as a stream has one neuron a channel, which serves every position with the one
-threshold it was given, so only channels are kept here.
+The paper keeps a threshold for each (position, channel): 1024 x 3072 numbers per layer of GPT-2.  A
+chip that decodes token by token has one neuron per channel, which serves every position with one
+threshold, so here thresholds are kept by channel only.
 """
 
 from __future__ import annotations
@@ -33,16 +33,17 @@ from las_neuro.training.qcfs import Neuron
 from las_neuro.training.training_text import Text
 from las_neuro.training.tuning import Settings, Tuning, divergence, falling
 
-PUBLISHED = {"gpt2": (0.6, 0.0 + 0.2)}  # model_type -> factor of thresholds, initial potential
+PUBLISHED = {"gpt2": (0.6, 0.0 + 0.2)}  # model_type -> threshold factor, initial potential
 PLAIN = (1.0, 0.5)
-JUDGED = 4  # batches of the training text that decide whether the fine step is kept
+VALIDATION_BATCHES = 4  # of the training text; they decide whether the fine step is kept
 
 
 @dataclass(frozen=True)
 class Calibrated:
-    """Neurons by layer, threshold and initial [channels]; updates: of the fine step, if kept.
+    """Neurons by layer, threshold and initial [channels].
 
-    coarse: the figure of merit before the fine step.
+    updates: optimizer steps of the fine step, 0 if it was not kept.  coarse: perplexity, or an
+    encoder's relative error, before the fine step.
     """
 
     neurons: list[Neuron]
@@ -51,12 +52,15 @@ class Calibrated:
 
 
 def calibrated(tuning: Tuning, text: Text, settings: Settings, tell: Progress) -> Calibrated:
-    """Coarse, then fine where that is an improvement; the model is left with its QCFS neurons."""
+    """The coarse step, then the fine step if it lowers the loss.
+
+    The model is left with its QCFS neurons.
+    """
     factor, initial = PLAIN
     if settings.published:
         config = tuning.model.config
         factor, initial = PUBLISHED.get(str(config.model_type), PLAIN)
-    neurons = coarse(tuning, next(iter(text.aside)), settings.steps, factor, initial)
+    neurons = coarse(tuning, text.aside[0], settings.steps, factor, initial)
     tuning.put(neurons)
     measured = tuning.measure(text.aside)
     tuning.put(tuning.neurons)
@@ -64,11 +68,11 @@ def calibrated(tuning: Tuning, text: Text, settings: Settings, tell: Progress) -
     if same or not settings.calibration_updates:
         return Calibrated(neurons, 0, measured)
     copied = [(n.threshold.detach().clone(), n.initial.detach().clone()) for n in neurons]
-    judged = [text.batch(settings.seed + 2, i, settings.batch) for i in range(JUDGED)]
-    before = _total(tuning, neurons, judged)
+    batches = [text.batch(settings.seed + 2, i, settings.batch) for i in range(VALIDATION_BATCHES)]
+    before = _mean_loss(tuning, neurons, batches)
     _fine(tuning, neurons, text, settings, tell)
     updates = settings.calibration_updates
-    if not _total(tuning, neurons, judged) < before:
+    if not _mean_loss(tuning, neurons, batches) < before:
         updates = 0
         for neuron, (threshold, start) in zip(neurons, copied, strict=True):
             neuron.threshold.data, neuron.initial.data = threshold, start
@@ -78,14 +82,18 @@ def calibrated(tuning: Tuning, text: Text, settings: Settings, tell: Progress) -
 def coarse(
     tuning: Tuning, tokens: Tokens, steps: int, factor: float, initial: float
 ) -> list[Neuron]:
-    """The scalar of each layer, for each of its channels."""
+    """Neurons with each layer's scalar threshold copied to all its channels.
+
+    factor: of the thresholds.  initial: m0.
+    """
     _, sent = _outputs(tuning, tuning.neurons, tokens[:1])
-    made = []
+    neurons = []
     for neuron, y in zip(tuning.neurons, sent, strict=True):
         threshold = neuron.threshold.detach() * factor
         channels = (y.shape[-1],)
-        made.append(Neuron(threshold.expand(channels), torch.full_like(y[0, 0], initial), steps))
-    return made
+        start = torch.full_like(y[0, 0], initial)
+        neurons.append(Neuron(threshold.expand(channels), start, steps))
+    return neurons
 
 
 def _fine(
@@ -103,46 +111,46 @@ def _fine(
     for update in range(updates):
         for group in optimizer.param_groups:
             group["lr"] = settings.calibration_rate * falling(update, updates)
-        # numbers that fine-tuning has not used
+        # batches that fine-tuning has not used
         batch = text.batch(settings.seed, settings.updates + update, settings.batch)
         optimizer.zero_grad()
-        loss = _difference(tuning, neurons, batch)
+        loss = _loss(tuning, neurons, batch)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         for neuron in neurons:
-            neuron.hold()
+            neuron.clamp()
         tell("calibrate", update + 1, updates)
 
 
 @torch.no_grad()
-def _total(tuning: Tuning, neurons: list[Neuron], batches: Sequence[Tokens]) -> float:
-    losses = [float(_difference(tuning, neurons, batch)) * batch.size for batch in batches]
+def _mean_loss(tuning: Tuning, neurons: list[Neuron], batches: Sequence[Tokens]) -> float:
+    losses = [float(_loss(tuning, neurons, batch)) * batch.size for batch in batches]
     return sum(losses) / sum(batch.size for batch in batches)
 
 
-def _difference(tuning: Tuning, neurons: list[Neuron], tokens: Tokens) -> Torch:
-    """What the fine step minimises."""
+def _loss(tuning: Tuning, neurons: list[Neuron], tokens: Tokens) -> Torch:
+    """The loss of the fine step."""
     with torch.no_grad():
-        wanted, quantised = _outputs(tuning, tuning.neurons, tokens)
-    found, spiking = _outputs(tuning, neurons, tokens)
-    loss = divergence(found, wanted) if tuning.causal else F.mse_loss(found, wanted)
-    for y, goal in zip(spiking, quantised, strict=True):
-        loss = loss + F.mse_loss(y, goal)
+        target, quantised = _outputs(tuning, tuning.neurons, tokens)
+    output, spiking = _outputs(tuning, neurons, tokens)
+    loss = divergence(output, target) if tuning.causal else F.mse_loss(output, target)
+    for y, expected in zip(spiking, quantised, strict=True):
+        loss = loss + F.mse_loss(y, expected)
     return loss
 
 
 def _outputs(
     tuning: Tuning, neurons: Sequence[Neuron], tokens: Tokens
 ) -> tuple[Torch, list[Torch]]:
-    """The model's output with these neurons in place, and what each of them sent [B, S, n]."""
+    """The model's output with these neurons in place, and each neuron's output [B, S, n]."""
     tuning.put(neurons)
     for neuron in neurons:
-        neuron.keep = True
+        neuron.recording = True
     output = tuning.run(tuning.model, tokens)
     sent = []
     for neuron in neurons:
-        assert neuron.seen is not None
-        sent.append(neuron.seen)
-        neuron.keep, neuron.seen = False, None
+        assert neuron.recorded is not None
+        sent.append(neuron.recorded)
+        neuron.recording, neuron.recorded = False, None
     tuning.put(tuning.neurons)
     return output, sent

@@ -1,16 +1,17 @@
 """finetune: FAS stage 1, the whole model trained with QCFS in place of its activations.
 
 FAS (arXiv 2502.04405): full-parameter fine-tuning with quantised clip-floor-shift activations, then
-calibration (fas_calibrate.py).  What is minimised, with p the model and f its float original:
+calibration (fas_calibrate.py).  The loss, with p the model and f its float original:
 
     causal   (1 - d) * cross-entropy of the next token + d * KL(f || p) of the logits
     encoder  mean square of (hidden states of p - those of f)
 
-The paper trains decoders on the text alone (d = 0) and encoders by masked words.  Here a decoder is
-also held to its float original, which keeps a small model near it on a small text; an encoder is
-only distilled, because small encoders are published without the head that masked words need.  The
-paper starts thresholds at constants (2.0, 1.24, 2.5); here each starts at a quantile of what the
-float activation sends on the text, so any family starts near its float model.  Dropout is off.
+The paper trains decoders on the text alone (d = 0) and encoders on masked words.  Here a decoder is
+also distilled from its float original, which keeps a small model near it on a small text.  An
+encoder is only distilled, because small encoders are published without the head that predicts
+masked words.  The paper starts thresholds at constants (2.0, 1.24, 2.5); here each starts at a
+quantile of the float activation's output on the text, so every family starts near its float model.
+Dropout is off.
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ from las_neuro.training.training_text import Text, read_text
 from las_neuro.training.tuned_folder import write_folder
 from las_neuro.training.tuning import Settings, Tuning, falling, prepare
 
-THRESHOLD_TOKENS = 8192  # that thresholds start from
-MOST_VALUES = 1 << 20  # of an activation, that its quantile is taken of
-CLIP = 1.0  # longest gradient
+THRESHOLD_TOKENS = 8192  # whose activations give the thresholds their start
+MOST_VALUES = 1 << 20  # of an activation, for its quantile
+CLIP = 1.0  # largest norm of the gradient
 
 
 def finetune(
@@ -61,9 +62,10 @@ def finetune(
     save_every: int = 100,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Fine-tune and calibrate a checkpoint; writes folder `out`, returns what fas.json says.
+    """Fine-tune and calibrate a checkpoint; write folder `out` and return the contents of fas.json.
 
-    While it trains, `<out>.partial` holds the run's state; the same call goes on from there.
+    During training `<out>.partial` holds the run's state, and the same call continues from it.
+    Raises `Diverged` if numbers become infinite or NaN, and other `LasError`s for bad input.
     """
     where = _device(device)
     checkpoint = Checkpoint.open(model_path)
@@ -84,7 +86,7 @@ def finetune(
         train(tuning, read, settings, partial, run_name, save_every, progress)
         figures["qcfs"] = tuning.measure(read.aside)
         _check_finite("the trained model's error", figures["qcfs"], "--lr or --threshold-lr")
-    except Diverged:  # a state to go on from would only diverge again
+    except Diverged:  # a run that continued from this state would diverge again
         remove_state(partial)
         raise
     fine = calibrated(tuning, read, settings, progress)
@@ -102,20 +104,22 @@ def finetune(
 
 
 class Diverged(ConfigError):
-    """A rate so large that the model's numbers are no longer finite."""
+    """The rate is so large that the model's numbers are no longer finite."""
 
 
 def start_thresholds(tuning: Tuning, text: Text, settings: Settings) -> None:
-    """Put QCFS in place; each threshold is a quantile of its float activation's output.
+    """Put QCFS in place, each threshold at a quantile of its float activation's output.
 
-    Of the positive part: what is below zero, QCFS sends as zero.
+    The quantile is of the positive part, because QCFS outputs 0 for anything below zero.
     """
     sent: list[list[Torch]] = [[] for _ in tuning.names]
     hooks = [
         tuning.model.get_submodule(name).register_forward_hook(
-            lambda module, given, y, kept=kept: kept.append(y.detach().relu().flatten().cpu())
+            lambda module, inputs, y, outputs=outputs: outputs.append(
+                y.detach().relu().flatten().cpu()
+            )
         )
-        for name, kept in zip(tuning.names, sent, strict=True)
+        for name, outputs in zip(tuning.names, sent, strict=True)
     ]
     number, tokens = 0, 0
     with torch.no_grad():
@@ -126,8 +130,8 @@ def start_thresholds(tuning: Tuning, text: Text, settings: Settings) -> None:
     for hook in hooks:
         hook.remove()
     half = torch.tensor(0.5, device=tuning.device)
-    for kept in sent:
-        values = torch.cat(kept)
+    for outputs in sent:
+        values = torch.cat(outputs)
         values = values[:: -(-len(values) // MOST_VALUES)]
         threshold = max(float(torch.quantile(values, settings.quantile)), 1e-3)
         start = torch.tensor(threshold, device=tuning.device)
@@ -144,7 +148,11 @@ def train(
     save_every: int,
     progress: Progress,
 ) -> None:
-    """AdamW without decay, both rates falling along a half cosine; saved every so many updates."""
+    """AdamW without decay, both rates falling along a half cosine.
+
+    The state is saved to folder `partial` every `save_every` updates; training continues from a
+    state that is there.  Raises `Diverged` if the loss is not finite.
+    """
     weights = {name: p for name, p in tuning.model.named_parameters() if p.requires_grad}
     thresholds = [neuron.threshold for neuron in tuning.neurons]
     own = {id(p) for p in thresholds}
@@ -168,33 +176,34 @@ def train(
         nn.utils.clip_grad_norm_(weights.values(), CLIP)
         optimizer.step()
         for neuron in tuning.neurons:
-            neuron.hold()
+            neuron.clamp()
         if (update + 1) % save_every == 0 or update + 1 == settings.updates:
             save_state(partial, weights, optimizer, update + 1, run_name)
         progress("fine-tune", update + 1, settings.updates)
 
 
 def tables_of(neurons: Sequence[Neuron], steps: int) -> FasTables:
-    """The neurons' numbers, by layer."""
+    """Thresholds and initial potentials by layer, as a checkpoint stores them."""
     threshold = {i: n.threshold.detach().cpu().numpy() for i, n in enumerate(neurons)}
     initial = {i: n.initial.detach().cpu().numpy() for i, n in enumerate(neurons)}
-    held = {i: np.clip(m, 0, BEFORE_FULL).astype(np.float32) for i, m in initial.items()}
-    return FasTables(steps, threshold, held)
+    clamped = {i: np.clip(m, 0, BEFORE_FULL).astype(np.float32) for i, m in initial.items()}
+    return FasTables(steps, threshold, clamped)
 
 
 def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device).item()  # a device without numbers, meta, has none to give
+        torch.zeros(1, device=device).item()  # fails on `meta`, which stores no numbers
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ConfigError(
-            f"device {name!r} cannot be used here", "use --device cpu, or cuda on such a machine"
+            f"device {name!r} cannot be used here",
+            "use --device cpu, or cuda on a machine that has it",
         ) from error
     return device
 
 
 def _run_name(checkpoint: Checkpoint, text: Path, settings: Settings) -> dict[str, Any]:
-    """What an interrupted run must share with the one that goes on."""
+    """What an interrupted run and the run that continues it must have in common."""
     digest = hashlib.sha256(text.read_bytes()).hexdigest()
     return {"model": checkpoint.sha256, "text": digest, **asdict(settings)}
 
@@ -203,11 +212,11 @@ def _record(
     tuning: Tuning, settings: Settings, figures: dict[str, float], updates: int, text: Path
 ) -> dict[str, Any]:
     config: Any = tuning.model.config
-    words = ("hidden_act", "activation_function", "activation")
+    fields = ("hidden_act", "activation_function", "activation")
     return {
         "levels": settings.levels,
         "published": settings.published,
-        "activation": next((getattr(config, w) for w in words if hasattr(config, w)), None),
+        "activation": next((getattr(config, f) for f in fields if hasattr(config, f)), None),
         "measured": {"what": "perplexity" if tuning.causal else "relative error", **figures},
         "text": text.name,
         "settings": asdict(settings),

@@ -1,16 +1,20 @@
 """omniquant: row clips and channel scales learned block by block (OmniQuant, arXiv 2308.13137).
 
-A block is what one layer draws.  Given what the blocks before it really make, its output is brought
-near to the float model's, over all calibration tokens,
+A block is one layer of the model.  Its inputs X' are the outputs of the quantised blocks before it;
+its parameters are learned so that its output is near the float model's over all calibration tokens,
 
     min  mean (F(X) - F'(X'))^2
 
-where F' has weights of few bits and activations of few bits in every encoder that only linear maps
-read, both passed straight through.  What is learned: of each row of weights, the share of its
-largest weight that is not clipped (a sigmoid, `clip`); of each channel between an encoder and its
-maps, the scale that both share (`spread`, the equivalent transform); the step of each encoder,
-which is dropped in the end, since a system finds its own thresholds.  Rates, starts and the number
-of epochs are those of SpikeLLM's scripts (arXiv 2407.04752).
+where F' has few-bit weights, and few-bit activations in every encoder that only linear maps read;
+the gradients of both roundings are those of the identity.  The learned parameters are
+
+    clip     of each row of weights: the share of its largest weight that is kept (a sigmoid)
+    spread   of each channel between an encoder and its maps: a scale that the encoder divides by
+             and the maps multiply by (the equivalent transform)
+    step     of each encoder; dropped afterwards, because a system searches its own thresholds
+
+Learning rates, initial values and the number of epochs are those of SpikeLLM's scripts
+(arXiv 2407.04752).
 """
 
 from __future__ import annotations
@@ -33,15 +37,15 @@ Values = dict[str, Torch]
 
 EPOCHS = 20
 SCALE_RATE, CLIP_RATE = 1e-3, 1e-2
-MIGRATION = 0.75  # of a channel's peak from activations to weights, at the start
-START = 4.0  # of a clip's sigmoid: 98 %
+MIGRATION = 0.75  # share of a channel's peak moved from activations to weights at the start
+START = 4.0  # argument of a clip's sigmoid at the start: 98 %
 
 
 def learn(graph: Graph, batches: Sequence[Rows], progress: Progress = silent) -> Graph:
-    """The graph with the attribute spread [n] on encoders and clip [n_post] on linear maps.
+    """The graph with learned spread [n] on encoders and clip [n_post] on linear maps.
 
-    Of maps that set learned_bits, and of their inputs; the graph itself where none does.
-    batches: tokens [B, S], or patches [B, S, pixels].
+    Only linear maps that set `learned_bits`, and the encoders they read, are learned; if there are
+    none, the graph is returned as it is.  batches: tokens [B, S], or patches [B, S, pixels].
     """
     if not any(_is_learned(node) for node in graph):
         return graph
@@ -53,20 +57,20 @@ def learn(graph: Graph, batches: Sequence[Rows], progress: Progress = silent) ->
     for done, nodes in enumerate(blocks):
         progress("learn clips and scales", done, len(blocks))
         maps = [node for node in nodes if _is_learned(node)]
-        kept = _read_later(graph, nodes)
+        outputs = _outputs(graph, nodes)
         with torch.no_grad():
             for run, values in zip(runs, exact, strict=True):
                 _forward(run, nodes, values, RULES)
         if maps:
             block = Block.of(graph, maps)
-            block.fit(runs, nodes, exact, real, kept)
+            block.fit(runs, nodes, exact, real, outputs)
             learned |= block.learned()
         with torch.no_grad():
             for run, values in zip(runs, real, strict=True):
                 _forward(run, nodes, values, block.rules() if maps else RULES)
-        wanted = {name for later in blocks[done + 1 :] for node in later for name in node.inputs}
+        needed = {name for later in blocks[done + 1 :] for node in later for name in node.inputs}
         for values in (*exact, *real):
-            for name in set(values) - wanted:
+            for name in set(values) - needed:
                 del values[name]
     progress("learn clips and scales", len(blocks), len(blocks))
     return graph.mapped(lambda node: node.with_attributes(**learned.get(node.name, {})))
@@ -78,9 +82,13 @@ def _is_learned(node: Node) -> bool:
 
 @dataclass
 class Block:
-    """One block's parameters: by encoder the logarithms of scales and step, by map the clips."""
+    """One block's parameters.
 
-    limit: int  # of an activation, in steps
+    scales, steps: logarithms of each encoder's channel scales [n] and step.  clips: the argument of
+    each map's sigmoid [n_post, 1].
+    """
+
+    limit: int  # largest activation, in steps
     scales: dict[str, Torch]
     steps: dict[str, Torch]
     clips: dict[str, Torch]
@@ -88,20 +96,20 @@ class Block:
     @staticmethod
     def of(graph: Graph, maps: Sequence[Node]) -> Block:
         limit = 2 ** (maps[0]["learned_bits"] - 1) - 1
-        made = Block(limit, {}, {}, {node.name: _clip(node) for node in maps})
+        block = Block(limit, {}, {}, {node.name: _clip(node) for node in maps})
         for encoder in {node.inputs[0] for node in maps}:
             readers = [node for node in maps if node.inputs[0] == encoder]
             peaks = _peaks(graph[encoder])
             weights = np.concatenate([node.weights["weight"].load() for node in readers])
             start = peaks**MIGRATION / (np.abs(weights).max(axis=0) + 1e-8) ** (1 - MIGRATION)
             start = np.log(np.maximum(start, 1e-5))
-            made.scales[encoder] = _parameter(start - start.mean())
+            block.scales[encoder] = _parameter(start - start.mean())
             peak = float((peaks / np.exp(start - start.mean())).max())
-            made.steps[encoder] = _parameter(np.log(max(peak, 1e-5) / limit))
-        return made
+            block.steps[encoder] = _parameter(np.log(max(peak, 1e-5) / limit))
+        return block
 
     def rules(self) -> Mapping[str, Callable[[Run, Node, Sequence[Torch]], Torch]]:
-        """The graph's rules, but for what is rounded."""
+        """The rules that compute the graph, with learned encoders and maps rounded."""
         return {**RULES, "encode": self._encode, "linear": self._linear}
 
     def fit(
@@ -110,8 +118,9 @@ class Block:
         nodes: Sequence[Node],
         exact: Sequence[Values],
         real: Sequence[Values],
-        kept: Sequence[str],
+        outputs: Sequence[str],
     ) -> None:
+        """Train the parameters; exact: the float model's values, real: the quantised inputs'."""
         optimizer = torch.optim.AdamW(
             [
                 {"params": [*self.scales.values()], "lr": SCALE_RATE},
@@ -120,22 +129,21 @@ class Block:
             weight_decay=0.0,
         )
         for _ in range(EPOCHS):
-            for run, wanted, given in zip(runs, exact, real, strict=True):
-                values = dict(given)
+            for run, target, inputs in zip(runs, exact, real, strict=True):
+                values = dict(inputs)
                 _forward(run, nodes, values, self.rules())
                 losses = [
-                    (values[name] - wanted[name]).square().mean() / (wanted[name].var() + 1e-12)
-                    for name in kept
+                    (values[name] - target[name]).square().mean() / (target[name].var() + 1e-12)
+                    for name in outputs
                 ]
                 optimizer.zero_grad()
                 torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
 
     def learned(self) -> dict[str, Mapping[str, Doubles]]:
+        """Node name -> its learned attributes: spread [n] or clip [n_post]."""
         spreads = {name: {"spread": _plain(scale.exp())} for name, scale in self.scales.items()}
-        clips = {
-            name: {"clip": _plain(share.sigmoid()[:, 0])} for name, share in self.clips.items()
-        }
+        clips = {name: {"clip": _plain(clip.sigmoid()[:, 0])} for name, clip in self.clips.items()}
         return {**spreads, **clips}
 
     def _encode(self, run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
@@ -143,7 +151,7 @@ class Block:
             return RULES["encode"](run, node, operands)
         x = operands[0]
         scale = (self.scales[node.name].exp() * self.steps[node.name].exp()).view(x.shape[2:])
-        return _through(x / scale).clamp(-self.limit, self.limit) * scale
+        return _round(x / scale).clamp(-self.limit, self.limit) * scale
 
     def _linear(self, run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
         if node.name not in self.clips:
@@ -153,12 +161,12 @@ class Block:
         weight = run.load(node.weights["weight"]) * scale
         step = weight.abs().amax(dim=1, keepdim=True) * self.clips[node.name].sigmoid() / limit
         step = step.clamp(min=1e-12)
-        weight = _through(weight / step).clamp(-limit, limit) * step / scale
+        weight = _round(weight / step).clamp(-limit, limit) * step / scale
         bias = run.load(node.weights["bias"]) if "bias" in node.weights else None
         return torch.nn.functional.linear(operands[0], weight, bias)
 
 
-def _through(x: Torch) -> Torch:
+def _round(x: Torch) -> Torch:
     """Rounded, with the gradient of the identity."""
     return x + (x.round() - x).detach()
 
@@ -174,13 +182,13 @@ def _forward(
 
 
 def _blocks(graph: Graph) -> list[list[Node]]:
-    """Nodes by layer, in the layers' order; what belongs to none comes first."""
+    """Nodes by layer, in the layers' order; nodes of no layer come first."""
     layers = sorted({node.layer for node in graph})
     return [[node for node in graph if node.layer == layer] for layer in layers]
 
 
-def _read_later(graph: Graph, nodes: Sequence[Node]) -> list[str]:
-    """What other blocks read of one."""
+def _outputs(graph: Graph, nodes: Sequence[Node]) -> list[str]:
+    """The values of one block that other blocks read."""
     own = {node.name for node in nodes}
     return sorted({name for n in graph if n.name not in own for name in n.inputs if name in own})
 

@@ -1,10 +1,10 @@
-"""training_state: an interrupted run, kept as one safetensors file, never as a pickle.
+"""training_state: the state of an interrupted run in one safetensors file, never a pickle.
 
-    weight.<name>  first.<name>  second.<name>   a parameter and AdamW's two moments of it
-    metadata       {"update": updates made, "settings": what the run was asked for}
+    weight.<name>  first.<name>  second.<name>   a parameter and its two AdamW moments
+    metadata       {"update": completed updates, "settings": the run's settings}
 
-The batches depend on the seed and the update's number alone, so that number is the whole state of
-the random generator.  The file is replaced in one step: it is whole, or it is the one before.
+The batches depend only on the seed and the update's number, so no random generator needs saving.
+The file is replaced atomically: it is complete, or it is the previous one.
 """
 
 from __future__ import annotations
@@ -31,19 +31,21 @@ Parameters = Mapping[str, nn.Parameter]
 
 
 def partial_folder(out: Path) -> Path:
-    """Where the state of the run that is to write folder `out` is kept."""
+    """The folder with the state of the run that will write folder `out`."""
     return out.with_name(f"{out.name}.partial")
 
 
 def check_partial(folder: Path, model: Path) -> None:
-    """Raise `OutputError` where `folder` cannot hold a run's state; model: its checkpoint's."""
+    """Raise `OutputError` if `folder` cannot hold a run's state; model: the checkpoint's folder."""
     if folder.exists() and (not folder.is_dir() or folder.samefile(model)):
-        what = "the model to train" if folder.is_dir() else "no folder"
-        raise OutputError(f"{folder}: is {what}; the run's state is kept there", "name another -o")
+        what = "the model to train" if folder.is_dir() else "not a folder"
+        raise OutputError(
+            f"{folder}: is {what}, but the run's state belongs there", "choose another -o"
+        )
 
 
 def remove_state(folder: Path) -> None:
-    """Remove a run's state, and its folder if nothing else lies there."""
+    """Remove a run's state, and its folder if nothing else is in it."""
     for path in (folder / FILE, folder / f"{FILE}.new"):
         path.unlink(missing_ok=True)
     if folder.is_dir() and not any(folder.iterdir()):
@@ -57,7 +59,10 @@ def save_state(
     update: int,
     settings: Mapping[str, Any],
 ) -> None:
-    """Write the state whole or not at all; `OutputError` on a full disk, the last state kept."""
+    """Write the whole state or nothing.
+
+    On a full disk it raises `OutputError` and leaves the previous state in place.
+    """
     tensors: dict[str, Torch] = {}
     for name, parameter in parameters.items():
         tensors[f"weight.{name}"] = parameter.detach().cpu().clone().contiguous()
@@ -66,19 +71,19 @@ def save_state(
             if moment is not None:
                 tensors[f"{part}.{name}"] = moment.detach().cpu().clone().contiguous()
     fresh = folder / f"{FILE}.new"
-    said = {"update": str(update), "settings": json.dumps(settings, sort_keys=True)}
+    metadata = {"update": str(update), "settings": json.dumps(settings, sort_keys=True)}
     try:
         folder.mkdir(exist_ok=True)
-        save_file(tensors, fresh, said)
+        save_file(tensors, fresh, metadata)
         sync(fresh)
         fresh.replace(folder / FILE)
-    except (OSError, SafetensorError) as error:  # the latter stands for a full disk, too
+    except (OSError, SafetensorError) as error:  # safetensors reports a full disk as its own error
         with contextlib.suppress(OSError):
             fresh.unlink(missing_ok=True)
-            folder.rmdir()  # where it holds no earlier state
+            folder.rmdir()  # fails, and stays, if it holds an earlier state
         raise OutputError(
             f"{folder / FILE}: cannot be written ({error!s:.100})",
-            "free some space, and run it again: it goes on from the last state it saved",
+            "free some space and run it again: it continues from the last saved state",
         ) from error
 
 
@@ -88,16 +93,20 @@ def load_state(
     optimizer: torch.optim.AdamW,
     settings: Mapping[str, Any],
 ) -> int:
-    """Put everything back; returns the updates already made, 0 where there is no state."""
+    """Restore parameters and optimizer; returns the completed updates, 0 if there is no state.
+
+    Raises `ConfigError` if the state is of a run with other settings, `CheckpointError` if the
+    file is not a state.
+    """
     path = folder / FILE
     if not path.exists():
         return 0
-    remedy = f"remove {folder} to start afresh"
+    remedy = f"remove {folder} to start over"
     try:
         with safe_open(path, "pt") as file:
-            said = file.metadata() or {}
-            _check_same(folder, json.loads(said["settings"]), dict(settings))
-            update = int(said["update"])
+            metadata = file.metadata() or {}
+            _check_same(folder, json.loads(metadata["settings"]), dict(settings))
+            update = int(metadata["update"])
             names = set(file.keys())
             for name, parameter in parameters.items():
                 _fill(parameter, file.get_tensor(f"weight.{name}"))
@@ -111,7 +120,7 @@ def load_state(
                     }
     except ConfigError:
         raise
-    except Exception as error:  # the safetensors library raises bare ones of its own
+    except Exception as error:  # safetensors raises errors without a class of their own
         raise CheckpointError(
             f"{path}: not a state of this run ({error!s:.100})", remedy
         ) from error
@@ -125,12 +134,12 @@ def _fill(parameter: nn.Parameter, saved: Torch) -> None:
         parameter.copy_(saved)
 
 
-def _check_same(folder: Path, was: dict[str, Any], asked: dict[str, Any]) -> None:
-    differing = [name for name in asked if was.get(name) != asked[name]]
+def _check_same(folder: Path, saved: dict[str, Any], requested: dict[str, Any]) -> None:
+    differing = [name for name in requested if saved.get(name) != requested[name]]
     if differing:
         name = differing[0]
         raise ConfigError(
-            f"{folder}: holds an interrupted run whose {name} was {was.get(name)!r}, "
-            f"not {asked[name]!r}",
-            "give the same options to go on with it, or remove that folder to start afresh",
+            f"{folder}: holds an interrupted run whose {name} was {saved.get(name)!r}, "
+            f"not {requested[name]!r}",
+            "give the same options to continue it, or remove that folder to start over",
         )

@@ -1,4 +1,4 @@
-"""tuning: a model in training beside its float original, and what the two are compared by."""
+"""tuning: a model in training beside its float original, their losses and measurements."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from las_neuro.reference.model import FloatModel
 from las_neuro.rows import Tokens
 from las_neuro.training.qcfs import Neuron, places, put
 
-LARGEST_RATE = 1e30  # AdamW divides it by its corrections, and the quotient must be a float32
+LARGEST_RATE = 1e30  # AdamW divides it by its bias corrections; the quotient must fit float32
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run is asked for; an interrupted one goes on only with the same.
+    """Settings of a run; an interrupted run continues only with the same settings.
 
-    steps: time steps T.  levels: L.  batch: tokens an update.  quantile: where thresholds start.
-    distil: d, the weight of the float original.  published: the paper's coarse calibration
-    (fas_calibrate.py).  Raises `ConfigError` at a rate or share that is not a number.
+    steps: time steps T.  levels: L.  batch: tokens per update.  quantile: of the float activation,
+    the start of a threshold.  distil: d, the weight of the float original in the loss.  published:
+    the paper's coarse calibration (fas_calibrate.py).  Raises `ConfigError` if a rate or share is
+    negative, too large or not a number.
     """
 
     steps: int = 8
@@ -48,7 +49,8 @@ class Settings:
             value = getattr(self, name)
             if not 0 <= value <= LARGEST_RATE:
                 raise ConfigError(
-                    f"{name} {value} is not between 0 and {LARGEST_RATE:g}", "give a smaller one"
+                    f"{name} {value} is not between 0 and {LARGEST_RATE:g}",
+                    "give a number in that range",
                 )
 
 
@@ -56,7 +58,7 @@ class Settings:
 class Tuning:
     """A model in training beside its float original.
 
-    originals: the activations that stood at `names` before the neurons did.
+    originals: the activations at `names` before neurons replaced them.
     """
 
     model: nn.Module
@@ -74,34 +76,34 @@ class Tuning:
     def run(self, model: nn.Module, tokens: Tokens) -> Torch:
         """Logits of a causal model, hidden states of an encoder: [B, S, n]."""
         result = model(torch.from_numpy(tokens).to(self.device))
-        found: Torch = result.logits if self.causal else result.last_hidden_state
-        return found
+        output: Torch = result.logits if self.causal else result.last_hidden_state
+        return output
 
     def loss(self, tokens: Tokens, distil: float) -> Torch:
-        """What fine-tuning minimises, above."""
+        """The loss of fine-tuning (see finetune.py); distil: d."""
         with torch.no_grad():
-            wanted = self.run(self.original, tokens) if distil or not self.causal else None
-        found = self.run(self.model, tokens)
+            target = self.run(self.original, tokens) if distil or not self.causal else None
+        output = self.run(self.model, tokens)
         if not self.causal:
-            assert wanted is not None
-            return F.mse_loss(found, wanted)
-        loss = (1 - distil) * next_token_loss(found, torch.from_numpy(tokens).to(self.device))
-        return loss if wanted is None else loss + distil * divergence(found, wanted)
+            assert target is not None
+            return F.mse_loss(output, target)
+        loss = (1 - distil) * next_token_loss(output, torch.from_numpy(tokens).to(self.device))
+        return loss if target is None else loss + distil * divergence(output, target)
 
     @torch.no_grad()
     def measure(self, batches: Sequence[Tokens], model: nn.Module | None = None) -> float:
-        """Perplexity; of an encoder, the error of its hidden states as a part of their size."""
+        """Perplexity; for an encoder the relative error of its hidden states."""
         total, count = 0.0, 0.0
         for tokens in batches:
-            found = self.run(model or self.model, tokens)
+            output = self.run(model or self.model, tokens)
             if self.causal:
                 predicted = tokens[:, 1:].size
-                loss = next_token_loss(found, torch.from_numpy(tokens).to(self.device))
+                loss = next_token_loss(output, torch.from_numpy(tokens).to(self.device))
                 total, count = total + float(loss) * predicted, count + predicted
             else:
-                wanted = self.run(self.original, tokens)
-                total += float((found - wanted).square().sum())
-                count += float(wanted.square().sum())
+                target = self.run(self.original, tokens)
+                total += float((output - target).square().sum())
+                count += float(target.square().sum())
         return math.exp(min(total / count, 700.0)) if self.causal else math.sqrt(total / count)
 
 
@@ -110,14 +112,14 @@ def next_token_loss(logits: Torch, tokens: Torch) -> Torch:
     return F.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten())
 
 
-def divergence(logits: Torch, wanted: Torch) -> Torch:
-    """KL(wanted || logits), mean over tokens, in nats."""
-    found, goal = (torch.log_softmax(x.flatten(0, 1), dim=-1) for x in (logits, wanted))
-    return F.kl_div(found, goal, reduction="batchmean", log_target=True)
+def divergence(logits: Torch, target: Torch) -> Torch:
+    """KL(target || logits), mean over tokens, in nats."""
+    log_p, log_target = (torch.log_softmax(x.flatten(0, 1), dim=-1) for x in (logits, target))
+    return F.kl_div(log_p, log_target, reduction="batchmean", log_target=True)
 
 
 def prepare(checkpoint: Checkpoint, device: torch.device) -> Tuning:
-    """The model, twice; its activations found, not yet replaced."""
+    """Two copies of the model; its activations are located but not yet replaced."""
     loaded = FloatModel.load(checkpoint)
     model = loaded.module.to(device)
     for parameter in model.parameters():
@@ -129,5 +131,5 @@ def prepare(checkpoint: Checkpoint, device: torch.device) -> Tuning:
 
 
 def falling(update: int, updates: int) -> float:
-    """Half a cosine: 1 at first, towards 0 at the end."""
+    """Half a cosine, from 1 towards 0: the factor of a learning rate."""
     return 0.5 * (1 + math.cos(math.pi * update / updates))

@@ -34,7 +34,7 @@ FAMILIES = [family for family in CLASSES if not family.startswith("vit")]
 
 def test_the_neuron_is_the_paper_s() -> None:
     """By hand, alpha 1: silence leaves a quarter, a spike up nothing, a spike down a half."""
-    neuron = Elastic(3, keeps=True)
+    neuron = Elastic(3, leaky=True)
     neuron.alpha.fill_(1.0)
     given = torch.tensor([[0.4, 0.6, -0.8, 0.5, 3.0], [0.4, 0.0, 0.0, 0.4, -0.5], [0.0] * 5])
     sent, left = [], []
@@ -47,7 +47,7 @@ def test_the_neuron_is_the_paper_s() -> None:
 
 
 def test_first_batch_sets_amplitudes_and_gradients_pass_inside() -> None:
-    neuron = Elastic(2, keeps=True)
+    neuron = Elastic(2, leaky=True)
     x = torch.tensor([0.25, -0.5, 2.0, -3.0], requires_grad=True)
     neuron(x, 0)
     assert neuron.alpha[0] == pytest.approx(2 * 5.75 / 4)
@@ -149,7 +149,7 @@ def test_neurons_missing_or_too_many(save_model: Callable[..., Path]) -> None:
     checkpoint = Checkpoint.open(folder)
     with pytest.raises(ConfigError, match=r"h\.0\.attn\.clip_key"):
         find("spikelm").spiking(draw(checkpoint), checkpoint)
-    with pytest.raises(CheckpointError, match="its neurons there"):
+    with pytest.raises(CheckpointError, match=r"clip_key, the amplitudes of neurons, is missing"):
         FloatModel.load(checkpoint)
     spikelm(save_model("opt"), 2)
     folder = save_model("opt").parent / "opt"

@@ -56,4 +56,4 @@ def test_a_folder_that_is_there_is_left_alone(
     done = trained(save_model("gpt2"), tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
-    assert "exists already" in done.stderr
+    assert "already exists" in done.stderr

@@ -240,7 +240,7 @@ def test_the_published_coarse_step(save_model: SaveModel, text: Path) -> None:
 def test_refusals(save_model: SaveModel, text: Path, tmp_path: Path) -> None:
     folder, out = save_model("gpt2"), tmp_path / "out"
     out.mkdir()
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="already exists"):
         check_free(out)
     out.rmdir()
     with pytest.raises(ConfigError, match="device 'abacus'"):
@@ -291,7 +291,7 @@ def test_a_place_for_the_state_that_is_none(
 ) -> None:
     folder = save_model("gpt2")
     (tmp_path / "a.partial").write_text("not a folder")
-    with pytest.raises(OutputError, match=r"a\.partial: is no folder"):
+    with pytest.raises(OutputError, match=r"a\.partial: is not a folder"):
         finetune(folder, text, tmp_path / "a", QUICK)
     folder.rename(tmp_path / "b.partial")
     before = sorted((tmp_path / "b.partial").iterdir())
@@ -352,7 +352,7 @@ def test_the_command(save_model: SaveModel, text: Path, tmp_path: Path) -> None:
     again = las_finetune(folder, *words)
     assert again.returncode == 2
     assert again.stdout == ""
-    assert again.stderr.startswith(f"error: {out}: exists already; help: ")
+    assert again.stderr.startswith(f"error: {out}: already exists; help: ")
     assert again.stderr.count("\n") == 1
 
 

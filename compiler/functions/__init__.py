@@ -1,1 +1,1 @@
-"""Scalar functions as integer lines."""
+"""Scalar functions as tables of integer lines."""

@@ -1,9 +1,9 @@
-"""fit_functions: scalar functions as tables of `segment`, `octave` and `antilog`, errors stated.
+"""fit_functions: scalar functions as tables of `segment`, `octave`, `antilog`, with error bounds.
 
 LAS's HG neurons (arXiv 2505.09659) split a function's domain and fit each piece.  Here each piece
-is an integer line, and every fit takes an error budget and returns the fewest lines that keep it:
-segments of one width 2**k, or a power of two lines an octave.  The error that comes with a table
-holds for every 24-bit input.  Fits are remembered while the program runs.
+is an integer line.  Every fit takes an error budget and returns the fewest lines that keep it:
+segments of one width 2**k, or 2**k lines per octave.  The error stated with a table holds for every
+24-bit input.  Fits are cached while the program runs.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from compiler.functions.fit_lines import (
 from compiler.netlist.kinds.octave import FRACTION_BITS
 from las_neuro.integers import WORD_LIMIT, Ints
 
-# Finer tables change no measured perplexity: each budget is below an error that is there anyway.
-SEGMENT_BUDGET = 16.0  # last places: 2**-16 of the largest output calibrated, as 16 digits are
-OCTAVE_BUDGET = 1.25e-4  # relative; int8 weights are off by 4e-4
+# Finer tables change no measured perplexity: each budget is below an error from another source.
+SEGMENT_BUDGET = 16.0  # last places: 2**-16 of the largest calibrated output, like 16 digits
+OCTAVE_BUDGET = 1.25e-4  # relative; int8 weights have errors of 4e-4
 ANTILOG_BUDGET = 1.25e-4  # relative; scores are rounded to 2**-12 of an octave
 MOST_SEGMENTS = 1024
-MOST_LINES_LOG2 = 9  # of an octave: 2**9 lines are right to 5e-7, as the word is
+MOST_LINES_LOG2 = 9  # per octave: 2**9 lines have a relative error of 5e-7, like the word
 LINE_BITS = 23  # of an octave's line
-REMEMBERED = 512
+CACHED_FITS = 512
 
 _erf = np.vectorize(math.erf, otypes=[float])
 
 
 def _logistic(x: Floats) -> Floats:
-    return np.asarray(0.5 + 0.5 * np.tanh(x / 2))  # without overflow
+    return np.asarray(0.5 + 0.5 * np.tanh(x / 2))  # exp would overflow
 
 
 def _gelu(x: Floats) -> Floats:
@@ -57,7 +57,7 @@ def _gelu_tanh(x: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Bounded:
-    """A function that leaves two straight asymptotes only near 0."""
+    """A function that differs from its two asymptotes only near 0."""
 
     f: Callable[[Floats], Floats]
     bend: float  # largest |f''|
@@ -65,7 +65,7 @@ class Bounded:
     right: tuple[float, float]
 
 
-TAIL_STEP, TAIL_REACH = 1 / 64, 64.0  # |x| at which functions are held against asymptotes
+TAIL_STEP, TAIL_END = 1 / 64, 64.0  # the |x| at which functions are compared with asymptotes
 
 FLAT, EQUAL = (0.0, 0.0), (1.0, 0.0)
 BOUNDED: dict[str, Bounded] = {
@@ -83,10 +83,10 @@ class Fit:
     """A table and its largest error.
 
     `segment`: |payload - f(x) / unit_out| <= error, in units of the last place, for every x.
-    `octave`, `antilog`: relative, before the payload's own rounding, so that
-    |payload - f| <= error * f + 1/2 with f in units of the last place.  Saturated payloads: the
-    same against the saturated function.  at: the x, the x in the two octaves below 2**23 or the
-    distance below the reference where the error is that large.
+    `octave`, `antilog`: the error is relative and does not count the payload's rounding, so
+    |payload - f| <= error * f + 1/2 with f in units of the last place.  Saturated payloads are
+    compared with the saturated function.  at: where the error is that large; for `segment` an x,
+    for `octave` an x in the two octaves below 2**23, for `antilog` a distance below the reference.
     """
 
     table: Mapping[str, Any]  # parameters of the population
@@ -98,28 +98,29 @@ class Fit:
         return len(self.table["base"])
 
 
-@lru_cache(REMEMBERED)
+@lru_cache(CACHED_FITS)
 def segment_fit(fn: str, unit_in: float, unit_out: float, budget: float = SEGMENT_BUDGET) -> Fit:
-    """y = fn(x) with at most `budget` last places between them; else the finest there is.
+    """y = fn(x) with an error of at most `budget` last places; otherwise the finest table.
 
-    Only what lies between the asymptotes gets more lines for a smaller budget.  Where the ratio of
-    the units is no power of two, an asymptote's rounded slope costs some places at the word's end.
+    unit_in, unit_out: units of x and y.  A smaller budget adds lines only between the asymptotes.
+    If the ratio of the units is not a power of two, the rounded slope of an asymptote adds an error
+    of some last places at the ends of the word's range.
     """
     scale = Scale(BOUNDED[fn], unit_in, unit_out)
     left, right = (_edge(scale, side, budget) for side in (-1, 1))
-    cut = _cut(left, right, (left + right).bit_length())
-    fit, inside = _segments(scale, cut)
-    while cut.width and inside > budget:
-        cut = _cut(left, right, cut.width - 1)
-        if cut.lines > MOST_SEGMENTS:
+    pieces = _partition(left, right, (left + right).bit_length())
+    fit, inside = _segments(scale, pieces)
+    while pieces.width and inside > budget:
+        pieces = _partition(left, right, pieces.width - 1)
+        if pieces.lines > MOST_SEGMENTS:
             break
-        fit, inside = _segments(scale, cut)
+        fit, inside = _segments(scale, pieces)
     return fit
 
 
 @dataclass(frozen=True)
 class Scale:
-    """A function between integers: f(x) is in units of the last place of the output."""
+    """A function between integers: x in units of the input, f(x) in units of the output."""
 
     function: Bounded
     unit_in: float
@@ -133,7 +134,7 @@ class Scale:
         return self._saturated(slope * (x * self.unit_in) + offset)
 
     def slope(self, side: int) -> float:
-        """Of an asymptote, last places a step of x."""
+        """Slope of an asymptote, in last places per step of x."""
         slope = (self.function.left if side < 0 else self.function.right)[0]
         return slope * self.unit_in / self.unit_out
 
@@ -142,25 +143,25 @@ class Scale:
 
 
 def _edge(scale: Scale, side: int, budget: float) -> int:
-    """The nearest |x| outside which the distance to the asymptote leaves room for rounding."""
+    """The smallest |x| beyond which distance to the asymptote and rounding keep `budget`."""
     tails = _tails(scale.function, side) / scale.unit_out
     steps = int(np.count_nonzero(tails > max(budget - 1.0, budget / 4)))
     edge: int = math.ceil(min(steps * TAIL_STEP / scale.unit_in, WORD_LIMIT))
     return max(1, edge)
 
 
-@lru_cache(REMEMBERED)
+@lru_cache(CACHED_FITS)
 def _tails(function: Bounded, side: int) -> Floats:
-    """Largest distance to an asymptote from |x| = i * TAIL_STEP outwards, which never grows."""
+    """Entry i: largest distance to an asymptote for |x| >= i * TAIL_STEP."""
     slope, offset = function.left if side < 0 else function.right
-    x = side * np.arange(0, TAIL_REACH, TAIL_STEP)
+    x = side * np.arange(0, TAIL_END, TAIL_STEP)
     distance = np.abs(function.f(x) - (slope * x + offset))
     return np.asarray(np.maximum.accumulate(distance[::-1])[::-1])
 
 
 @dataclass(frozen=True)
-class Cut:
-    """`count` segments of 2**width inputs from `start`; asymptotes below and above, if any."""
+class Partition:
+    """`count` segments of 2**width inputs from `start`; below, above: whether asymptotes follow."""
 
     start: int
     count: int
@@ -173,42 +174,43 @@ class Cut:
         return self.below + self.count + self.above
 
 
-def _cut(left: int, right: int, width: int) -> Cut:
-    """Segments from -left to right; where the word ends first, there is no asymptote."""
+def _partition(left: int, right: int, width: int) -> Partition:
+    """Segments from -left to right; on a side where the word's range ends first, no asymptote."""
     below = left + (1 << width) <= WORD_LIMIT
     start = -left if below else -WORD_LIMIT
     count = -((start - right) >> width)
-    return Cut(start, count, width, below, start + (count << width) <= WORD_LIMIT)
+    return Partition(start, count, width, below, start + (count << width) <= WORD_LIMIT)
 
 
-def _segments(scale: Scale, cut: Cut) -> tuple[Fit, float]:
-    """All lines of a cut, and the largest error of those that are no asymptotes."""
-    start, count, width, below = cut.start, cut.count, cut.width, cut.below
+def _segments(scale: Scale, pieces: Partition) -> tuple[Fit, float]:
+    """The table of a partition, and the largest error of its lines between the asymptotes."""
+    start, count, width, below = pieces.start, pieces.count, pieces.width, pieces.below
     part = parts(width)
     x = start + (np.arange(count) << width)[:, None] + part  # [count, m]
     curve = _curve(scale, x, part)
     inner = fit_lines(curve, steepest=max(abs(scale.slope(side)) for side in (-1, 1)))
     origin = start - (below << width)
     beyond = start + (count << width)
-    table = _enclosed(scale, inner, origin if below else None, beyond if cut.above else None)
+    above = beyond if pieces.above else None
+    table = _with_asymptotes(scale, inner, origin if below else None, above)
     table = in_words(join(table, 1 << width, keep=below))
     inner = replace(
         inner, **{k: getattr(table, k)[below : below + count] for k in ("base", "slope")}
     )
     errors, at = largest_errors(inner, curve)
     worst = int(errors.argmax())
-    found = [(float(errors[worst]), int(x[worst, 0] + at[worst]))]
+    largest = [(float(errors[worst]), int(x[worst, 0] + at[worst]))]  # error, x
     if below:
-        found.append(_asymptote_error(scale, -1, table, origin, width))
-    if cut.above:
-        found.append(_asymptote_error(scale, 1, table, beyond, width))
+        largest.append(_asymptote_error(scale, -1, table, origin, width))
+    if pieces.above:
+        largest.append(_asymptote_error(scale, 1, table, beyond, width))
     params: dict[str, Any] = {"origin": origin, "width": width, "shift": table.shift}
     params |= {"base": table.base, "slope": table.slope}
-    return Fit(params, *max(found)), found[0][0]
+    return Fit(params, *max(largest)), largest[0][0]
 
 
 def _curve(scale: Scale, x: Ints, part: Ints) -> Curve:
-    """The function on segments [n, m]; between two parts it bends by h**2 / 8 of its f''."""
+    """The function on segments x [n, m]; between two parts it bends by at most h**2 / 8 * |f''|."""
     value = scale.f(x)
     h = float(np.diff(part).max(initial=1)) * scale.unit_in
     full = np.abs(value) >= WORD_LIMIT
@@ -218,8 +220,8 @@ def _curve(scale: Scale, x: Ints, part: Ints) -> Curve:
     return Curve(value, part, np.ones_like(value), bend)
 
 
-def _enclosed(scale: Scale, inner: Lines, below: int | None, above: int | None) -> Lines:
-    """The lines with those of the asymptotes before and after, from x = below and x = above."""
+def _with_asymptotes(scale: Scale, inner: Lines, below: int | None, above: int | None) -> Lines:
+    """The lines with those of the asymptotes, which start at x = below and x = above."""
     base, slope = [inner.base], [inner.slope]
     for side, x in ((-1, below), (1, above)):
         if x is not None:
@@ -233,10 +235,10 @@ def _enclosed(scale: Scale, inner: Lines, below: int | None, above: int | None) 
 def _asymptote_error(
     scale: Scale, side: int, table: Lines, start: int, width: int
 ) -> tuple[float, int]:
-    """Largest error of the line that stands for an asymptote, and where.
+    """Largest error of the line that stands for an asymptote, and the x where it occurs.
 
-    A rounded slope adds up on the way to the end of the word, or to where the payload saturates,
-    while the function draws nearer.
+    The error of a rounded slope grows up to the end of the word's range, or up to where the payload
+    saturates, while the function approaches its asymptote.
     """
     base, slope = (int(values[0 if side < 0 else -1]) for values in (table.base, table.slope))
     edge = start if side > 0 else 1 - start - (1 << width)  # |x| from here on
@@ -254,11 +256,12 @@ def _asymptote_error(
     return float(errors[worst]) + rounding, int(x[worst + (off[worst + 1] > off[worst])])
 
 
-@lru_cache(REMEMBERED)
+@lru_cache(CACHED_FITS)
 def octave_fit(root: bool, unit_in: float, unit_out: float, budget: float = OCTAVE_BUDGET) -> Fit:
-    """y = x**-1, or x**-0.5 if `root`, with a relative error of at most `budget`; else the finest.
+    """y = x**-1, or x**-0.5 if `root`, with a relative error of at most `budget`.
 
-    The table depends on the units through the mantissa of f(1) alone.
+    The finest table if none keeps the budget.  Units change the table only through the mantissa of
+    f(1).
     """
     power = -0.5 if root else -1.0
     mantissa, exponent = math.frexp(unit_in**power / unit_out)
@@ -266,13 +269,13 @@ def octave_fit(root: bool, unit_in: float, unit_out: float, budget: float = OCTA
     return replace(fit, table={**fit.table, "exponent": exponent - LINE_BITS})
 
 
-@lru_cache(REMEMBERED)
+@lru_cache(CACHED_FITS)
 def _octave_lines(root: bool, mantissa: float, budget: float) -> Fit:
     return _fewest((_octaves(root, mantissa, log2) for log2 in range(MOST_LINES_LOG2 + 1)), budget)
 
 
 def _fewest(fits: Iterator[Fit], budget: float) -> Fit:
-    """The first of ever finer fits that keeps the budget, or the last."""
+    """The first fit that keeps the budget, or the last; each has more lines than the one before."""
     for fit in fits:
         if fit.error <= budget:
             break
@@ -280,7 +283,7 @@ def _fewest(fits: Iterator[Fit], budget: float) -> Fit:
 
 
 def _octaves(root: bool, mantissa: float, lines_log2: int) -> Fit:
-    """2**lines_log2 lines on [1, 2), for the root as many again on [2, 4)."""
+    """2**lines_log2 lines on [1, 2), and for the root as many more on [2, 4)."""
     power, width = -0.5 if root else -1.0, FRACTION_BITS - lines_log2
     part, count = parts(width), 1 << lines_log2
     fraction = (np.arange(count) << width)[:, None] + part  # [count, m]
@@ -308,18 +311,19 @@ def _octaves(root: bool, mantissa: float, lines_log2: int) -> Fit:
     return Fit(table, float(errors[worst]), x)
 
 
-@lru_cache(REMEMBERED)
+@lru_cache(CACHED_FITS)
 def antilog_fit(fraction_bits: int, one: int, budget: float = ANTILOG_BUDGET) -> Fit:
-    """y = one * 2**-(below / 2**fraction_bits), relative error at most `budget`; else the finest.
+    """y = one * 2**-(below / 2**fraction_bits) with a relative error of at most `budget`.
 
-    Lines are integers, so no budget below 2 / one is sure to be kept.
+    The finest table if none keeps the budget: lines are integers, so a budget below 2 / one need
+    not be reachable.
     """
     most = min(MOST_LINES_LOG2, fraction_bits)
     return _fewest((_antilog(fraction_bits, one, log2) for log2 in range(most + 1)), budget)
 
 
 def _antilog(fraction_bits: int, one: int, lines_log2: int) -> Fit:
-    """2**lines_log2 lines; the kind subtracts a rise, so the lines are those of -f, negated."""
+    """2**lines_log2 lines: lines of -f with negated bases, because the kind subtracts a rise."""
     width, count = fraction_bits - lines_log2, 1 << lines_log2
     part = parts(width)
     below = (np.arange(count) << width)[:, None] + part  # [count, m]

@@ -1,11 +1,11 @@
-"""fit_lines: the integer lines nearest to a curve, as the compartment kinds compute them.
+"""fit_lines: the integer lines nearest to a curve, computed as the compartment kinds compute them.
 
-A curve is cut into equal segments of 2**width inputs; on part = 0, 1, ... of a segment its line is
-base + round(slope * part / 2**shift).  In: the curve at some parts of every segment, in units of
-the line's last place.  Out: for each segment the base and slope with the smallest largest error,
-and that error.  The real line has errors of equal size and changing sign at both ends and at one
-point between (Chebyshev; Remez 1934 finds the point; on a convex piece the slope is the chord's);
-then its integer neighbours are tried, rounding included.
+A curve is divided into equal segments of 2**width inputs; at part = 0, 1, ... of a segment its line
+is base + round(slope * part / 2**shift).  In: the curve at some parts of every segment, in units of
+the line's last place.  Out: the base and slope of each segment that minimise the largest error, and
+that error.  The best real line has errors of equal size and alternating sign at both ends and at
+one point between (Chebyshev; Remez 1934 finds the point; on a convex piece the slope is that of the
+chord).  Its integer neighbours are then compared, rounding included.
 """
 
 from __future__ import annotations
@@ -22,25 +22,23 @@ Floats = NDArray[np.float64]
 
 SLOPE_LIMIT = 2**17 - 1
 MOST_SHIFT = 31
-EVERY_PART = (
-    64  # segments up to this long are fitted on all their integers, longer ones on a sample
-)
-EXCHANGES = 3  # of Remez's algorithm; the point between the ends moves little after the first
+EVERY_PART = 64  # segments up to this length are fitted on all integers, longer ones on a sample
+EXCHANGES = 3  # of Remez's algorithm; the inner point moves little after the first
 NEIGHBOURS = (0, -1, 1)
 
 
 @dataclass(frozen=True)
 class Curve:
-    """What lines are fitted to: n segments, seen at m parts of each."""
+    """The curve that lines are fitted to: n segments, each sampled at m parts."""
 
     value: Floats  # [n, m], in last places of the line
     part: Ints  # [m], from 0 to the last part of a segment
-    weight: Floats  # [n, m] of an error: 1, or 1 / value for relative errors
-    bend: Floats  # [n], largest weighted error between two of these parts beyond those at them
+    weight: Floats  # [n, m], of an error: 1, or 1 / value for relative errors
+    bend: Floats  # [n], how far the weighted error between two parts can exceed those at them
 
     @property
     def whole(self) -> bool:
-        """Every integer of a segment is there."""
+        """Whether every integer of a segment is sampled."""
         return len(self.part) == int(self.part[-1]) + 1
 
     @property
@@ -62,14 +60,14 @@ class Lines:
 
 
 def parts(width: int) -> Ints:
-    """Parts of a segment of 2**width integers to look at: all, or a sample with both ends."""
+    """The sampled parts of a segment of 2**width integers: all, or a sample with both ends."""
     if 1 << width <= EVERY_PART:
         return np.arange(1 << width)
     return np.linspace(0, (1 << width) - 1, EVERY_PART + 1).round().astype(np.int64)
 
 
 def fit_lines(curve: Curve, steepest: float = 0.0) -> Lines:
-    """The best integer lines; slopes share a shift, which leaves room for a slope `steepest`."""
+    """The best integer lines; slopes share a shift at which a slope `steepest` also fits."""
     base, slope = _minimax(curve)
     shift = slope_shift(max(steepest, float(np.abs(slope).max())))
     scaled = slope * 2.0**shift
@@ -78,7 +76,7 @@ def fit_lines(curve: Curve, steepest: float = 0.0) -> Lines:
     least = np.full(len(base), np.inf)
     for more in NEIGHBOURS:
         tilted = np.rint(scaled).clip(-SLOPE_LIMIT, SLOPE_LIMIT) + more
-        # A line turns about its middle; against the curve's direction it is no candidate.
+        # A line is tilted about its middle; a slope against the curve's direction is excluded.
         level = np.rint(base + (slope - tilted / 2.0**shift) * (curve.length - 1) / 2)
         allowed = (tilted * rises >= 0) & (np.abs(tilted) <= SLOPE_LIMIT)
         for up in NEIGHBOURS:
@@ -95,32 +93,32 @@ def fit_lines(curve: Curve, steepest: float = 0.0) -> Lines:
 
 
 def slope_shift(steepest: float) -> int:
-    """The largest shift at which a slope, and its neighbour, still fits its word."""
+    """The largest shift at which a slope and its neighbour still fit their word."""
     if steepest == 0.0:
         return 0
-    room = math.log2((SLOPE_LIMIT - 1) / steepest)
-    return min(max(math.floor(room), 0), MOST_SHIFT)
+    spare_bits = math.log2((SLOPE_LIMIT - 1) / steepest)
+    return min(max(math.floor(spare_bits), 0), MOST_SHIFT)
 
 
 def line_errors(lines: Lines, curve: Curve) -> Floats:
-    """Weighted errors [n, m]: exact where every integer is seen, else without the rounding."""
+    """Weighted errors [n, m]: exact if every integer is sampled, otherwise without rounding."""
     rise = lines.slope[:, None] * curve.part
     line = shift_right(rise, lines.shift) if curve.whole else rise / 2.0**lines.shift
     return np.asarray(np.abs(lines.base[:, None] + line - curve.value) * curve.weight)
 
 
 def largest_errors(lines: Lines, curve: Curve) -> tuple[Floats, Ints]:
-    """No input's weighted error is above this, by line [n]; and the part where it was found."""
+    """Bounds on the weighted error of any input, by line [n], and the part where each is largest."""
     errors = line_errors(lines, curve)
     at = errors.argmax(axis=1)
-    found = errors[np.arange(len(at)), at]
-    if not curve.whole:  # rounding adds up to half a last place, and some parts were not seen
-        found = found + 0.5 * curve.weight.max(axis=1) + curve.bend
-    return found, curve.part[at]
+    largest = errors[np.arange(len(at)), at]
+    if not curve.whole:  # rounding adds up to half a last place; other parts were not sampled
+        largest = largest + 0.5 * curve.weight.max(axis=1) + curve.bend
+    return largest, curve.part[at]
 
 
 def _minimax(curve: Curve) -> tuple[Floats, Floats]:
-    """Base and slope [n] of the real lines: e at both ends, -e at the worst part between."""
+    """Base and slope [n] of the real lines: error e at both ends, -e at the worst part between."""
     value, part, allowance = curve.value, curve.part, 1 / curve.weight
     first, last = value[:, 0], value[:, -1]
     if len(part) == 1:
@@ -141,37 +139,40 @@ def _minimax(curve: Curve) -> tuple[Floats, Floats]:
 
 
 def join(lines: Lines, length: int, following: int | None = None, *, keep: bool = False) -> Lines:
-    """Keep the order at the joints: where lines rise, none starts below the end of the one before.
+    """Make the lines monotonic where they join: a rising line never starts below its predecessor.
 
-    A line that ends too far is tilted to meet the next, so no error grows beyond its neighbour's.
-    following: where the curve goes on after the last line.  keep: the first line is not tilted.
+    A line that ends too far is tilted to meet the next, so no error exceeds its neighbour's.
+    length: of a segment.  following: the curve's value after the last line.  keep: do not tilt the
+    first line.
     """
     bases = lines.base.tolist() + ([] if following is None else [following])
     slope = np.append(lines.slope, lines.slope[-1:])[: len(bases)]
-    ways = np.sign(slope[:-1] + slope[1:]) * (slope[:-1] * slope[1:] >= 0)
+    directions = np.sign(slope[:-1] + slope[1:]) * (slope[:-1] * slope[1:] >= 0)
     if keep:
-        bases[1] = _ordered(bases[1], int(lines.last(length)[0]), int(ways[0]))
-    for i, way in enumerate(ways.tolist()):
-        bases[i + 1] = _ordered(bases[i + 1], bases[i], way)
+        bases[1] = _ordered(bases[1], int(lines.last(length)[0]), int(directions[0]))
+    for i, direction in enumerate(directions.tolist()):
+        bases[i + 1] = _ordered(bases[i + 1], bases[i], direction)
     base = np.array(bases, np.int64)
-    room, before = np.diff(base) << lines.shift, max(length - 1, 1)
+    rise, last = np.diff(base) << lines.shift, max(length - 1, 1)
     half = (1 << lines.shift) >> 1
-    # The slopes at which base + shift_right(slope * before, shift) just reaches the next base.
-    steepest = (room + (1 << lines.shift) - half - 1) // before
-    deepest = -((half - room) // before)
+    # The slopes at which base + shift_right(slope * last, shift) just reaches the next base.
+    steepest = (rise + (1 << lines.shift) - half - 1) // last
+    deepest = -((half - rise) // last)
     tilted = slope[:-1].copy()
-    tilted = np.where(ways > 0, np.minimum(tilted, steepest), tilted)
-    tilted = np.where(ways < 0, np.maximum(tilted, deepest), tilted)
+    tilted = np.where(directions > 0, np.minimum(tilted, steepest), tilted)
+    tilted = np.where(directions < 0, np.maximum(tilted, deepest), tilted)
     tilted = np.append(tilted, slope[len(tilted) :])[: len(lines.base)]
     if keep:
         tilted[0] = lines.slope[0]
     return Lines(base[: len(lines.base)], tilted, lines.shift)
 
 
-def _ordered(base: int, before: int, way: int) -> int:
-    return max(base, before) if way > 0 else min(base, before) if way < 0 else base
+def _ordered(base: int, previous: int, direction: int) -> int:
+    if direction == 0:
+        return base
+    return max(base, previous) if direction > 0 else min(base, previous)
 
 
 def in_words(lines: Lines) -> Lines:
-    """Bases that fit a word."""
+    """The lines with bases limited to a word's range."""
     return replace(lines, base=lines.base.clip(-WORD_LIMIT, WORD_LIMIT))

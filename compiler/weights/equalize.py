@@ -1,15 +1,16 @@
-"""equalize: each channel's own threshold, so that 8-bit weights serve all channels equally well.
+"""equalize: a threshold per channel, so that 8-bit weights lose as little as possible.
 
-An encoder whose spikes only linear maps read may divide channel j by spread[j] if those maps
-multiply column j by it: nothing changes but the rounding.  A row's step is its largest weight over
-127, so a column that is small against the rows' largest weights, on a channel that carries much,
-can be enlarged for free.  The spread minimises the expected squared rounding error of all readers,
+If only linear maps read an encoder's spikes, it can divide channel j by spread[j] while those maps
+multiply column j by it: only the rounding changes.  A row's step is its largest weight over 127, so
+a column whose weights are small in every row can be enlarged without making any step larger, and
+its channel then loses less.  The spread s minimises the expected squared rounding error of all maps
+that read the encoder,
 
     (sum_i max_j (|w_ij| s_j)^2) * (sum_j g_j^2 / s_j^2)
 
-g_j^2 is the variance of channel j given the channels that GPTQ rounds after it: what second-order
-rounding cannot make up for.  The idea is cross-layer equalisation (arXiv 1906.04721) and
-SmoothQuant (arXiv 2211.10438); this objective and its descent are ours.
+where g_j^2 is the variance of channel j given the channels that GPTQ rounds after it: the part that
+second-order rounding cannot compensate.  The idea is that of cross-layer equalisation (arXiv
+1906.04721) and SmoothQuant (arXiv 2211.10438); the objective and its descent are ours.
 """
 
 from __future__ import annotations
@@ -22,45 +23,45 @@ from las_neuro.graph import Floats
 
 Doubles = NDArray[np.float64]
 
-LARGEST = 16.0  # spread, either way
+LARGEST = 16.0  # spread; the smallest is 1 / LARGEST
 ROUNDS = 80  # of descent
-RATE = 0.1  # of the logarithm, a round, falling to 0
+RATE = 0.1  # step of log s per round, falling to 0
 
 
 def spread(weights: Floats, moment: Doubles) -> Doubles:
-    """Each channel's spread [n] for the weights [rows, n] of all that read it together.
+    """Each channel's spread [n]; weights: rows [rows, n] of all linear maps that read the encoder.
 
     moment: second moments of the channels about their means [n, n].
     """
     rows = np.abs(weights)
-    return _descend(rows[rows.any(axis=1)], _left_over(moment).astype(np.float32))
+    return _descend(rows[rows.any(axis=1)], _conditional_variance(moment).astype(np.float32))
 
 
-def _left_over(moment: Doubles) -> Doubles:
-    """Variance of each channel given those rounded after it, the loudest being rounded first."""
+def _conditional_variance(moment: Doubles) -> Doubles:
+    """Variance of each channel given those rounded after it; the largest is rounded first."""
     order = np.argsort(-np.diagonal(moment), kind="stable")
     factor = error_gain(damped(moment)[np.ix_(order, order)])
-    found = np.empty(len(moment))
-    found[order] = np.diagonal(factor) ** -2.0
-    return found
+    variance = np.empty(len(moment))
+    variance[order] = np.diagonal(factor) ** -2.0
+    return variance
 
 
-def _descend(weights: Floats, left: Floats) -> Doubles:
-    """Adam on log s; the rows' maxima are softened, and the best s met is kept."""
-    log_s = np.zeros(len(left), np.float32)
+def _descend(weights: Floats, variance: Floats) -> Doubles:
+    """Adam on log s; gradients of the rows' maxima are softened, and the best s is returned."""
+    log_s = np.zeros(len(variance), np.float32)
     first, second = np.zeros_like(log_s), np.zeros_like(log_s)
     best, best_error = log_s, np.inf
     for k in range(ROUNDS if len(weights) else 0):
         s = np.exp(log_s)
         scaled = weights * s
         peaks = scaled.max(axis=1, keepdims=True)
-        noise = left / s**2
+        noise = variance / s**2
         error = float((peaks**2).sum()) * float(noise.sum())
         if error < best_error:
             best, best_error = log_s.copy(), error
-        blame = _sharpened(scaled / peaks)  # each row's maximum, shared among its largest
-        blame *= peaks**2 / blame.sum(axis=1, keepdims=True)
-        slope = blame.sum(axis=0) / (peaks**2).sum() - noise / noise.sum()
+        share = _sharpened(scaled / peaks)  # each row's maximum, shared among its largest weights
+        share *= peaks**2 / share.sum(axis=1, keepdims=True)
+        slope = share.sum(axis=0) / (peaks**2).sum() - noise / noise.sum()
         first = 0.9 * first + 0.1 * slope
         second = 0.99 * second + 0.01 * slope**2
         step = first / (1 - 0.9 ** (k + 1)) / (np.sqrt(second / (1 - 0.99 ** (k + 1))) + 1e-9)

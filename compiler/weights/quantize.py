@@ -1,14 +1,14 @@
-"""quantize: float weights to int8 with one free scale per output channel, a matrix at a time.
+"""quantize: float weights to int8 with one real scale per output channel, one matrix at a time.
 
-Needs: weights, and what calibration saw of their inputs.  Leaves: one or two planes of int8 weights
-in unnamed temporary files, so that memory holds one layer at a time, and their scale.  The scale is
-the channel's largest weight / 127; it is folded into the receiving compartment's own multiplier,
-never into a power of two.
+In: weights, and second moments of their inputs from calibration.  Out: one or two planes of int8
+weights in unnamed temporary files, so that memory holds one layer at a time, and their scale.  The
+scale is the channel's largest weight / 127; it becomes part of the receiving compartment's
+multiplier, and is not restricted to powers of two.
 
 One plane is rounded to second order (GPTQ, arXiv 2210.17323, algorithm 1): columns are rounded in
-turn, largest inputs first, and each one's error is made up for by the columns still to come, as far
-as the inputs' correlations allow; then single weights are moved by whole steps while that lowers
-the expected squared error of their row.  Without moments it is to nearest.  Two planes hold 15
+turn, largest inputs first, and later columns compensate each one's error as far as the inputs'
+correlations allow; then single weights are moved by whole steps while that lowers the expected
+squared error of their row.  Without moments, weights are rounded to nearest.  Two planes hold 15
 bits, weight = scale * (coarse + fine / 128), rounded to nearest.
 """
 
@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 from las_neuro.graph import Tensor
 
 WEIGHT_LIMIT = 127
-FINE = 128  # steps of the fine plane in one of the coarse
-DAMPING = 0.2  # of the mean diagonal, added to it: calibration text is a small sample
+FINE = 128  # steps of the fine plane in one step of the coarse plane
+DAMPING = 0.2  # share of the mean diagonal that is added to it: calibration text is a small sample
 BLOCK = 64  # columns corrected together
-CLIPPED_BITS = 6  # below so many bits a row's clip is searched
+CLIPPED_BITS = 6  # with fewer bits a row's clip is searched
 CLIPS = tuple(1 - 0.05 * i for i in range(11))
-SWEEPS = 6  # over all columns; after three hardly a weight still moves
+SWEEPS = 6  # over all columns; after three, hardly any weight still changes
 
 Doubles = NDArray[np.float64]
 
@@ -51,7 +51,8 @@ class Plane:
 class Quantized:
     """weight = scale[:, None] * sum over planes of plane / 128**place, columns times their spread.
 
-    bias: what the receivers' bias becomes, where it takes up what rounding does to the mean output.
+    scale [n_post].  bias [n_post]: replaces the receivers' bias if it corrects the change of the
+    mean output by rounding; None: the bias is unchanged.
     """
 
     planes: tuple[Plane, ...]
@@ -59,7 +60,7 @@ class Quantized:
     bias: Doubles | None = field(default=None, repr=False)
 
     def value(self) -> Doubles:
-        """The weights these planes stand for [n_post, n_pre], columns still times their spread."""
+        """The weights [n_post, n_pre] that these planes represent, columns times their spread."""
         total = sum(plane.load() / FINE**place for place, plane in enumerate(self.planes))
         return np.asarray(total * self.scale[:, None])
 
@@ -71,10 +72,11 @@ def quantize(
     bits: int = 8,
     clip: Doubles | None = None,
 ) -> Quantized:
-    """Round weights [n_post, n_pre]; moment: second moments of the inputs about their means.
+    """Round weights [n_post, n_pre].
 
-    bits: of a weight.  Few of them do not reach to each row's largest weight but to a share of it,
-    `clip` [n_post]; None: the share of least expected error.
+    moment [n_pre, n_pre]: second moments of the inputs about their means; None: round to nearest.
+    bits: of a weight.  clip [n_post]: the share of each row's largest weight that the largest step
+    represents; None: the share with the least expected error below 6 bits, otherwise 1.
     """
     limit = 2 ** (bits - 1) - 1
     peak = np.abs(exact).max(axis=1)
@@ -91,8 +93,8 @@ def quantize(
     else:
         rounded = _nearest(scaled, FINE if planes == 2 else 1)
     coarse = _nearest(rounded)
-    kept = [_store(coarse)] + [_store((rounded - coarse) * FINE)] * (planes - 1)
-    return Quantized(tuple(kept), scale)
+    stored = [_store(coarse)] + [_store((rounded - coarse) * FINE)] * (planes - 1)
+    return Quantized(tuple(stored), scale)
 
 
 def _store(values: Doubles) -> Plane:
@@ -103,7 +105,7 @@ def _store(values: Doubles) -> Plane:
 
 
 def _clip(scaled: Doubles, moment: Doubles | None, limit: int) -> Doubles:
-    """The share of each row's largest weight that its largest step stands for, [n_post]."""
+    """The clip [n_post] with the least expected squared error of each row."""
     power = np.ones(scaled.shape[1]) if moment is None else np.diagonal(moment)
     shares = np.array(CLIPS)
     lost = [
@@ -118,7 +120,7 @@ def _nearest(scaled: Doubles, parts: int = 1, limit: int = WEIGHT_LIMIT) -> Doub
 
 
 def _second_order(scaled: Doubles, moment: Doubles, limit: int = WEIGHT_LIMIT) -> Doubles:
-    """GPTQ on weights in units of their scale, which do not change the best rounding."""
+    """GPTQ on weights in units of their scale, which does not change the best rounding."""
     order = np.argsort(-np.diagonal(moment), kind="stable")
     exact = scaled[:, order]
     work, out = exact.copy(), np.empty_like(exact)
@@ -144,30 +146,32 @@ def _settle(rounded: Doubles, exact: Doubles, moment: Doubles, limit: int) -> No
     for _ in range(SWEEPS):
         moved = 0
         for j, curvature in enumerate(np.diagonal(moment)):
-            moved_to = rounded[:, j] - np.rint(slope[:, j] / curvature)
-            better = _nearest(moved_to, 1, limit)
-            rows = np.flatnonzero(better != rounded[:, j])
-            slope[rows] += np.outer(better[rows] - rounded[rows, j], moment[j])
-            rounded[rows, j] = better[rows]
+            best = _nearest(rounded[:, j] - np.rint(slope[:, j] / curvature), 1, limit)
+            rows = np.flatnonzero(best != rounded[:, j])
+            slope[rows] += np.outer(best[rows] - rounded[rows, j], moment[j])
+            rounded[rows, j] = best[rows]
             moved += len(rows)
         if not moved:
             break
 
 
 def damped(moment: Doubles) -> Doubles:
-    """The moment with DAMPING on its diagonal."""
+    """The moment [n, n] with DAMPING times its mean diagonal added to the diagonal."""
     extra = DAMPING * np.diagonal(moment).mean() + 1e-12
     return np.asarray(moment + np.diag(np.full(len(moment), extra)))
 
 
 def error_gain(moment: Doubles) -> Doubles:
-    """Upper Cholesky factor of a damped moment's inverse: row i spreads column i's error."""
+    """Upper Cholesky factor [n, n] of a damped moment's inverse.
+
+    Row i says how column i's error is distributed over the columns after it.
+    """
     return np.linalg.cholesky(np.linalg.inv(moment)).T
 
 
 @dataclass(frozen=True)
 class Unweighted:
-    """The shape of a matrix whose weights are not there: planning reads no checkpoint."""
+    """The shape of a matrix without its weights: planning reads no checkpoint."""
 
     shape: tuple[int, int]
 
@@ -177,7 +181,7 @@ class Unweighted:
 
 @dataclass(frozen=True)
 class TableRows:
-    """Host table in payloads: int32 [rows, n] = round(table / unit)."""
+    """The host's table in payloads: int32 [rows, n] = round(table / unit)."""
 
     tensor: Tensor
     unit: float
@@ -187,7 +191,7 @@ class TableRows:
         return self.tensor.shape
 
     def load(self) -> NDArray[np.int32]:
-        # In double: float32 has 4 bits beyond a payload's 20, too few to round to nearest.
+        # In float64: float32 has only 4 bits beyond a payload's 20, too few to round to nearest.
         scaled = np.divide(self.tensor.load(), self.unit, dtype=np.float64)
         rows: NDArray[np.int32] = np.rint(scaled, out=scaled).astype(np.int32)
         return rows

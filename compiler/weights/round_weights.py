@@ -1,21 +1,22 @@
 """round_weights: every weight to int8, layer by layer, each for the inputs it will really get.
 
-Needs: ranges, and calibration tokens that are like the text to come.  Leaves: `spread` on the
-encoders that only linear maps read, `rounded` on the linear maps.  Without such tokens
-(a plan, or an encoder that was given no text) weights are rounded to nearest in `lower`.
+Needs: ranges, and calibration tokens like the text that will be read.  Leaves: `spread` on the
+encoders that only linear maps read, `rounded` on the linear maps.  Without such tokens (a plan, or
+an encoder calibrated without a text) weights are rounded to nearest by the pass `lower`.
 
-The float model runs beside one whose weights are rounded so far.  A linear map with weights W sees
-inputs x' = x + e there; what of W x can be had from x' is W' x' + b', least squares' answer,
+The float model runs beside a copy whose earlier weights are already rounded.  A linear map with
+weights W gets inputs x' = x + e in that copy; least squares estimates W x from x' as W' x' + b',
 
     W' = (W E[x x'^T] + k W) (E[x' x'^T] + k)^-1      moments about the means, k a damping
 
-and W' is what is rounded: each layer makes up for what the layers before it lost (as GPTAQ,
-arXiv 2504.02692, does).  Where the result is only added to a residual stream that has lost r, W x
-stands for W x + r: the map gives back of r what can be had from x' (ours).  The means go to the
-bias, which every receiver has for nothing.
-Two planes lose too little for that; they are rounded to nearest as they are.  Maps whose clips were
-learned beside activations of few bits (las_neuro/training/omniquant.py) are rounded to second
-order as they are: making up for exact activations would be wrong there.
+and W' is rounded in place of W: each layer compensates the errors of the layers before it (as in
+GPTAQ, arXiv 2504.02692).  If the result is only added to a residual stream that is too small by r,
+the target is W x + r instead of W x, so the map also restores the part of r that x' predicts; this
+is ours.  The means go to the bias, which every receiver has anyway.
+
+Two planes lose too little for this: their weights are rounded to nearest without compensation.
+Maps whose clips were learned beside few-bit activations (las_neuro/training/omniquant.py) are
+rounded to second order, also without compensation: exact activations would be the wrong target.
 """
 
 from __future__ import annotations
@@ -37,30 +38,33 @@ DAMPING = 1.0  # of the mean variance, added to each: calibration text is a smal
 
 
 def round_layers(graph: Graph, batches: Sequence[Rows], progress: Progress = silent) -> Graph:
-    """The graph with every weight rounded; batches: tokens [B, S] or patches [B, S, pixels]."""
+    """The graph with `spread` on encoders and `rounded` on linear maps.
+
+    batches: tokens [B, S] or patches [B, S, pixels].
+    """
     from las_neuro.reference.beside import run_beside  # torch is slow to import
 
-    rounding = Rounding(graph, progress)
-    run_beside(graph, batches, rounding.replaced)
+    so_far = RoundedSoFar(graph, progress)
+    run_beside(graph, batches, so_far.replaced)
 
     def rounded(node: Node) -> Node:
-        if node.name in rounding.spreads:
-            return node.with_attributes(spread=rounding.spreads[node.name])
-        if node.name in rounding.done:
-            return node.with_attributes(rounded=rounding.done[node.name])
+        if node.name in so_far.spreads:
+            return node.with_attributes(spread=so_far.spreads[node.name])
+        if node.name in so_far.weights:
+            return node.with_attributes(rounded=so_far.weights[node.name])
         return node
 
     return graph.mapped(rounded)
 
 
 @dataclass
-class Rounding:
-    """What was rounded so far."""
+class RoundedSoFar:
+    """Spreads by encoder and rounded weights by linear map, filled layer by layer."""
 
     graph: Graph
     progress: Progress
     spreads: dict[str, Doubles] = field(default_factory=dict)
-    done: dict[str, Quantized] = field(default_factory=dict)
+    weights: dict[str, Quantized] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.readers = self.graph.readers()
@@ -69,42 +73,46 @@ class Rounding:
     def replaced(
         self, node: Node, exact: Floats, real: Floats, lost: Floats | None
     ) -> Mapping[str, Tensor]:
-        """Round one linear map; exact and real inputs [tokens, n], loss to make up for."""
-        seen = Seen.of(exact, real)
-        wide, planes = self._spread(node.inputs[0], seen), node["planes"]
+        """Round one linear map; returns the weight and bias that its planes represent.
+
+        exact, real: inputs [tokens, n] of the float model and of the copy.  lost [tokens, n_post]:
+        r of the residual stream, if the map should restore it.
+        """
+        inputs = Inputs.of(exact, real)
+        scale, planes = self._spread(node.inputs[0], inputs), node["planes"]
         weight = node.weights["weight"].load().astype(np.float64)
         bits = node["weight_bits"]
-        as_they_are = planes == 2 or node["clip"] is not None
-        fitted = weight if as_they_are else seen.fit(weight, lost)
-        moment, clip = seen.moment / np.outer(wide, wide), node["clip"]
-        rounded = quantize(fitted * wide, moment, planes, bits, clip)
-        value = rounded.value() / wide
-        bias = weight @ seen.exact_mean - value @ seen.mean
+        uncompensated = planes == 2 or node["clip"] is not None
+        target = weight if uncompensated else inputs.fit(weight, lost)
+        moment, clip = inputs.moment / np.outer(scale, scale), node["clip"]
+        rounded = quantize(target * scale, moment, planes, bits, clip)
+        value = rounded.value() / scale
+        bias = weight @ inputs.exact_mean - value @ inputs.mean
         if lost is not None:
             bias = bias + lost.mean(axis=0, dtype=np.float64)
         if "bias" in node.weights:
             bias = bias + node.weights["bias"].load()
-        self.done[node.name] = replace(rounded, bias=bias)
-        self.progress("round weights", len(self.done), self.maps)
+        self.weights[node.name] = replace(rounded, bias=bias)
+        self.progress("round weights", len(self.weights), self.maps)
         return {"weight": _tensor(node, "weight", value), "bias": _tensor(node, "bias", bias)}
 
-    def _spread(self, encoder: str, seen: Seen) -> Doubles:
-        """Found at the first linear map that reads the encoder, for all of them."""
+    def _spread(self, encoder: str, inputs: Inputs) -> Doubles:
+        """The encoder's spread [n], computed once for all linear maps that read it."""
         readers = [self.graph[name] for name in self.readers[encoder]]
         if encoder not in self.spreads:
-            given = self.graph[encoder]["spread"]
-            if given is not None:  # trained, or learned
-                return np.asarray(np.broadcast_to(given, len(seen.mean)))
+            fixed = self.graph[encoder]["spread"]
+            if fixed is not None:  # trained or learned
+                return np.asarray(np.broadcast_to(fixed, len(inputs.mean)))
             if any(reader.op != "linear" for reader in readers):
-                return np.ones(len(seen.mean))
+                return np.ones(len(inputs.mean))
             weights = [reader.weights["weight"].load() for reader in readers]
-            self.spreads[encoder] = spread(np.concatenate(weights), seen.moment)
+            self.spreads[encoder] = spread(np.concatenate(weights), inputs.moment)
         return self.spreads[encoder]
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Means and second moments about them of a linear map's inputs, exact x and real x'."""
+class Inputs:
+    """Means of a linear map's exact inputs x and real inputs x', and moments about the means."""
 
     exact_mean: Doubles  # [n]
     mean: Doubles  # [n], of x'
@@ -113,23 +121,23 @@ class Seen:
     across: Doubles  # [n, n], of x x'^T
 
     @staticmethod
-    def of(exact: Floats, real: Floats) -> Seen:
+    def of(exact: Floats, real: Floats) -> Inputs:
         means = [x.mean(axis=0, dtype=np.float64) for x in (exact, real)]
         x, y = (
             rows - mean.astype(np.float32) for rows, mean in zip((exact, real), means, strict=True)
         )
         count = len(exact)
         moment, across = (np.asarray(left.T @ y / count, np.float64) for left in (y, x))
-        return Seen(means[0], means[1], y, moment, across)
+        return Inputs(means[0], means[1], y, moment, across)
 
     def fit(self, weight: Doubles, lost: Floats | None) -> Doubles:
-        """Weights for x' that come nearest to weight @ x, and to what was lost beside it."""
+        """Weights of x' whose output is nearest to weight @ x, plus `lost` if it is given."""
         damping = DAMPING * np.diagonal(self.moment).mean() + 1e-12
-        wanted = weight @ self.across + damping * weight
+        target = weight @ self.across + damping * weight
         if lost is not None:
-            wanted = wanted + lost.T @ self.centred / len(lost)
-        found = np.linalg.solve(self.moment + damping * np.eye(len(self.moment)), wanted.T)
-        return np.ascontiguousarray(found.T)
+            target = target + lost.T @ self.centred / len(lost)
+        fitted = np.linalg.solve(self.moment + damping * np.eye(len(self.moment)), target.T)
+        return np.ascontiguousarray(fitted.T)
 
 
 def _tensor(node: Node, part: str, values: Doubles) -> Tensor:

@@ -1,4 +1,4 @@
-"""Joules per count: sourced coefficients and the bills they give."""
+"""Energy: sourced coefficients in picojoules per count, and the bills computed from them."""
 
 from hwsim.energy.bill import Bill, Line, bill
 from hwsim.energy.profile import Coefficient, Profile, builtin, load

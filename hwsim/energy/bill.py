@@ -1,4 +1,4 @@
-"""A bill: every count times its coefficient, every line with its source."""
+"""A bill: each count times its coefficient, one line per count, each with its source."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hwsim.energy.profile import Profile
 
-JOULE = 1e-12  # of a picojoule
+JOULE = 1e-12  # joules per picojoule
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Bill:
-    """Energy of a run under one profile; `uncounted`: what the profile prices and the run lacks."""
+    """Energy of a run under one profile.
+
+    uncounted: names of counts that the profile prices and the run does not have.
+    """
 
     profile: str
     title: str
@@ -41,7 +44,7 @@ class Bill:
 
 
 def bill(profile: Profile, counts: Mapping[str, int], chip_seconds: float | None = None) -> Bill:
-    """Price `counts` (by the names of `Prices`) and the chips' idle power.
+    """The energy of `counts` (by the names of `Prices`) and of the chips' static power.
 
     chip_seconds: chips x latency in seconds, for static power; None if either is unknown.
     """

@@ -1,8 +1,8 @@
 """An energy profile: one TOML file of coefficients, each with its value, unit, source and note.
 
-`picojoule` prices counts, `static_power` each chip and second.  `ann_mac` and `paper_event` are the
-two prices of the comparison spiking papers print: ANN MACs against synaptic events, nothing else.
-Keys that no count has are refused, so a misspelt coefficient cannot silently cost nothing.
+`picojoule` prices counts; `static_power` is charged per chip and second.  `ann_mac` and
+`paper_event` are the two prices of the comparison that spiking papers print, ANN MACs against
+synaptic events.  Unknown keys are refused, so that a misspelt coefficient is not silently ignored.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Watt = Coefficient[Literal["W"]]
 
 
 class Prices(BaseModel):
-    """Picojoules by count; the field names are the counts a run can give (`audit.tally`)."""
+    """Picojoules per count; the field names are the counts of a run (`audit.tally`)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -72,43 +72,46 @@ class Prices(BaseModel):
 
     def named(self) -> dict[str, Picojoule]:
         """The coefficients that are set, by count."""
-        found = ((name, getattr(self, name)) for name in type(self).model_fields)
-        return {name: price for name, price in found if price is not None}
+        prices = ((name, getattr(self, name)) for name in type(self).model_fields)
+        return {name: price for name, price in prices if price is not None}
 
 
 class Profile(BaseModel):
-    """One way to turn counts into energy."""
+    """Prices that turn counts into energy, with what they cover."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=r"^[a-z0-9_]+$")
     title: Sentence
     basis: Literal["estimate", "measured"]
-    scope: Sentence  # what is charged and what is left out
+    scope: Sentence  # what is charged and what is not
     note: str = ""
     picojoule: Prices
-    static_power: Watt | None = None  # each chip
+    static_power: Watt | None = None  # per chip
     ann_mac: Picojoule | None = None
     paper_event: Picojoule | None = None
 
 
 def builtin() -> tuple[str, ...]:
-    """Names of the profiles that ship with las_neuro."""
+    """Names of the profiles that are part of las_neuro."""
     return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
 
 
 def load(name: str | Path) -> Profile:
-    """A shipped profile by name, or any profile by the path of its TOML file."""
+    """A built-in profile by name, or any profile by the path of its TOML file.
+
+    Raises `ConfigError` if there is no such file, or it is not a valid profile of its own name.
+    """
     path = Path(name) if str(name).endswith(".toml") else FOLDER / f"{name}.toml"
     try:
         fields: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise ConfigError(
             f"no energy profile `{name}`: {path} {error.strerror}",
-            f"name one of {', '.join(builtin())}, or give the path of a .toml file",
+            f"use one of {', '.join(builtin())}, or the path of a .toml file",
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"energy profile {path}: not TOML ({error})", "mend the file") from error
+        raise ConfigError(f"energy profile {path}: not TOML ({error})", "fix the file") from error
     try:
         profile = Profile.model_validate(fields)
     except ValidationError as error:
@@ -116,12 +119,12 @@ def load(name: str | Path) -> Profile:
         where = ".".join(str(part) for part in first["loc"]) or "the profile"
         raise ConfigError(
             f"energy profile {path}: {where}: {first['msg']}",
-            "each coefficient is a table of value, unit, source and note, under a name that "
+            "give each coefficient as a table of value, unit, source and note, under a name that "
             "hwsim/energy/profile.py declares",
         ) from error
     if profile.name != path.stem:
         raise ConfigError(
             f"energy profile {path}: its name is `{profile.name}`, not `{path.stem}`",
-            "give the file the name of the profile",
+            "name the file after the profile",
         )
     return profile

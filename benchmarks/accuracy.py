@@ -1,7 +1,7 @@
 """How near a netlist stays to its float model on text that it was not calibrated on.
 
-In: the models of figures.py.  Out: a row a netlist (one weight plane, two, an error budget; for an
-encoder also other calibration texts), and those rows as tables.
+In: the models of models.py.  Out: one row per netlist (one weight plane, two, an error budget; for
+an encoder also other calibration texts), and those rows as tables.
 """
 
 from __future__ import annotations
@@ -15,35 +15,36 @@ from pydoc_data.topics import topics
 from typing import Any
 
 from commands import command
+from markdown import table
+from models import ENCODER
+from record import Row
 
-ENCODER = "all-MiniLM-L6-v2"
 BUDGET = 1e-3
-BUDGETED = ("stories260K",)  # an encoder of 6 layers takes longer than all else here
+BUDGETED = ("stories260K",)  # an encoder of 6 layers would take longer than all the others
 ONE, TWO = "one weight plane", "two weight planes"
 WITHIN = f"error budget {BUDGET:g}"
 OTHER, NONE = "one plane, calibrated on Python's manual", "one plane, without `--calibrate`"
 SENTENCES = 256
 AUDITED = 512  # tokens
-Row = dict[str, Any]
 
 
 def with_unseen_text(models: list[Row], data: Path, folder: Path) -> list[Row]:
-    """The models, and one of names; each calibrated on one text and evaluated on another."""
-    texts, found = data / "texts", []
+    """These models and a model of names, each calibrated on one text and evaluated on another."""
+    texts, rows = data / "texts", []
     for model in models:
         if model["name"] == ENCODER:
-            found.append(model | {"text": unseen_sentences(texts, folder)})
+            rows.append(model | {"text": unseen_sentences(texts, folder)})
         elif model["calibrate"] == model["text"]:
-            _, rest = halves(model["text"], folder)
-            found.append(model | {"calibrate": rest})
+            _, second = halves(model["text"], folder)
+            rows.append(model | {"calibrate": second})
         else:
-            found.append(model)
+            rows.append(model)
     names = data / "makemore_names" / "hf"
     if names.is_dir():
-        text, rest = halves(texts / "names_test_even.txt", folder)
-        row = {"name": "makemore_names", "model": names, "calibrate": rest, "text": text}
-        found.append(row | {"reading": ("--lines",)})
-    return found
+        text, second = halves(texts / "names_test_even.txt", folder)
+        row = {"name": "makemore_names", "model": names, "calibrate": second, "text": text}
+        rows.append(row | {"reading": ("--lines",)})
+    return rows
 
 
 def halves(text: Path, folder: Path) -> tuple[Path, Path]:
@@ -57,10 +58,10 @@ def halves(text: Path, folder: Path) -> tuple[Path, Path]:
 
 
 def unseen_sentences(texts: Path, folder: Path) -> Path:
-    """Sentences of the STS benchmark that are not among those for calibration."""
+    """Sentences of the STS benchmark that are not used for calibration."""
     seen = set((texts / "sts_sentences.txt").read_text().splitlines())
     unseen = [sentence for sentence in sts_sentences(texts) if sentence not in seen]
-    return drawn(unseen, folder / "unseen.txt")
+    return sample(unseen, folder / "unseen.txt")
 
 
 def sts_sentences(texts: Path) -> list[str]:
@@ -73,36 +74,36 @@ def training_sentences(texts: Path, folder: Path) -> Path:
     """Sentences to train an encoder on: the rest of STS, film reviews, school questions."""
     measured = set(unseen_sentences(texts, folder).read_text().splitlines())
     measured |= set((texts / "sts_sentences.txt").read_text().splitlines())
-    found = sts_sentences(texts)
+    sentences = sts_sentences(texts)
     reviews = (texts / "sst2_dev_even.tsv").read_text().splitlines()[1:]
-    found += [row.split("\t")[0] for row in reviews]
+    sentences += [row.split("\t")[0] for row in reviews]
     for name in ("arc_easy_test_even.jsonl", "piqa_valid_even.jsonl"):
         for row in map(json.loads, (texts / name).read_text().splitlines()):
-            found += [" ".join(text.split()) for text in (row["query"], *row["choices"])]
+            sentences += [" ".join(text.split()) for text in (row["query"], *row["choices"])]
     path = folder / "training.txt"
-    path.write_text("\n".join(s for s in dict.fromkeys(found) if s not in measured) + "\n")
+    path.write_text("\n".join(s for s in dict.fromkeys(sentences) if s not in measured) + "\n")
     return path
 
 
 def manual_sentences(folder: Path) -> Path:
-    """Sentences of the Python manual, which the interpreter brings: a domain of their own."""
-    found = []
+    """Sentences of the Python manual, which is part of the interpreter: text of another domain."""
+    sentences: list[str] = []
     for _, topic in sorted(topics.items()):
         for paragraph in re.split(r"\n\s*\n", topic):
-            found += re.split(r"(?<=[.:]) ", " ".join(paragraph.split()))
-    return drawn(
-        [sentence for sentence in found if 30 < len(sentence) < 200], folder / "manual.txt"
-    )
+            sentences += re.split(r"(?<=[.:]) ", " ".join(paragraph.split()))
+    medium = [sentence for sentence in sentences if 30 < len(sentence) < 200]
+    return sample(medium, folder / "manual.txt")
 
 
-def drawn(sentences: list[str], path: Path) -> Path:
+def sample(sentences: list[str], path: Path) -> Path:
+    """Write SENTENCES of them, chosen with a fixed seed, one per line."""
     random.Random(1).shuffle(sentences)
     path.write_text("\n".join(sentences[:SENTENCES]) + "\n")
     return path
 
 
 def netlists(model: Row, folder: Path) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """What is measured of a model: a name, and the options of las-compile."""
+    """The netlists measured for a model: their names, and the options of las-compile."""
     calibrated = ("--calibrate", model["calibrate"])
     yield ONE, calibrated
     yield TWO, (*calibrated, "--weight-planes", 2)
@@ -114,16 +115,16 @@ def netlists(model: Row, folder: Path) -> Iterator[tuple[str, tuple[Any, ...]]]:
 
 
 def measure(model: Row, folder: Path) -> list[Row]:
-    """One row a netlist; spikes where an error budget is compared with the default."""
+    """One row per netlist; with spikes where an error budget is compared with the default."""
     print(f"accuracy of {model['name']}")
     net, account, rows = folder / "accuracy.h5", folder / "accuracy.json", []
     for name, options in netlists(model, folder):
-        made = command("las-compile", model["model"], "-o", net, *options)
+        compiled = command("las-compile", model["model"], "-o", net, *options)
         reading = ("--text", model["text"], *model.get("reading", ()))
-        row = {"model": model["name"], "netlist": name, "steps": made["steps_per_token"]}
+        row = {"model": model["name"], "netlist": name, "steps": compiled["steps_per_token"]}
         row["eval"] = command("las-eval", net, *reading, "--reference", model["model"])
-        if made["error_budget"]:
-            row["calibration_error"] = made["error_budget"]["measured"]
+        if compiled["error_budget"]:
+            row["calibration_error"] = compiled["error_budget"]["measured"]
         if model["name"] in BUDGETED and name in (ONE, WITHIN):
             options = ("--text", model["text"], "--max-tokens", AUDITED, "-o", account)
             command("las-audit", net, *options)
@@ -133,67 +134,72 @@ def measure(model: Row, folder: Path) -> list[Row]:
     return rows
 
 
-def rise(found: Row) -> float:
-    """Of perplexity, over the float model's."""
-    return float(found["perplexity"] / found["reference_perplexity"] - 1)
+def rise(figures: Row) -> float:
+    """How much higher the perplexity is than the float model's, as a share of it."""
+    return float(figures["perplexity"] / figures["reference_perplexity"] - 1)
 
 
 def tables(rows: list[Row]) -> str:
-    """Decoders, encoders, and what an error budget saves."""
-    parts = [decoders([row for row in rows if "perplexity" in row["eval"]])]
-    parts.append(encoders([row for row in rows if "mean_cosine_error" in row["eval"]]))
-    parts.append(budgets([row for row in rows if "spikes" in row]))
+    """Decoders, encoders, and the savings of an error budget."""
+    parts = [
+        decoders([row for row in rows if "perplexity" in row["eval"]]),
+        encoders([row for row in rows if "mean_cosine_error" in row["eval"]]),
+        budgets([row for row in rows if "spikes" in row]),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
 def decoders(rows: list[Row]) -> str:
-    if not rows:
-        return ""
-    lines = [
-        "| model | netlist | perplexity | fp32 | rise | top-1 agreement | mean KL |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        found = row["eval"]
-        lines.append(
-            f"| {row['model']} | {row['netlist']} | {found['perplexity']:.5f}"
-            f" | {found['reference_perplexity']:.5f} | {rise(found):+.4%}"
-            f" | {found['top1_agreement']:.2%} | {found['mean_kl']:.1e} |"
-        )
-    return "\n".join(lines)
+    heads = ("model", "netlist", "perplexity", "fp32", "rise", "top-1 agreement", "mean KL")
+    return table(
+        heads,
+        (
+            (
+                row["model"],
+                row["netlist"],
+                f"{row['eval']['perplexity']:.5f}",
+                f"{row['eval']['reference_perplexity']:.5f}",
+                f"{rise(row['eval']):+.4%}",
+                f"{row['eval']['top1_agreement']:.2%}",
+                f"{row['eval']['mean_kl']:.1e}",
+            )
+            for row in rows
+        ),
+    )
 
 
 def encoders(rows: list[Row]) -> str:
-    if not rows:
-        return ""
-    lines = [
-        "| model | netlist | mean 1 - cosine | largest error of a similarity |",
-        "|---|---|---|---|",
-    ]
-    for row in rows:
-        found = row["eval"]
-        lines.append(
-            f"| {row['model']} | {row['netlist']} | {found['mean_cosine_error']:.1e}"
-            f" | {found['max_similarity_error']:.1e} |"
-        )
-    return "\n".join(lines)
+    heads = ("model", "netlist", "mean 1 - cosine", "largest error of a similarity")
+    return table(
+        heads,
+        (
+            (
+                row["model"],
+                row["netlist"],
+                f"{row['eval']['mean_cosine_error']:.1e}",
+                f"{row['eval']['max_similarity_error']:.1e}",
+            )
+            for row in rows
+        ),
+    )
 
 
 def budgets(rows: list[Row]) -> str:
-    if not rows:
-        return ""
-    lines = [
-        "| model | netlist | error on calibration text | error on other text | time steps / token"
-        " | spikes / token |",
-        "|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        found = row["eval"]
-        error = found["mean_kl"] if "mean_kl" in found else found["mean_cosine_error"]
-        before = f"{row['calibration_error']:.1e}" if "calibration_error" in row else "-"
-        netlist = row["netlist"] if row["netlist"] == WITHIN else "16 digits everywhere"
-        lines.append(
-            f"| {row['model']} | {netlist} | {before} | {error:.1e} | {row['steps']:,}"
-            f" | {row['spikes']:,.0f} |"
-        )
-    return "\n".join(lines)
+    heads = (
+        *("model", "netlist", "error on calibration text", "error on other text"),
+        *("time steps / token", "spikes / token"),
+    )
+    return table(heads, (budget_cells(row) for row in rows))
+
+
+def budget_cells(row: Row) -> tuple[str, ...]:
+    figures = row["eval"]
+    error = figures["mean_kl"] if "mean_kl" in figures else figures["mean_cosine_error"]
+    return (
+        row["model"],
+        row["netlist"] if row["netlist"] == WITHIN else "16 digits everywhere",
+        f"{row['calibration_error']:.1e}" if "calibration_error" in row else "-",
+        f"{error:.1e}",
+        f"{row['steps']:,}",
+        f"{row['spikes']:,.0f}",
+    )

@@ -2,14 +2,12 @@
 
     python benchmarks/bounds.py
 
-Every family and switch of tests/switches.py, one and two weight planes, 16 steps, the fast engine;
-writes the table of docs/bounds.md.  About a minute on one core.
+Runs every family and switch of tests/switches.py with one and two weight planes and 16 steps on the
+fast engine, and writes the table of docs/bounds.md.  Takes about a minute on one core.
 """
 
 from __future__ import annotations
 
-import datetime
-import re
 import sys
 import tempfile
 import warnings
@@ -23,8 +21,9 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from bounds.bounded import Share, hold  # noqa: E402
-from figures import machine  # noqa: E402
+from markdown import table as markdown_table  # noqa: E402
 from random_models import random_model  # noqa: E402
+from record import fill, machine, today  # noqa: E402
 from switches import CASES  # noqa: E402
 
 from compiler.convert import calibrated, coded  # noqa: E402
@@ -37,7 +36,7 @@ PAGE = ROOT / "docs" / "bounds.md"
 
 
 def main() -> None:
-    """Measure, then write docs/bounds.md's table."""
+    """Measure, then write the table of docs/bounds.md."""
     warnings.simplefilter("ignore")
     shares: dict[str, list[Share]] = {}
     cases = [*((case.values, case.id) for case in CASES), *(((name, {}), name) for name in VISION)]
@@ -45,7 +44,7 @@ def main() -> None:
         print(f"measuring {name}", file=sys.stderr)
         for share in of_model(family, fields):
             shares.setdefault(operator(share), []).append(share)
-    fill(PAGE, f"{head(len(cases))}\n\n{table(shares)}")
+    fill(PAGE, {"bounds": f"{head(len(cases))}\n\n{table(shares)}"})
 
 
 def of_model(family: str, fields: dict[str, object]) -> Iterator[Share]:
@@ -53,13 +52,13 @@ def of_model(family: str, fields: dict[str, object]) -> Iterator[Share]:
     random = np.random.default_rng(1)
     with tempfile.TemporaryDirectory() as folder:
         random_model(family, **fields).save_pretrained(folder, safe_serialization=True)
-        found = calibrated(folder)
+        model = calibrated(folder)
         rows = random.integers(2, 61, (3, 20))
         if family in VISION:
             images = random.uniform(-1, 1, (3, *VISION[family])).astype(np.float32)
-            rows = patches(images, found.graph.pixels, found.graph.context)
+            rows = patches(images, model.graph.pixels, model.graph.context)
         for planes in PLANES:
-            graph = coded(found, planes, STEPS)
+            graph = coded(model, planes, STEPS)
             yield from hold(build(graph), graph, rows).shares.values()
 
 
@@ -68,36 +67,35 @@ def operator(share: Share) -> str:
 
 
 def head(models: int) -> str:
-    """When and where."""
+    """When, where and on what the shares were measured."""
     return (
-        f"Measured {datetime.date.today().isoformat()} by `benchmarks/bounds.py`: {machine()}."
+        f"Measured {today()} by `benchmarks/bounds.py`: {machine()}."
         f"\n{models} random models, {len(PLANES)} netlists each, {STEPS} steps, 60 tokens or more."
     )
 
 
 def table(shares: dict[str, list[Share]]) -> str:
-    lines = [
-        "| operator | nodes | values | beyond the bound | largest share of the bound used |"
-        " median of the nodes' | of the rounding alone | mean, of the rounding |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for name, found in sorted(shares.items()):
-        values = sum(share.values for share in found)
-        lean = sum(share.lean * share.values for share in found) / values
-        lines.append(
-            f"| {name} | {len(found):,} | {values:,} | {sum(share.outside for share in found)}"
-            f" | {max(share.used for share in found):.3f}"
-            f" | {median(share.used for share in found):.3f}"
-            f" | {max(share.rounding for share in found):.3f} | {lean:+.3f} |"
-        )
-    return "\n".join(lines)
+    """One row per operator; shares: of its nodes."""
+    heads = (
+        *("operator", "nodes", "values", "beyond the bound", "largest share of the bound used"),
+        *("median of the nodes'", "of the rounding alone", "mean, of the rounding"),
+    )
+    return markdown_table(heads, (cells(name, nodes) for name, nodes in sorted(shares.items())))
 
 
-def fill(path: Path, made: str) -> None:
-    """Put the table between its marks."""
-    mark, end = "<!-- figures: benchmarks/bounds -->", "<!-- end of figures -->"
-    whole = f"{mark}\n{made}\n{end}"
-    path.write_text(re.sub(f"{mark}.*?{end}", lambda _: whole, path.read_text(), flags=re.S))
+def cells(name: str, nodes: list[Share]) -> tuple[str, ...]:
+    values = sum(node.values for node in nodes)
+    lean = sum(node.lean * node.values for node in nodes) / values
+    return (
+        name,
+        f"{len(nodes):,}",
+        f"{values:,}",
+        f"{sum(node.outside for node in nodes)}",
+        f"{max(node.used for node in nodes):.3f}",
+        f"{median(node.used for node in nodes):.3f}",
+        f"{max(node.rounding for node in nodes):.3f}",
+        f"{lean:+.3f}",
+    )
 
 
 if __name__ == "__main__":

@@ -2,16 +2,12 @@
 
     python benchmarks/codes.py [--data ../shared/data] [--tokens 600] [--models tiny_lm,...]
 
-Each model is calibrated and its weights are rounded once; then its encoders get each code in turn,
-and the netlist runs beside the float model.  Takes some ten minutes on 2 cores.  Models that are
-not on the machine are left out.
+Each model is calibrated and its weights are rounded once; then its encoders get one code after
+another, and the netlist is compared with the float model.  Takes about ten minutes on 2 cores.
 """
 
 from __future__ import annotations
 
-import datetime
-import json
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,11 +15,10 @@ from typing import Any
 
 import numpy as np
 import typer
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from codes_figure import draw
-from figures import ROOT, fill, found_models, machine
+from markdown import table
+from models import DATA, available_models
+from record import ROOT, fill, load, machine, save, today
 
 from compiler.convert import calibrated
 from compiler.netlist.model import Netlist
@@ -38,10 +33,10 @@ from las_neuro.reference.tokenizer import tokenizer_json
 from las_neuro.systems.las import Las
 
 STEPS = tuple(range(4, 17))
-KNEE = 2.0  # the smallest T whose error is below this many times that of the longest code
+KNEE = 2.0  # the error at the knee, at most, over that of the longest code
 SHOWN = (4, 6, 8, 10, 12, 16)
 BY_CHANNEL = (8, 10, 12, 16)
-KEPT = ROOT / "benchmarks" / "codes.json"
+RECORD = ROOT / "benchmarks" / "codes.json"
 
 
 @dataclass(frozen=True)
@@ -53,23 +48,23 @@ class Point:
     ranges: int
     channel_steps: bool
     error: float  # mean KL in nats, for an encoder 1 - cosine
-    spikes: float  # by value, softmax numerators left out
-    synops: float  # by token
-    period: int  # time steps by token
+    spikes: float  # per value, without softmax numerators
+    synops: float  # per token
+    period: int  # time steps per token
     trouble: int  # clamps and wraps
 
 
 class Model:
-    """A calibrated graph, the tokens it is tried on and what the float model makes of them."""
+    """A calibrated graph, the tokens it is measured on and the float model's outputs for them."""
 
     def __init__(self, row: dict[str, Any], tokens: int) -> None:
-        found = calibrated(row["model"], calibrate=row["calibrate"])
-        self.name, self.folder = row["name"].split()[0], found.checkpoint.folder
-        self.graph: Graph = round_layers(found.graph, found.batches)
+        model = calibrated(row["model"], calibrate=row["calibrate"])
+        self.name, self.folder = row["name"].split()[0], model.checkpoint.folder
+        self.graph: Graph = round_layers(model.graph, model.batches)
         net = self.netlist(STEPS[-1])
         sequences = read_sequences(net, row["text"], tokens)
         self.batches = [rows for _, rows in batched(sequences, net.populations[net.output].n)]
-        reference = FloatModel.load(found.checkpoint)
+        reference = FloatModel.load(model.checkpoint)
         self.scored = net.output_kind == "logits"
         run = reference.logits if self.scored else reference.hidden
         self.exact = [run(rows).astype(np.float64) for rows in self.batches]
@@ -87,14 +82,14 @@ class Model:
         errors = []
         for rows, exact in zip(self.batches, self.exact, strict=True):
             engine.reset()
-            made = engine.run(rows).cpu().numpy() * net.populations[net.output].unit
-            errors.append((divergence if self.scored else distance)(made, exact))
-        counted, values = engine.counters, 0
+            output = engine.run(rows).cpu().numpy() * net.populations[net.output].unit
+            errors.append((divergence if self.scored else distance)(output, exact))
+        counters, values = engine.counters, 0
         spikes = 0
         for name, population in net.populations.items():
             if "digits" in population.params and "j" not in population.axes:
-                spikes += int(counted.populations[name].spikes.sum())
-                values += population.n * counted.tokens
+                spikes += int(counters.populations[name].spikes.sum())
+                values += population.n * counters.tokens
         return Point(
             steps,
             form,
@@ -102,31 +97,31 @@ class Model:
             channel_steps,
             float(np.concatenate(errors).mean()),
             spikes / values,
-            sum(counted.events(net, group) for group in net.synapses) / counted.tokens,
+            sum(counters.events(net, group) for group in net.synapses) / counters.tokens,
             net.period,
-            sum(one.clamps + one.wraps for one in counted.populations.values()),
+            sum(count.clamps + count.wraps for count in counters.populations.values()),
         )
 
 
-def divergence(made: Any, exact: Any) -> Any:
-    """KL of each token, [B * S]."""
-    ours, true = (log_softmax(x.reshape(-1, x.shape[-1])) for x in (made, exact))
+def divergence(output: Any, exact: Any) -> Any:
+    """KL divergence of each token from the float model, [B * S]."""
+    ours, true = (log_softmax(x.reshape(-1, x.shape[-1])) for x in (output, exact))
     return (np.exp(true) * (true - ours)).sum(axis=1)
 
 
-def distance(made: Any, exact: Any) -> Any:
-    """1 - cosine of each sentence's mean, [B]."""
-    ours, true = made.mean(axis=1), exact.mean(axis=1)
+def distance(output: Any, exact: Any) -> Any:
+    """1 - cosine between the mean outputs of each sentence, [B]."""
+    ours, true = output.mean(axis=1), exact.mean(axis=1)
     lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(true, axis=1)
     return 1 - (ours * true).sum(axis=1) / lengths
 
 
 def sweep(model: Model) -> list[Point]:
-    """Every length in binary; the other forms, and steps by channel, at those that are shown."""
+    """Every length of the binary code; other forms and steps by channel at the lengths shown."""
     points: list[Point] = []
 
-    def measure(*one: Any) -> None:
-        points.append(model.point(*one))
+    def measure(*code: Any) -> None:
+        points.append(model.point(*code))
         print(f"{model.name} {points[-1]}", flush=True)
 
     for ranges in (2, 1):
@@ -141,37 +136,34 @@ def sweep(model: Model) -> list[Point]:
     return points
 
 
-def main(
-    data: Path = ROOT.parent / "shared" / "data",
-    tokens: int = 600,
-    models: str = "tiny_lm,stories260K",
-) -> None:
+def main(data: Path = DATA, tokens: int = 600, models: str = "tiny_lm,stories260K") -> None:
     """Measure these models (others stay as benchmarks/codes.json has them), then write docs."""
-    kept: dict[str, Any] = json.loads(KEPT.read_text()) if KEPT.exists() else {}
-    for row in found_models(data):
+    record = load(RECORD)
+    for row in available_models(data):
         if row["name"].split()[0] in models.split(","):
             model = Model(row, tokens)
-            kept[model.name] = {
-                "date": datetime.date.today().isoformat(),
+            record[model.name] = {
+                "date": today(),
                 "machine": machine(),
                 "tokens": tokens,
                 "points": [asdict(point) for point in sweep(model)],
             }
-            KEPT.write_text(json.dumps(kept, indent=1) + "\n")
-    found = {name: [Point(**one) for one in row["points"]] for name, row in kept.items()}
+            save(RECORD, record)
+    points = {name: [Point(**point) for point in row["points"]] for name, row in record.items()}
     stamps = {
         f"{name} on {row['tokens']} tokens, {row['date']} ({row['machine']})"
-        for name, row in kept.items()
+        for name, row in record.items()
     }
     stamp = f"\n\nMeasured by `benchmarks/codes.py`: {'; '.join(sorted(stamps))}."
-    (ROOT / "docs" / "codes.svg").write_text(draw(found, {m: knee(p) for m, p in found.items()}))
-    fill(ROOT / "docs" / "codes.md", {name: make(found) + stamp for name, make in TABLES.items()})
+    (ROOT / "docs" / "codes.svg").write_text(draw(points, {m: knee(p) for m, p in points.items()}))
+    tables = {name: render(points) + stamp for name, render in TABLES.items()}
+    fill(ROOT / "docs" / "codes.md", tables)
 
 
 def uniform(points: list[Point], form: str = "binary", ranges: int = 2) -> list[Point]:
     """One curve, shortest code first."""
-    kept = [p for p in points if (p.form, p.ranges, p.channel_steps) == (form, ranges, False)]
-    return sorted(kept, key=lambda p: p.steps)
+    curve = [p for p in points if (p.form, p.ranges, p.channel_steps) == (form, ranges, False)]
+    return sorted(curve, key=lambda p: p.steps)
 
 
 def knee(points: list[Point]) -> int:
@@ -183,61 +175,71 @@ def knee(points: list[Point]) -> int:
     return curve[good].steps
 
 
-def error_table(found: dict[str, list[Point]]) -> str:
-    heads = [f"{name}, {r} range{'s' * (r > 1)}" for name in found for r in (2, 1)]
-    lines = [f"| T | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
-    for steps in SHOWN:
-        cells = [
-            f"{point.error:.1e}"
-            for points in found.values()
-            for ranges in (2, 1)
-            for point in uniform(points, ranges=ranges)
-            if point.steps == steps
+def error_table(models: dict[str, list[Point]]) -> str:
+    heads = ["T", *(f"{name}, {r} range{'s' * (r > 1)}" for name in models for r in (2, 1))]
+    rows = [
+        [
+            steps,
+            *(
+                f"{point.error:.1e}"
+                for points in models.values()
+                for ranges in (2, 1)
+                for point in uniform(points, ranges=ranges)
+                if point.steps == steps
+            ),
         ]
-        lines.append(f"| {steps} | {' | '.join(cells)} |")
-    knees = ", ".join(f"T = {knee(points)} for {name}" for name, points in found.items())
-    lines += ["", f"The knee, the smallest T from which on the error stays below {KNEE:g} times"]
-    lines += [f"that of T = {STEPS[-1]}: {knees}."]
-    return "\n".join(lines)
-
-
-def form_table(found: dict[str, list[Point]]) -> str:
-    lines = [
-        "| model | T | form | error | spikes / value | SynOps / token | steps / token"
-        " | clamps + wraps |",
-        "|---" * 8 + "|",
+        for steps in SHOWN
     ]
-    for name, points in found.items():
-        for steps in (knee(points), STEPS[-1]):
-            for form in FORMS:
-                lines += [
-                    f"| {name} | {p.steps} | {form} | {p.error:.1e} | {p.spikes:.2f}"
-                    f" | {p.synops:,.0f} | {p.period:,} | {p.trouble} |"
-                    for p in uniform(points, form)
-                    if p.steps == steps
-                ]
-    return "\n".join(lines)
+    knees = ", ".join(f"T = {knee(points)} for {name}" for name, points in models.items())
+    return (
+        f"{table(heads, rows)}\n\n"
+        f"The knee, the smallest T from which on the error stays below {KNEE:g} times\n"
+        f"that of T = {STEPS[-1]}: {knees}."
+    )
 
 
-def channel_table(found: dict[str, list[Point]]) -> str:
-    """Beside the spikes of an ordinary code of the same error, between two T's by logarithm."""
-    lines = [
-        "| model | T | error | spikes / value | SynOps / token"
-        " | ordinary code of this T: error, spikes, SynOps"
-        " | of this error: spikes, SynOps |",
-        "|---" * 7 + "|",
+def form_table(models: dict[str, list[Point]]) -> str:
+    heads = (
+        *("model", "T", "form", "error", "spikes / value", "SynOps / token", "steps / token"),
+        "clamps + wraps",
+    )
+    rows = [
+        (
+            *(name, p.steps, form, f"{p.error:.1e}", f"{p.spikes:.2f}"),
+            *(f"{p.synops:,.0f}", f"{p.period:,}", p.trouble),
+        )
+        for name, points in models.items()
+        for steps in (knee(points), STEPS[-1])
+        for form in FORMS
+        for p in uniform(points, form)
+        if p.steps == steps
     ]
-    for name, points in found.items():
+    return table(heads, rows)
+
+
+def channel_table(models: dict[str, list[Point]]) -> str:
+    """Steps by channel, and the spikes that ordinary codes need for the same error.
+
+    The latter are interpolated between two T, linear in the logarithm of the error.
+    """
+    heads = (
+        *("model", "T", "error", "spikes / value", "SynOps / token"),
+        *("ordinary code of this T: error, spikes, SynOps", "of this error: spikes, SynOps"),
+    )
+    rows = []
+    for name, points in models.items():
         curve = uniform(points)
         for p in (p for p in points if p.channel_steps):
-            same = next(one for one in curve if one.steps == p.steps)
+            same = next(point for point in curve if point.steps == p.steps)
             spikes, synops = (at_error(curve, p.error, of) for of in (spikes_of, synops_of))
-            lines.append(
-                f"| {name} | {p.steps} | {p.error:.1e} | {p.spikes:.2f} | {p.synops:,.0f}"
-                f" | {same.error:.1e}, {same.spikes:.2f}, {same.synops:,.0f}"
-                f" | {spikes:.2f}, {synops:,.0f} |"
+            rows.append(
+                (
+                    *(name, p.steps, f"{p.error:.1e}", f"{p.spikes:.2f}", f"{p.synops:,.0f}"),
+                    f"{same.error:.1e}, {same.spikes:.2f}, {same.synops:,.0f}",
+                    f"{spikes:.2f}, {synops:,.0f}",
+                )
             )
-    return "\n".join(lines)
+    return table(heads, rows)
 
 
 def spikes_of(point: Point) -> float:
@@ -249,7 +251,7 @@ def synops_of(point: Point) -> float:
 
 
 def at_error(curve: list[Point], error: float, of: Callable[[Point], float]) -> float:
-    """What the ordinary codes cost at an error, between the first two T's that enclose it."""
+    """The cost of ordinary codes at an error, interpolated between the two T that enclose it."""
     errors = np.minimum.accumulate([p.error for p in curve])[::-1]
     costs = [of(p) for p in curve][::-1]
     return float(np.interp(np.log(error), np.log(errors), costs))

@@ -1,4 +1,4 @@
-"""docs/codes.svg: for each model, the error of its codes against their length and their spikes."""
+"""docs/codes.svg: for each model, the error of its codes over their length and their spikes."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ STYLE = """
 Curve = tuple[str, str, list[Any]]  # colour, further attributes, points
 
 
-def draw(found: Mapping[str, list[Any]], knees: Mapping[str, int]) -> str:
-    """A row a model: error against digits T, and against spikes a value."""
+def draw(models: Mapping[str, list[Any]], knees: Mapping[str, int]) -> str:
+    """One row per model: error over digits T, and error over spikes per value."""
     rows = []
-    for place, (name, points) in enumerate(found.items()):
+    for place, (name, points) in enumerate(models.items()):
         y = TOP + place * (HEIGHT + GAP)
         lowest = min(p.error for p in points)
         highest = max(p.error for p in points)
         scale = Scale(math.floor(math.log10(lowest)), math.ceil(math.log10(highest)), y)
         what = "1 - cosine" if "MiniLM" in name else "mean KL, nats"
         rows.append(f'<text class="head" x="{LEFT}" y="{y - 14}">{name}: {what}</text>')
-        long = [c for c in curves(points)]
+        long = list(curves(points))
         rows += panel(scale, LEFT, "binary digits T", long, lambda p: p.steps, knees[name])
         short = [c for c in curves(points) if all(p.ranges == 2 for p in c[2])]
-        rows += panel(scale, LEFT + WIDTH + GAP, "spikes a value", short, lambda p: p.spikes)
-    height = TOP + len(found) * (HEIGHT + GAP) + 36
+        rows += panel(scale, LEFT + WIDTH + GAP, "spikes per value", short, lambda p: p.spikes)
+    height = TOP + len(models) * (HEIGHT + GAP) + 36
     width = LEFT + 2 * WIDTH + GAP + 30
     legend = key(height - 30)
     body = "\n  ".join([*rows, *legend])
@@ -57,10 +57,10 @@ class Scale:
 def curves(points: list[Any]) -> Iterable[Curve]:
     for form, colour in COLOURS.items():
         for ranges, dash in DASHES.items():
-            kept = [p for p in points if (p.form, p.ranges) == (form, ranges)]
+            of_form = [p for p in points if (p.form, p.ranges) == (form, ranges)]
             for by_channel in (False, True):
                 line = sorted(
-                    (p for p in kept if p.channel_steps == by_channel), key=lambda p: p.steps
+                    (p for p in of_form if p.channel_steps == by_channel), key=lambda p: p.steps
                 )
                 if line:
                     yield ("#7a4fa3" if by_channel else colour), dash, line
@@ -74,7 +74,7 @@ def panel(
     of: Callable[[Any], float],
     knee: int | None = None,
 ) -> list[str]:
-    """One pair of axes with its curves; `of` gives a point's place along x."""
+    """One pair of axes with its curves; of: a point -> its value along x."""
     values = [of(p) for _, _, line in lines for p in line]
     low, high = math.floor(min(values)), math.ceil(max(values))
 
@@ -82,33 +82,33 @@ def panel(
         return x0 + WIDTH * (value - low) / (high - low)
 
     y, end = scale.y, scale.y + HEIGHT
-    made = []
+    marks = []
     for decade in range(scale.first, scale.last + 1):
         at = scale.at(10.0**decade)
-        made.append(f'<path class="grid" d="M{x0} {at:.1f}h{WIDTH}"/>')
-        made.append(f'<text x="{x0 - 8}" y="{at + 4:.1f}" text-anchor="end">1e{decade}</text>')
+        marks.append(f'<path class="grid" d="M{x0} {at:.1f}h{WIDTH}"/>')
+        marks.append(f'<text x="{x0 - 8}" y="{at + 4:.1f}" text-anchor="end">1e{decade}</text>')
     for tick in range(low, high + 1):
-        made.append(
+        marks.append(
             f'<text x="{across(tick):.1f}" y="{end + 18}" text-anchor="middle">{tick}</text>'
         )
-    made.append(f'<text x="{x0 + WIDTH / 2}" y="{end + 36}" text-anchor="middle">{title}</text>')
+    marks.append(f'<text x="{x0 + WIDTH / 2}" y="{end + 36}" text-anchor="middle">{title}</text>')
     if knee is not None:
-        made.append(f'<path class="knee" d="M{across(knee):.1f} {y}v{HEIGHT}"/>')
-        made.append(f'<text x="{across(knee) + 5:.1f}" y="{y + 16}">knee</text>')
+        marks.append(f'<path class="knee" d="M{across(knee):.1f} {y}v{HEIGHT}"/>')
+        marks.append(f'<text x="{across(knee) + 5:.1f}" y="{y + 16}">knee</text>')
     for colour, more, line in lines:
         places = " ".join(f"{across(of(p)):.1f},{scale.at(p.error):.1f}" for p in line)
-        made.append(f'<polyline class="line" stroke="{colour}"{more} points="{places}"/>')
-    made.append(f'<rect class="axes" x="{x0}" y="{y}" width="{WIDTH}" height="{HEIGHT}"/>')
-    return made
+        marks.append(f'<polyline class="line" stroke="{colour}"{more} points="{places}"/>')
+    marks.append(f'<rect class="axes" x="{x0}" y="{y}" width="{WIDTH}" height="{HEIGHT}"/>')
+    return marks
 
 
 def key(y: int) -> list[str]:
-    """What the colours and dashes mean."""
+    """The legend: what the colours and dashes mean."""
     entries = [(form, colour, "") for form, colour in COLOURS.items()]
     entries += [("binary, steps by channel", "#7a4fa3", ""), ("one range", "#33475b", DASHES[1])]
-    made, x = [], LEFT
+    marks, x = [], LEFT
     for name, colour, dash in entries:
-        made.append(f'<path class="line" stroke="{colour}"{dash} d="M{x} {y}h26"/>')
-        made.append(f'<text x="{x + 32}" y="{y + 4}">{name}</text>')
+        marks.append(f'<path class="line" stroke="{colour}"{dash} d="M{x} {y}h26"/>')
+        marks.append(f'<text x="{x + 32}" y="{y + 4}">{name}</text>')
         x += 60 + 8 * len(name)
-    return made
+    return marks

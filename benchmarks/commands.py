@@ -1,4 +1,4 @@
-"""One of our commands, called as a user calls it."""
+"""Run a command of las_neuro as a user runs it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ BIN = Path(sys.executable).parent
 
 
 def command(name: str, *arguments: Any) -> dict[str, Any]:
-    """One of our commands with --json; its output as values."""
+    """Run a command with --json; its output as values.  Exits if the command fails."""
     run = [BIN / name, *map(str, arguments), "--json"]
     done = subprocess.run(run, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(map(str, run))} failed:\n{done.stderr}")
-    read: dict[str, Any] = json.loads(done.stdout) if done.stdout.strip().startswith("{") else {}
-    return read
+    values: dict[str, Any] = json.loads(done.stdout) if done.stdout.strip().startswith("{") else {}
+    return values

@@ -1,16 +1,16 @@
-"""The same spikes from every engine, system by system and model by model; docs/systems.md.
+"""The same spikes from every engine, for every system and model; writes a table of docs/systems.md.
 
     python benchmarks/engines.py [--data ../shared/data] [--only tiny] [--trained DIR]
 
-Each model is compiled whole with each system, and las-diff compares the fast engine with the step
-engine; then its first layer alone, with embeddings and head, and compares that with Lava.  Contexts
-are short, since memories are as long.  --trained: the folder of benchmarks/systems.py; what is not
-there is trained a moment, for engines agree on a bad model too.
+Each model is compiled completely with each system, and las-diff compares the fast engine with the
+step engine.  Then its first layer, with embeddings and head, is compiled alone, and las-diff
+compares the fast engine with Lava.  Contexts are short because memories are as long as the context.
+--trained: the folder that benchmarks/systems.py writes; models missing there are trained for a few
+updates, which is enough to compare engines.
 """
 
 from __future__ import annotations
 
-import datetime
 import json
 import re
 import shutil
@@ -21,37 +21,37 @@ from typing import Any
 
 import typer
 from commands import BIN, command
-from figures import ROOT, by_stamp, fill, found_models, machine
+from markdown import table as markdown_table
+from models import DATA, available_models
+from record import ROOT, Row, by_stamp, fill, load, machine, save, today
 from safetensors.numpy import load_file, save_file
-from systems import DOCS, NAMES, Row, sources
+from systems import DOCS, NAMES, sources
 
 RECORD = ROOT / "benchmarks" / "engines.json"
 CONTEXT = 16
-MOMENT = ("--updates", 3)
+FEW_UPDATES = ("--updates", 3)
 TOKENS = {"step": 4, "lava": 2}
 LAYERS = ("num_hidden_layers", "n_layer")
-LATER = re.compile(r"(?:^|\.)[1-9]\d*\.")  # tensors of the second layer and on
+LATER = re.compile(r"(?:^|\.)[1-9]\d*\.")  # tensors of the second and later layers
 
 
-def main(
-    data: Path = ROOT.parent / "shared" / "data", only: str = "", trained: Path | None = None
-) -> None:
+def main(data: Path = DATA, only: str = "", trained: Path | None = None) -> None:
     """Compare, and write benchmarks/engines.json and the table of docs/systems.md."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for model in found_models(data):
+        for model in available_models(data):
             if only in model["name"]:
-                wanted = sources(model, NAMES, data, folder, trained or folder, MOMENT)
-                read = ("--calibrate", model["calibrate"], "--context", CONTEXT)
+                checkpoints = sources(model, NAMES, data, folder, trained or folder, FEW_UPDATES)
+                shared = ("--calibrate", model["calibrate"], "--context", CONTEXT)
                 rows = {
-                    of: compared(source, (*read, *options), folder)
-                    for of, (source, options) in wanted.items()
+                    system: compared(source, (*shared, *options), folder)
+                    for system, (source, options) in checkpoints.items()
                 }
                 keep(model["name"], rows)
 
 
 def compared(source: Path, options: tuple[Any, ...], folder: Path) -> Row:
-    """Spikes that both engines sent alike: of the whole model, and of its first layer in Lava."""
+    """Spikes compared: step engine, on the whole model; Lava, on its first layer."""
     print(source.name, *options, flush=True)
     return {
         "step": spikes_alike(source, options, "step", folder),
@@ -60,7 +60,7 @@ def compared(source: Path, options: tuple[Any, ...], folder: Path) -> Row:
 
 
 def spikes_alike(source: Path, options: tuple[Any, ...], backend: str, folder: Path) -> int:
-    """How many spikes were compared; the benchmark ends at one that differs."""
+    """The number of spikes compared; exits at the first one that differs."""
     net, text, report = (folder / name for name in ("net.h5", "text.txt", "diff.json"))
     command("las-compile", source, "-o", net, *options)
     text.write_text("What is a little dog to the king? It was the first.\n")
@@ -74,38 +74,38 @@ def spikes_alike(source: Path, options: tuple[Any, ...], backend: str, folder: P
 
 
 def first_layer(source: Path, folder: Path) -> Path:
-    """The checkpoint without its other layers."""
-    cut = folder / "first_layer"
-    shutil.rmtree(cut, ignore_errors=True)
-    shutil.copytree(source, cut)
-    config = json.loads((cut / "config.json").read_text())
+    """A copy of the checkpoint with its first layer only."""
+    copy = folder / "first_layer"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(source, copy)
+    config = json.loads((copy / "config.json").read_text())
     config |= {key: 1 for key in LAYERS if key in config}
-    (cut / "config.json").write_text(json.dumps(config))
-    for path in cut.glob("*.safetensors"):
+    (copy / "config.json").write_text(json.dumps(config))
+    for path in copy.glob("*.safetensors"):
         kept = {name: x for name, x in load_file(path).items() if not LATER.search(name)}
         path.unlink()
         save_file(kept, path, metadata={"format": "pt"})
-    return cut
+    return copy
 
 
 def keep(name: str, rows: dict[str, Row]) -> None:
-    """Into the record and the page, in the place of what was compared before."""
-    figures = json.loads(RECORD.read_text()) if RECORD.is_file() else {}
-    stamp = f"{datetime.date.today().isoformat()}, {machine()}"
-    figures[name] = {"stamp": stamp, "rows": rows}
-    RECORD.write_text(json.dumps(figures, indent=1) + "\n")
+    """Replace the model's figures in the record and on the page."""
+    figures = load(RECORD)
+    figures[name] = {"stamp": f"{today()}, {machine()}", "rows": rows}
+    save(RECORD, figures)
     fill(DOCS, {"engines": table(figures)})
 
 
 def table(figures: dict[str, Any]) -> str:
-    systems = dict.fromkeys(of for made in figures.values() for of in made["rows"])
-    lines = [f"| system | {' | '.join(figures)} |", f"|{'---|' * (len(figures) + 1)}"]
-    for system in systems:
-        cells = [cell(made["rows"].get(system)) for made in figures.values()]
-        lines.append(f"| {system} | {' | '.join(cells)} |")
-    stamps = by_stamp({name: made["stamp"] for name, made in figures.items()})
-    said = "; ".join(f"{', '.join(names)}: {stamp}" for stamp, names in stamps)
-    return "\n".join(lines) + f"\n\nCompared by `benchmarks/engines.py`; {said}."
+    systems = dict.fromkeys(system for model in figures.values() for system in model["rows"])
+    rows = (
+        [system, *(cell(model["rows"].get(system)) for model in figures.values())]
+        for system in systems
+    )
+    stamps = by_stamp({name: model["stamp"] for name, model in figures.items()})
+    measured = "; ".join(f"{', '.join(names)}: {stamp}" for stamp, names in stamps)
+    body = markdown_table(("system", *figures), rows)
+    return f"{body}\n\nCompared by `benchmarks/engines.py`; {measured}."
 
 
 def cell(row: Row | None) -> str:

@@ -1,9 +1,9 @@
-"""What the lines of scalar functions cost and how far off they are, beside LAS's published tables.
+"""Size and error of the tables of scalar functions, beside those of LAS's published tables.
 
     python benchmarks/hg_errors.py
 
-Prints two tables in markdown.  Ours hold for every input of a compartment, as
-compiler/functions/fit_functions.py says; the published tables' errors were measured by running the
+Prints two tables in Markdown.  Errors of our tables hold for every input of a compartment (see
+compiler/functions/fit_functions.py); errors of the published tables were measured by running the
 code of LAS (arXiv 2505.09659), each over its own range.
 """
 
@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+
+from markdown import table
 
 from compiler.functions.fit_functions import (
     BOUNDED,
@@ -30,7 +32,7 @@ SEGMENT_BUDGETS = (4.0, SEGMENT_BUDGET, 64.0, 256.0)
 RELATIVE_BUDGETS = (8e-6, OCTAVE_BUDGET, 5e-4)
 ONE = largest_magnitude("binary", 16)
 
-# measured largest, typical; LAS's code, commit 0d237d4
+# largest and typical error as measured; LAS's code at commit 0d237d4
 PUBLISHED = {
     "gelu": ("2.9e-3 absolute", "0.1 % on [-1, 3]"),
     "silu": ("steps of 1e-3", "-"),
@@ -41,19 +43,15 @@ PUBLISHED = {
 
 
 def main() -> None:
-    print("| function | budget | lines | table bits | largest error |")
-    print("|---|---|---|---|---|")
-    for row in (*bounded(), *relative()):
-        print("| " + " | ".join(row) + " |")
+    heads = ("function", "budget", "lines", "table bits", "largest error")
+    print(table(heads, (*bounded(), *relative())))
     print()
-    print("| LAS's published tables | largest error | median or typical |")
-    print("|---|---|---|")
-    for name, errors in PUBLISHED.items():
-        print("| " + " | ".join((f"`{name}`", *errors)) + " |")
+    heads = ("LAS's published tables", "largest error", "median or typical")
+    print(table(heads, ((f"`{name}`", *errors) for name, errors in PUBLISHED.items())))
 
 
 def bounded() -> Iterator[tuple[str, ...]]:
-    """Functions with asymptotes, inputs and outputs up to PEAK calibrated."""
+    """Functions with asymptotes, for inputs and outputs calibrated up to PEAK."""
     unit = PEAK / 2**PEAK_BITS
     for fn, function in BOUNDED.items():
         flat = function.right[0] == 0.0
@@ -65,8 +63,8 @@ def bounded() -> Iterator[tuple[str, ...]]:
 
 
 def relative() -> Iterator[tuple[str, ...]]:
-    """Functions whose error is the same share of the value in every octave."""
-    mantissa = math.sqrt(0.5)  # of f(1); the rounding of a line depends on it, little
+    """Functions with the same relative error in every octave."""
+    mantissa = math.sqrt(0.5)  # of f(1); the rounding of a line depends on it slightly
     for budget in RELATIVE_BUDGETS:
         for name, root in (("x**-1", False), ("x**-0.5", True)):
             fit = octave_fit(root, 1.0, 1 / mantissa, budget)
@@ -79,7 +77,7 @@ def relative() -> Iterator[tuple[str, ...]]:
 
 
 def bits(kind: Kind, fit: Fit) -> str:
-    words = sum(kind.params[table].bits for table in kind.tables)
+    words = sum(kind.params[array].bits for array in kind.tables)
     return f"{words * fit.lines:,}"
 
 

@@ -1,10 +1,10 @@
-"""Thousands of tokens through the fast engine, beside the float model; one JSON line.
+"""Thousands of tokens on the fast engine and on the float model; prints one line of JSON.
 
     python benchmarks/long_context.py [--tokens 4096] [--window 0]
 
 A random Llama of stories260K's size (5 layers, 64 wide, 8 heads, 4 key-value heads) reads random
-tokens; with a window it is a Mistral.  Accuracy is against transformers in float64.  A plan of a
-Llama-2-7B with twice as many tokens, and of a Mistral-7B, shows what memories of such length need.
+tokens; with a window it is a Mistral.  Accuracy is against transformers in float64.  Plans of
+Llama-2-7B and Mistral-7B with twice as many tokens show what memories of that length need.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from compiler.convert import convert, plan_graph
 from compiler.mapping.plan import plan
 from compiler.pipeline import build
 from hwsim.backends.fast.engine import Engine
+from hwsim.measure.evaluate import log_softmax
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.reference.model import FloatModel
 
@@ -62,8 +63,8 @@ def main(tokens: int = 4096, window: int = 0) -> None:
 
 def measure(tokens: int = 4096, window: int | None = None) -> Row:
     """Time, memory and accuracy of a random model on that many tokens."""
-    with tempfile.TemporaryDirectory() as place:
-        folder = save_model(Path(place), tokens, window)
+    with tempfile.TemporaryDirectory() as directory:
+        folder = save_model(Path(directory), tokens, window)
         net = build(convert(folder)[1])
         model = FloatModel.load(Checkpoint.open(folder))
         engine = Engine(net, count=False)
@@ -99,15 +100,15 @@ def measure(tokens: int = 4096, window: int | None = None) -> Row:
 
 
 def save_model(folder: Path, tokens: int, window: int | None) -> Path:
-    """Random weights with the spread of trained ones: each map keeps the size of its input."""
+    """Random weights scaled like trained ones: each map's output is about as large as its input."""
     family = {"model_type": "mistral", "sliding_window": window} if window else {}
     config = STORIES | {"model_type": "llama", "max_position_embeddings": tokens} | family
     (folder / "config.json").write_text(json.dumps(config))
     random = np.random.default_rng(0)
 
     def weight(n_post: int, n_pre: int, gain: float = 1.0) -> NDArray[np.float32]:
-        spread = gain / np.sqrt(n_pre)
-        return (random.standard_normal((n_post, n_pre)) * spread).astype(np.float32)
+        scale = gain / np.sqrt(n_pre)
+        return (random.standard_normal((n_post, n_pre)) * scale).astype(np.float32)
 
     d, ff, words = 64, 172, 512
     weights = {
@@ -130,30 +131,25 @@ def save_model(folder: Path, tokens: int, window: int | None) -> Path:
 
 
 def scores(tokens: int, window: int | None) -> int:
-    """How many scores attention needs: of each token, head and layer with all tokens it sees."""
+    """Number of attention scores: one per token, head, layer and token that it attends to."""
     seen = np.minimum(np.arange(1, tokens + 1), window or tokens)
     return int(seen.sum()) * STORIES["num_attention_heads"] * STORIES["num_hidden_layers"]
 
 
 def closeness(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> tuple[float, float]:
-    """Mean KL divergence from the float model, and the share of equal first choices."""
+    """Mean KL divergence from the float model, and the share of equal top-1 tokens."""
     true, mine = (log_softmax(np.asarray(x, np.float64)) for x in (theirs, ours))
     kl = (np.exp(true) * (true - mine)).sum(1).mean()
     return float(kl), float((true.argmax(1) == mine.argmax(1)).mean())
 
 
-def log_softmax(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    x = x - x.max(1, keepdims=True)
-    return x - np.log(np.exp(x).sum(1, keepdims=True))
-
-
 def megabytes() -> float:
-    """The process's largest memory so far."""
+    """The largest memory of the process so far, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def plans(context: int) -> dict[str, Row]:
-    """What the chips would need for long contexts, from shapes alone."""
+    """What chips need for a long context, planned from shapes alone."""
     llama = json.loads((ROOT / "benchmarks/configs/llama-2-7b/config.json").read_text())
     return {
         name: planned(config | {"max_position_embeddings": context})
@@ -166,14 +162,14 @@ def planned(config: Row) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.json"
         path.write_text(json.dumps(config))
-        made = plan(build(plan_graph(path), weights=False))
-    assert made.latency is not None
+        needs = plan(build(plan_graph(path), weights=False))
+    assert needs.latency is not None
     return {
         "context": config["max_position_embeddings"],
-        "memory_compartments": made.memory_compartments,
-        "memory_cores": made.memory_cores,
-        "cores": made.cores,
-        "latency_us": made.latency.total_us,
+        "memory_compartments": needs.memory_compartments,
+        "memory_cores": needs.memory_cores,
+        "cores": needs.cores,
+        "latency_us": needs.latency.total_us,
         "seconds": time.perf_counter() - started,
     }
 

@@ -1,18 +1,16 @@
-"""Every system on the same models and texts, by the commands a user has; docs/systems.md.
+"""Every system on the same models and texts, measured through the user's commands; docs/systems.md.
 
     python benchmarks/systems.py [--data ../shared/data] [--only tiny] [--system SDLLM ...]
 
-Compiles each model with each system, then has `las-eval --compare` measure all of them.  --only
-measures some of the models, --system some of the rows beside the first; what was measured of the
-others stays.  FAS and SpikeLM compile models of their own, trained here from the float one on text
-that is not measured: --trained keeps them, and a second run finds them there.  MiniLM's 22 million
-weights take half an hour each.
+Compiles each model with each system; `las-eval --compare` then measures all netlists of a model.
+--only selects models and --system selects rows besides the first; figures of the others are kept.
+FAS and SpikeLM compile models of their own, trained here from the float model on text that is not
+measured.  --trained keeps them, and the next run uses them again.  Training all-MiniLM-L6-v2 with
+its 22 million weights takes half an hour for each.
 """
 
 from __future__ import annotations
 
-import datetime
-import json
 import subprocess
 import sys
 import tempfile
@@ -21,16 +19,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from accuracy import ENCODER, training_sentences, unseen_sentences
+from accuracy import training_sentences, unseen_sentences
 from commands import command
-from figures import ROOT, TINY, by_stamp, fill, found_models, machine
+from markdown import table as markdown_table
+from models import DATA, ENCODER, TINY, available_models
+from record import ROOT, Row, by_stamp, fill, load, machine, save, today
 
 from hwsim.accounts.side_by_side import pareto
 
 sys.path.append(str(ROOT / "examples"))
 from train_tiny_lm import split_corpus, topics
 
-Row = dict[str, Any]
 RECORD = ROOT / "benchmarks" / "systems.json"
 DOCS = ROOT / "docs" / "systems.md"
 SYSTEMS: dict[str, tuple[Any, ...]] = {
@@ -54,35 +53,37 @@ SYSTEMS: dict[str, tuple[Any, ...]] = {
 }
 TRAINED = {"FAS, T = 8, trained": "fas", "SpikeLM, T = 4, trained": "spikelm"}
 NAMES = (*SYSTEMS, *TRAINED)
-LENGTH = {  # a narrow model needs more updates, a wide one has no time for them
+TRAINING = {  # a narrow model needs more updates; a wide one would take too long
     ("stories260K", "spikelm"): ("--updates", 1500, "--lr", 3e-3),
     (ENCODER, "spikelm"): ("--updates", 200, "--lr", 3e-4),
 }
-MEASURED = 40_000  # characters of a text that is measured and not trained on
+MEASURED = 40_000  # first characters of a text, which are measured and not trained on
 
 
 def main(
-    data: Path = ROOT.parent / "shared" / "data",
+    data: Path = DATA,
     only: str = "",
-    system: Annotated[list[str] | None, typer.Option(help="In a row's name; none: all.")] = None,
+    system: Annotated[
+        list[str] | None, typer.Option(help="Part of a row's name; default: all rows.")
+    ] = None,
     trained: Path | None = None,
 ) -> None:
     """Measure, and write benchmarks/systems.json, the tables of docs/systems.md and README."""
     with tempfile.TemporaryDirectory() as folder:
-        kept = trained or Path(folder)
-        for model in found_models(data):
+        store = trained or Path(folder)
+        for model in available_models(data):
             if only in model["name"]:
-                keep(model["name"], measure(model, system or [""], data, Path(folder), kept))
+                keep(model["name"], measure(model, system or [""], data, Path(folder), store))
 
 
 def keep(name: str, rows: list[Row]) -> None:
-    """Into the record and the pages, in the place of what was measured before."""
-    figures = json.loads(RECORD.read_text()) if RECORD.is_file() else {}
+    """Replace these rows of a model in the record and on the pages."""
+    figures = load(RECORD)
     known = {row["name"]: row for row in figures.get(name, [])} | {row["name"]: row for row in rows}
-    rows = [known[of] for of in NAMES if of in known]
+    rows = [known[system] for system in NAMES if system in known]
     front = pareto([(row["synaptic_events_per_token"], error(row)) for row in rows])
     figures[name] = [row | {"pareto": i in front} for i, row in enumerate(rows)]
-    RECORD.write_text(json.dumps(figures, indent=1) + "\n")
+    save(RECORD, figures)
     print(table(figures[name]))
     tables = {f"systems-{name.split()[0]}": f"{table(figures[name])}\n\n{name}; {stamps(rows)}."}
     for path in (DOCS, ROOT / "README.md"):
@@ -94,34 +95,31 @@ def error(row: Row) -> float:
 
 
 def stamps(rows: list[Row]) -> str:
-    """When and where most rows were measured, and which were at another time."""
-    found = by_stamp({row["name"]: (row["day"], row["machine"]) for row in rows})
-    ((day, where), _), *others = found
-    said = [f"measured {day} by `benchmarks/systems.py`: {where}"]
+    """When and where most rows were measured, and which rows at another time or place."""
+    groups = by_stamp({row["name"]: (row["day"], row["machine"]) for row in rows})
+    ((day, where), _), *others = groups
+    sentences = [f"measured {day} by `benchmarks/systems.py`: {where}"]
     for (then, there), names in others:
-        said.append(f"{then}{'' if there == where else f' on {there}'}: {'; '.join(names)}")
-    return ". ".join(said)
+        sentences.append(f"{then}{'' if there == where else f' on {there}'}: {'; '.join(names)}")
+    return ". ".join(sentences)
 
 
 def measure(model: Row, systems: list[str], data: Path, folder: Path, trained: Path) -> list[Row]:
-    """One row a system, all measured in one call on the same tokens."""
+    """One row per system, all measured in one call on the same tokens."""
     print(f"systems on {model['name']}")
-    names = [of for of in NAMES if of == NAMES[0] or any(word in of for word in systems)]
-    wanted = sources(model, names, data, folder, trained)
+    names = [name for name in NAMES if name == NAMES[0] or any(part in name for part in systems)]
+    checkpoints = sources(model, names, data, folder, trained)
     nets = []
-    for name, (source, options) in wanted.items():
+    for name, (source, options) in checkpoints.items():
         nets.append(folder / f"{name}.h5".replace(" ", "_"))
-        made = ("-o", nets[-1], "--calibrate", model["calibrate"], *options)
-        command("las-compile", source, *made)
+        command("las-compile", source, "-o", nets[-1], "--calibrate", model["calibrate"], *options)
     encoder = model["name"] == ENCODER
     text = unseen_sentences(data / "texts", folder) if encoder else model["text"]
     others = [word for net in nets[1:] for word in ("--compare", net)]
-    read = ("--text", text, "--reference", model["model"])
-    made = command("las-eval", nets[0], *others, *read)
-    stamp = {"day": datetime.date.today().isoformat(), "machine": machine()}
-    return [
-        row | {"name": name, **stamp} for name, row in zip(wanted, made["netlists"], strict=True)
-    ]
+    reading = ("--text", text, "--reference", model["model"])
+    evaluated = command("las-eval", nets[0], *others, *reading)["netlists"]
+    stamp = {"day": today(), "machine": machine()}
+    return [row | {"name": name, **stamp} for name, row in zip(checkpoints, evaluated, strict=True)]
 
 
 def sources(
@@ -130,38 +128,38 @@ def sources(
     data: Path,
     folder: Path,
     trained: Path,
-    length: tuple[Any, ...] | None = None,
+    training: tuple[Any, ...] | None = None,
 ) -> dict[str, tuple[Path, tuple[Any, ...]]]:
-    """What is compiled by each system, and las-compile's options; trains what has to be.
+    """The checkpoint that each system compiles, and las-compile's options; trains missing ones.
 
-    length: other options of both trainers than those that are measured.
+    training: options for both trainers; None: those of the measured models.
     """
-    wanted = {}
+    checkpoints = {}
     for name in names:
         if name in SYSTEMS:
-            wanted[name] = model["model"], SYSTEMS[name]
+            checkpoints[name] = model["model"], SYSTEMS[name]
             continue
         system = TRAINED[name]
-        made = trained / f"{model['name'].split()[0]}-{system}"
-        if not made.exists():
-            train(model, system, training_text(model, data, folder), made, length)
-        wanted[name] = made, ("--system", system)
-    return wanted
+        out = trained / f"{model['name'].split()[0]}-{system}"
+        if not out.exists():
+            train(model, system, training_text(model, data, folder), out, training)
+        checkpoints[name] = out, ("--system", system)
+    return checkpoints
 
 
-def train(model: Row, system: str, text: Path, made: Path, length: tuple[Any, ...] | None) -> None:
-    """The model with a system's own neurons in it, trained on text that is not measured."""
-    read = ("--text", text, *(length or LENGTH.get((model["name"], system), ())))
+def train(model: Row, system: str, text: Path, out: Path, training: tuple[Any, ...] | None) -> None:
+    """Train the model with a system's neurons and write it to folder `out`."""
+    options = ("--text", text, *(training or TRAINING.get((model["name"], system), ())))
     if system == "fas":
-        command("las-finetune", model["model"], "-o", made, *read)
+        command("las-finetune", model["model"], "-o", out, *options)
     else:
         script = ROOT / "examples" / "train_spikelm.py"
-        words = (sys.executable, script, made, "--model", model["model"], *read)
+        words = (sys.executable, script, out, "--model", model["model"], *options)
         subprocess.run([str(word) for word in words], check=True)
 
 
 def training_text(model: Row, data: Path, folder: Path) -> Path:
-    """Text of the kind that is measured, without what is measured."""
+    """Text like the measured text, without the measured part."""
     if model["name"] == ENCODER:
         return training_sentences(data / "texts", folder)
     text = folder / "train.txt"
@@ -172,29 +170,36 @@ def training_text(model: Row, data: Path, folder: Path) -> Path:
 
 def table(rows: list[Row]) -> str:
     scored = "perplexity" in rows[0]
-    error = "perplexity (rise) | top-1 | mean KL" if scored else "1 - cosine | similarity error"
-    lines = [
-        f"| system | {error} | spikes / input | SynOps / token | energy ratio as papers count"
-        " / everything | time steps / token | cores | clamps |",
-        f"|{'---|' * (10 if scored else 9)}",
-    ]
-    for row in rows:
-        if scored:
-            near = (
-                f"{row['perplexity']:.3f} ({row['perplexity_rise']:+.2%})"
-                f" | {row['top1_agreement']:.1%} | {row['mean_kl']:.1e}"
-            )
-        else:
-            near = f"{row['mean_cosine_error']:.1e} | {row['max_similarity_error']:.1e}"
-        paper = row["energy_ratios"]["las_paper_style"]
-        best = "**" if row["pareto"] else ""
-        lines.append(
-            f"| {best}{row['name']}{best} | {near} | {row['spikes_per_input']:.2f}"
-            f" | {row['synaptic_events_per_token']:,.0f}"
-            f" | {paper['paper']:.2f} / {paper['full']:.1f}"
-            f" | {row['steps_per_token']:,} | {row['cores']:,} | {row['clamps']:,} |"
+    accuracy = ("perplexity (rise)", "top-1", "mean KL")
+    heads = (
+        *("system", *(accuracy if scored else ("1 - cosine", "similarity error"))),
+        *("spikes / input", "SynOps / token", "energy ratio as papers count / everything"),
+        *("time steps / token", "cores", "clamps"),
+    )
+    return markdown_table(heads, (cells(row) for row in rows))
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """Bold: no other row has both less error and fewer synaptic events."""
+    if "perplexity" in row:
+        accuracy: tuple[str, ...] = (
+            f"{row['perplexity']:.3f} ({row['perplexity_rise']:+.2%})",
+            f"{row['top1_agreement']:.1%}",
+            f"{row['mean_kl']:.1e}",
         )
-    return "\n".join(lines)
+    else:
+        accuracy = f"{row['mean_cosine_error']:.1e}", f"{row['max_similarity_error']:.1e}"
+    paper = row["energy_ratios"]["las_paper_style"]
+    return (
+        f"**{row['name']}**" if row["pareto"] else row["name"],
+        *accuracy,
+        f"{row['spikes_per_input']:.2f}",
+        f"{row['synaptic_events_per_token']:,.0f}",
+        f"{paper['paper']:.2f} / {paper['full']:.1f}",
+        f"{row['steps_per_token']:,}",
+        f"{row['cores']:,}",
+        f"{row['clamps']:,}",
+    )
 
 
 if __name__ == "__main__":

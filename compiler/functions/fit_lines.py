@@ -108,7 +108,7 @@ def line_errors(lines: Lines, curve: Curve) -> Floats:
 
 
 def largest_errors(lines: Lines, curve: Curve) -> tuple[Floats, Ints]:
-    """Bounds on the weighted error of any input, by line [n], and the part where each is largest."""
+    """Bounds on the weighted error of any input, by line [n]; the parts with the largest error."""
     errors = line_errors(lines, curve)
     at = errors.argmax(axis=1)
     largest = errors[np.arange(len(at)), at]

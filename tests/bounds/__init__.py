@@ -1,1 +1,1 @@
-"""What each operator of a netlist may be off by, and whether a run keeps to it."""
+"""Error bounds of operators, and runs of netlists compared with them."""

@@ -13,7 +13,7 @@ import independent_executor
 import numpy as np
 import pytest
 import trained_models
-from independent_executor import Executor
+from independent_executor import Executor, Population
 
 from compiler import compile
 from compiler.netlist.hdf5 import load, save
@@ -128,5 +128,7 @@ def test_every_spike_count_and_output_is_the_engine_s(
     assert {one.kind for one in executor.populations.values()} >= set(case.kinds.split())
 
 
-def test_every_kind_is_run() -> None:
-    assert {kind for case in CASES.values() for kind in case.kinds.split()} == set(KINDS)
+def test_every_kind_of_the_executor_is_run() -> None:
+    known = {kind for kind in KINDS if hasattr(Population, kind)}
+    assert len(known) >= 14
+    assert {kind for case in CASES.values() for kind in case.kinds.split()} == known

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -271,8 +272,12 @@ TOGETHER = {"memory", "pointer", "compete", "any"}  # tests of their own, below
 
 
 def test_no_kind_is_left_out() -> None:
-    assert set(ALONE) | TOGETHER == set(KINDS)
+    """Here, or in a property of the kind's own file."""
     assert not set(ALONE) & TOGETHER
+    assert set(ALONE) | TOGETHER <= set(KINDS)
+    for kind in set(KINDS) - set(ALONE) - TOGETHER:
+        own = Path(__file__).parents[1] / f"kinds/test_{kind}.py"
+        assert "@given" in own.read_text("utf-8"), f"{kind} has no property"
 
 
 def by_steps(run: Run) -> tuple[Ints, int, int]:

@@ -136,7 +136,8 @@ def _segment(
     limit: int,
 ) -> Tensor:
     """One segment's product, in the narrowest type that holds every sum."""
-    bound = digits.largest(*segment, shift, 1) * limit * matrix.shape[2]
+    most = int(digits.value.abs().max()) if isinstance(digits, Graded) else 1
+    bound = digits.largest(*segment, shift, most) * limit * matrix.shape[2]
     dtype = torch.float32 if bound < EXACT_FLOAT32 else torch.float64
     found = layout.product(digits.plane(*segment, shift), matrix.to(dtype))
     return found.to(torch.int32 if dtype == torch.float32 else torch.int64)

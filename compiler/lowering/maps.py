@@ -57,7 +57,8 @@ def _spread_of(low: Lowering, node: Node) -> Any:
 
 def _affine(low: Lowering, node: Node) -> None:
     source, unit = low.source(node), low.units[node.name]
-    if source.kind == "fire":  # fine units say no more of a few spikes, nor does a multiplier reach
+    if source.does.spikes.volley is not None:
+        # Fine units say no more of a few spikes, nor does a multiplier reach.
         unit = max(unit, source.unit / RELAYED)
     gain: Any = np.ones(1)
     bias: Any = 0.0

@@ -41,7 +41,7 @@ class Cost:
 class Word:
     """One state word of a compartment, in two's complement if signed.
 
-    keeps: it lives from token to token; every other word is 0 when a token begins.
+    keeps: it lives from token to token; every other word is set anew in each window.
     shares: the word whose storage it uses, because one of both is dead while the other lives.
     only: the parameter that is not 0 in the populations that have the word; others do without.
     """

@@ -48,7 +48,7 @@ CASES = {
         {"sliding_window": 4, "num_key_value_heads": 2},
         {"code": "graded"},
     ),
-    "opt-signed-digit": Case("opt", "encode", {}, {"code": "signed-digit", "planes": 2}),
+    "opt-signed-digit": Case("opt", "encode", {}, {"code": "signed-digit", "weight_planes": 2}),
     "gpt2-channel-steps": Case("gpt2", "encode", {}, {"channel_steps": True, "steps": 6}),
     "gpt2-tables": Case("gpt2", "few_spikes", {}, {"tables": "gelu_tanh"}),
     "bert-binary": Case("bert", "encode"),

@@ -79,7 +79,7 @@ def test_steps_are_bounded(plan: Callable[..., Path], steps: int) -> None:
 
 
 def test_unknown_system(plan: Callable[..., Path]) -> None:
-    with pytest.raises(ConfigError, match="use one of las"):
+    with pytest.raises(ConfigError, match="use one of fas, las"):
         convert(plan("llama").parent, system=find("sal"))
 
 

@@ -11,6 +11,7 @@ from compiler.netlist.kinds import KINDS, Cost, Kind, Outcome, fold
 from compiler.netlist.kinds.kind import Port, Word, at_once
 from compiler.netlist.kinds.params import Param, Params
 from compiler.netlist.kinds.spikes import SpikeCode, Spikes, bits_from_the_top, never, signed_width
+from compiler.netlist.kinds.timing import TRAIN, at_all, at_last, at_the_train
 from compiler.netlist.trains import Graded
 from kinds.literal import plain
 from las_neuro.integers import Array, Ints
@@ -107,8 +108,18 @@ def test_what_spikes_stand_for() -> None:
     assert plain_value.unit_payload({}) == 1
     assert never({}) is False
     assert bits_from_the_top({}, 3) == SpikeCode((2, 1, 0), (1, 1, 1))
+    assert bits_from_the_top({}, 2) == SpikeCode((1, 0), (1, 1))
     assert bits_from_the_top({}, 1) == SpikeCode((0,), ())
     assert [signed_width(x) for x in (0, 1, 2, 127, 128, 8388607)] == [1, 2, 3, 8, 9, 24]
+
+
+def test_which_steps_send() -> None:
+    assert at_last((1, 2, 4), {}) == (4,)
+    assert at_last((), {}) == ()
+    assert at_all((1, 2, 4), {}) == (1, 2, 4)
+    assert at_the_train((1, 2, 4, 5), {"steps": 3}) == (2, 4, 5)
+    assert TRAIN.listens is not None
+    assert TRAIN.listens({"early": 1}) == 1
 
 
 def test_the_code_of_encoded_spikes() -> None:
@@ -123,7 +134,7 @@ def test_the_code_of_encoded_spikes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("level", "most", "bits", "volley"), [(1, 1, 6, 9), (4, 4, 8, 36), (4, 3, 7, 27)]
+    ("level", "most", "bits", "volley"), [(1, 1, 6, 9), (4, 4, 8, 36), (4, 3, 7, 27), (4, 1, 7, 27)]
 )
 def test_the_code_of_fired_spikes(level: int, most: int, bits: int, volley: int) -> None:
     """Spike values 4, -3 and 2; the largest lift is 2."""

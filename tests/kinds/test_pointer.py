@@ -28,6 +28,7 @@ def test_steps_go_round_the_ring() -> None:
         outcome = KINDS["pointer"].step(state, {}, {"slots": 3}, 0)
         state = outcome.state
         sent.append(plain(outcome.payload))
+        assert plain(state["count"]) == [len(sent) % 3] * 3
     assert sent == [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0]]
 
 

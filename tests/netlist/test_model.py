@@ -96,7 +96,9 @@ def test_how_many_synapses_a_compartment_reaches() -> None:
     dense = Synapses("a", "b", "a", Dense(Held(np.zeros((8, 6), np.int8))))
     assert made.fan_out(dense).tolist() == [8] * 6
     gather = Gather(np.array([4, 0, 4], np.int32), np.ones(3, np.int8))
-    assert made.fan_out(Synapses("a", "c", "a", gather)).tolist() == [1, 0, 0, 0, 2, 0]
+    fan_out = made.fan_out(Synapses("a", "c", "a", gather))
+    assert fan_out.tolist() == [1, 0, 0, 0, 2, 0]
+    assert fan_out.dtype == np.int64
 
 
 def test_an_update_replaces_fields() -> None:
@@ -125,7 +127,7 @@ def test_what_a_payload_stands_for() -> None:
 def test_what_a_fired_spike_stands_for(drive: int, units: list[float]) -> None:
     """The last spike takes 6 of the potential and counts 3; four steps of drive share it."""
     params: dict[str, Any] = {"multiplier": np.array([2, 1]), "shift": np.array([0, 1])}
-    params |= {"theta": np.array([9, 6]), "send": np.array([1, 3]), "steps": 4}
+    params |= {"steps": 4, "theta": np.array([9, 8, 6]), "send": np.array([1, 2, 3])}
     made = coded("fire", **params, drive=drive, lift=np.array([0, 0]))
     assert made.units("code").tolist() == units
     made = coded("fire", **params, drive=drive, lift=np.array([0, 2]))
@@ -145,6 +147,7 @@ def test_wiring_is_an_index_of_the_groups() -> None:
     ]
     assert [p.name for p in wiring.ends(made.synapses[1])] == ["b", "c"]
     assert wiring.source("c", "b") == "b"
+    assert wiring.source("c", "a") == "a"
     assert wiring.pattern(made.synapses[0]) == Pattern((), ())
     assert wiring.pattern(Synapses("a", "b", "a", Dense(Held(np.zeros((1, 1)))))) is None
 

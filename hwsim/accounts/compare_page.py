@@ -34,7 +34,9 @@ Point = tuple[float, float]  # synaptic events per token, error
 
 def render_comparison(made: SideBySide) -> str:
     """The whole page.  Names that came from files are escaped; the figure and plotly are ours."""
-    return fill(TEMPLATE, made=made, names=NAMES, columns=columns(made), figure=trade(made))
+    return fill(
+        TEMPLATE, made=made, names=NAMES, columns=sum(columns(made), ()), figure=trade(made)
+    )
 
 
 def trade(made: SideBySide) -> Markup:

@@ -200,6 +200,6 @@ COSTS: tuple[Column, ...] = (
 )
 
 
-def columns(made: SideBySide) -> tuple[Column, ...]:
-    """Accuracy, then cost."""
-    return (*(OF_DECODERS if made.scored else OF_ENCODERS), *COSTS)
+def columns(made: SideBySide) -> tuple[tuple[Column, ...], tuple[Column, ...]]:
+    """Of accuracy, and of cost."""
+    return (OF_DECODERS if made.scored else OF_ENCODERS), COSTS

@@ -20,6 +20,10 @@ EXAMPLES = """
 """
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Report to write: .html or .json.")]
+Profiles = Annotated[
+    list[Path] | None,
+    typer.Option("--profile", help="TOML file of another energy profile; repeatable."),
+]
 AlsoJson = Annotated[bool, typer.Option("--json", help="Write a .json beside the page.")]
 
 
@@ -27,6 +31,7 @@ def audit(
     netlist: NetlistFile,
     text: Text,
     output: Output = Path("audit.html"),
+    profile: Profiles = None,
     max_tokens: MaxTokens = 512,
     json: AlsoJson = False,
     quiet: Quiet = False,
@@ -34,19 +39,22 @@ def audit(
 ) -> None:
     """Run a netlist on a text, count everything, and write what it cost."""
     from hwsim.accounts import render
+    from hwsim.energy import load_with_builtin
     from hwsim.generate import opened
     from hwsim.measure.account import account
     from hwsim.measure.evaluate import read_sequences
 
+    own = profile or []
     written = [output]
     if json and output.suffix != ".json":
         written.append(output.with_suffix(".json"))
     for path in written:
-        check_writable(path, (netlist, text))
+        check_writable(path, (netlist, text, *own))
+    profiles = load_with_builtin(own)
     net = opened(netlist)
     sequences = read_sequences(net, text, max_tokens)
     with progress_bars(quiet) as tell:
-        costs = account(net, sequences, f"{netlist.name} on {text.name}", tell)
+        costs = account(net, sequences, f"{netlist.name} on {text.name}", tell, profiles)
     for path in written:
         write_report_file(path, costs.to_dict(), lambda: render(costs))
     if not quiet:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 
 from rich.table import Table
 from rich.text import Text
 
-from hwsim.accounts.side_by_side import NAMES, Candidate, Column, SideBySide, columns
+from hwsim.accounts.side_by_side import NAMES, Column, SideBySide, columns
 from hwsim.accounts.wording import precise, times
 from hwsim.measure.compare import compare, open_alike
 from hwsim.measure.reference import float_model
@@ -22,6 +23,9 @@ from las_neuro.terminal import (
     print_table,
     printable,
 )
+
+FOLDED = ("netlist", "system", "profile")
+ENERGY = ("profile", "as papers count", "without idle steps", "everything")
 
 
 def check_request(
@@ -75,43 +79,54 @@ def show(comparison: SideBySide, output: Path | None, *, as_json: bool, quiet: b
     if as_json:
         print_json(comparison.to_dict())
     elif not quiet:
-        print_table(accuracy_table(comparison))
-        print_table(energy_table(comparison))
+        for table in tables(comparison):
+            print_table(table)
         print_facts(facts(comparison) | ({"written": str(output)} if output else {}))
 
 
-def accuracy_table(comparison: SideBySide) -> Table:
-    """One row a netlist; a dot where no other one beats it in both error and events."""
-    return _table(comparison, (*NAMES, *columns(comparison)))
+def tables(comparison: SideBySide) -> list[Table]:
+    """Errors, costs, and energy ratios, each table for a terminal of 80 characters.
+
+    A dot stands where no other netlist has both less error and fewer events.
+    """
+    errors, costs = columns(comparison)
+    return [
+        *(_by_netlist(comparison, shown) for shown in (NAMES + errors, NAMES[:1] + costs)),
+        _table(["netlist", *ENERGY], _energy(comparison)),
+    ]
 
 
-def energy_table(comparison: SideBySide) -> Table:
-    """Spiking over ordinary energy, three ratios a profile."""
-    profiles: list[Column] = [NAMES[0]]
-    for place, ratio in enumerate(comparison.rows[0].audit.comparison.ratios):
-        profiles.append((f"energy ratio, {ratio.profile}", _ratios(place)))
-    return _table(comparison, profiles)
-
-
-def _ratios(place: int) -> Callable[[Candidate], str]:
-    def cell(row: Candidate) -> str:
-        ratio = row.audit.comparison.ratios[place]
-        return " / ".join(map(times, (ratio.paper, ratio.active, ratio.full)))
-
-    return cell
-
-
-def _table(comparison: SideBySide, shown: Sequence[Column]) -> Table:
-    table = Table("")
-    for heading, _ in shown:
-        text = heading in dict(NAMES)
-        table.add_column(
-            heading, justify="left" if text else "right", overflow="fold" if text else "ellipsis"
-        )
+def _by_netlist(comparison: SideBySide, shown: Sequence[Column]) -> Table:
     front = comparison.front
-    for i, row in enumerate(comparison.rows):
-        cells = [printable(cell(row)) for _, cell in shown]
-        table.add_row("●" if i in front else "", *map(Text, cells))
+    rows = [
+        ["●" if i in front else "", *(cell(row) for _, cell in shown)]
+        for i, row in enumerate(comparison.rows)
+    ]
+    return _table(["", *(heading for heading, _ in shown)], rows)
+
+
+def _energy(comparison: SideBySide) -> list[list[str]]:
+    """Spiking over ordinary energy: a row a netlist and profile."""
+    return [
+        [row.netlist, ratio.profile, *map(times, (ratio.paper, ratio.active, ratio.full))]
+        for row in comparison.rows
+        for ratio in row.audit.comparison.ratios
+    ]
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Names fold where the terminal is narrow; numbers never do."""
+    table = Table()
+    for place, heading in enumerate(headings):
+        if heading in FOLDED:
+            table.add_column(heading, overflow="fold")
+            continue
+        width = max((len(row[place]) for row in rows), default=0)
+        longest = max(map(len, heading.split()), default=1)
+        wrapped = fill(heading, max(width, longest))
+        table.add_column(wrapped, justify="right" if heading else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, map(printable, row)))
     return table
 
 
@@ -122,6 +137,6 @@ def facts(comparison: SideBySide) -> dict[str, str]:
     if comparison.scored:
         perplexity = comparison.rows[0].figures["reference_perplexity"]
         said["float model"] = f"perplexity {precise(perplexity)}"
-    said["energy ratios"] = "as papers count / without idle steps / everything (estimate)"
+    said["energy"] = "of the netlist over its float model's, by each profile (estimate)"
     said["●"] = "no other netlist has both less error and fewer SynOps"
     return said

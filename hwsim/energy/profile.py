@@ -8,6 +8,7 @@ synaptic events.  Unknown keys are refused, so that a misspelt coefficient is no
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -110,7 +111,7 @@ def load(name: str | Path) -> Profile:
             f"no energy profile `{name}`: {path} {error.strerror}",
             f"use one of {', '.join(builtin())}, or the path of a .toml file",
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"energy profile {path}: not TOML ({error})", "fix the file") from error
     try:
         profile = Profile.model_validate(fields)
@@ -128,3 +129,18 @@ def load(name: str | Path) -> Profile:
             "name the file after the profile",
         )
     return profile
+
+
+def load_with_builtin(own: Sequence[str | Path]) -> list[Profile]:
+    """The built-in profiles, then those of the user's own files.
+
+    Raises `ConfigError` as `load` does, and where two different profiles have one name.
+    """
+    profiles = {name: load(name) for name in builtin()}
+    for profile in map(load, own):
+        if profiles.setdefault(profile.name, profile) != profile:
+            raise ConfigError(
+                f"two energy profiles are named `{profile.name}`",
+                "give yours, and its file, a name of its own",
+            )
+    return list(profiles.values())

@@ -9,25 +9,43 @@ from typing import TYPE_CHECKING
 from compiler.netlist.model import Netlist
 from hwsim.backends import DEFAULT, find
 from hwsim.backends.backend import run_whole
+from hwsim.energy import Profile, load_with_builtin
 from hwsim.generate import opened
 from hwsim.measure.evaluate import batched, read_sequences
-from las_neuro.progress import Progress
+from las_neuro.progress import Progress, silent
 
 if TYPE_CHECKING:
     from hwsim.accounts import Audit
 
 
-def audit(netlist: Netlist | Path | str, text: Path | str, *, max_tokens: int = 512) -> Audit:
-    """What a netlist, or its file, costs on the first tokens of a text: `las-audit` in Python."""
+def audit(
+    netlist: Netlist | Path | str,
+    text: Path | str,
+    *,
+    max_tokens: int = 512,
+    profiles: Sequence[Path | str] = (),
+) -> Audit:
+    """What a netlist, or its file, costs on the first tokens of a text: `las-audit` in Python.
+
+    profiles: TOML files of energy profiles to use beside the built-in ones.
+    """
     net, path = opened(netlist), Path(text)
-    title = f"{net.family} on {path.name}"
-    return account(net, read_sequences(net, path, max_tokens), title, lambda *_: None)
+    priced = load_with_builtin(profiles)
+    sequences = read_sequences(net, path, max_tokens)
+    return account(net, sequences, f"{net.family} on {path.name}", profiles=priced)
 
 
 def account(
-    net: Netlist, sequences: Sequence[Sequence[int]], title: str, progress: Progress
+    net: Netlist,
+    sequences: Sequence[Sequence[int]],
+    title: str,
+    progress: Progress = silent,
+    profiles: Sequence[Profile] | None = None,
 ) -> Audit:
-    """Run every sequence once and audit it; traffic where the netlist is placed."""
+    """Run every sequence once and audit it; traffic where the netlist is placed.
+
+    profiles: None: the built-in ones.
+    """
     from hwsim import accounts
     from hwsim.accounts.traffic import hops
 
@@ -41,4 +59,4 @@ def account(
         lengths += [tokens.shape[1]] * tokens.shape[0]
     progress("run", len(batches), len(batches))
     traffic = None if net.placement is None else hops(net, session.counters)
-    return accounts.audit(net, session.counters, traffic, lengths=lengths, title=title)
+    return accounts.audit(net, session.counters, traffic, profiles, lengths=lengths, title=title)

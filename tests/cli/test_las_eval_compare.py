@@ -8,13 +8,18 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from compiler.netlist.hdf5 import load, save
 from hwsim.accounts.compare_page import label_places
-from hwsim.accounts.side_by_side import described, pareto
+from hwsim.accounts.side_by_side import columns, described, pareto
+from hwsim.accounts.wording import times
+from hwsim.commands.las_eval_compare import measured, tables
+from las_neuro.progress import silent
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "tiny_lm"
 CODES = ("binary", "graded", "signed-digit")
@@ -77,6 +82,30 @@ def test_each_row_has_the_netlist_s_options_errors_and_costs(made: dict) -> None
     assert [row["pareto"] for row in rows] == [False, True, False]
 
 
+@pytest.mark.parametrize("name", [None, "a-folder/with/a-name/longer-than/any-terminal-is-wide.h5"])
+def test_a_narrow_terminal_shows_every_number_whole(folder: Path, name: str | None) -> None:
+    """Names fold; numbers stand on one line each."""
+    paths = [folder / f"{code}.h5" for code in CODES[:2]]
+    made = measured(paths, EXAMPLE / "heldout.txt", EXAMPLE, 64, False, silent)
+    rows = [replace(row, netlist=name or row.netlist) for row in made.rows]
+    made = replace(made, rows=tuple(rows))
+    console = Console(width=80, file=StringIO())
+    for table in tables(made):
+        console.print(table)
+    shown = console.file.getvalue()
+    assert "…" not in shown
+    lines = shown.splitlines()
+    assert max(map(len, lines)) <= 80
+    cells = [[cell.strip() for cell in line.split("│")] for line in lines]
+    for row in made.rows:
+        ratios = row.audit.comparison.ratios
+        assert len(ratios) > 1
+        numbers = [cell(row) for shown in columns(made) for _, cell in shown]
+        numbers += [times(getattr(r, how)) for r in ratios for how in ("paper", "active", "full")]
+        for number in numbers:
+            assert any(number in line for line in cells), number
+
+
 def test_errors_are_las_eval_s_and_counts_las_audit_s(
     las, made: dict, folder: Path, tmp_path: Path
 ) -> None:
@@ -105,7 +134,7 @@ def test_the_tables_name_the_best(
         ["●", "graded.h5", "las graded T=10"],
         ["", "signed-digit.h5", "las signed-digit T=10"],
     ]
-    for said in ("over fp32", "SynOps / token", "energy ratio, las_paper_style", str(path)):
+    for said in ("fp32", "SynOps", "as papers", "las_paper_style", str(path)):
         assert said in done.out
     assert len(json.loads(path.read_text())["netlists"]) == 3
 

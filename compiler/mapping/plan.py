@@ -1,8 +1,8 @@
 """plan: what a model would need of a target, from shapes alone: cores, memory, steps, latency.
 
 No weight is read, so a model of any size is planned in seconds.  Counts are those that `partition`
-would give; latency is an estimate: the length of each step is its slowest part (barrier, a core's
-synaptic events, a core's updates: the max-affine form of arXiv 2601.10035), without the mesh.
+would give.  The latency (latency.py) is that of expected firing rates, with the largest tile of a
+population and the largest block of a map each alone on its core: no core is known yet.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from rich.table import Table
 from compiler.lowering.network import LoweredNetwork
 from compiler.mapping import limits
 from compiler.mapping.footprint import expected_spikes, fan_in_of
+from compiler.mapping.latency import Latency, latency
 from compiler.mapping.partition import Layout, Run, count, layout, summary
 from compiler.mapping.size import LayerSize, Size
 from compiler.netlist.model import Dense, Network, Synapses
@@ -24,24 +25,6 @@ from compiler.netlist.wiring import Wiring
 from compiler.targets.target import Target, automatic, load
 
 NARROW_BITS = 4  # the narrower weights that advice mentions
-LATENCY_BASIS = "estimate: peak core rates, no mesh contention"
-
-
-@dataclass(frozen=True)
-class Latency:
-    """One token, in microseconds, by what bounds each step; sums to `total_us`."""
-
-    steps: int  # of the schedule
-    partial_sum_steps: int  # more, because a sum from another core arrives a step later
-    barrier_us: float  # steps as short as the barrier allows
-    events_us: float  # steps bound by one core's synaptic events
-    updates_us: float  # steps bound by one core's compartment updates
-    partial_sums_us: float
-    basis: str = LATENCY_BASIS
-
-    @property
-    def total_us(self) -> float:
-        return self.barrier_us + self.events_us + self.updates_us + self.partial_sums_us
 
 
 @dataclass(frozen=True)
@@ -142,7 +125,7 @@ def _assembled(
         compartments=size.compartments,
         memory_compartments=size.memory_compartments,
         partial_sums=size.partial_sums,
-        latency=latency(net, laid, target) if net.period else None,
+        latency=_latency(net, laid, target) if net.period else None,
         worst_layer=worst.layer,
         layers=tuple(size.layers),
         fits=fits,
@@ -162,10 +145,8 @@ def _after_calibration(net: Network[Any]) -> AfterCalibration | None:
     )
 
 
-def latency(net: Network[Any], laid: Layout, target: Target) -> Latency:
-    """Each step's length, summed over the period of one token."""
-    time = target.time
-    barrier = float(time.barrier_us)
+def _latency(net: Network[Any], laid: Layout, target: Target) -> Latency:
+    """From the events and updates that one core may have in each step of a token."""
     events, updates = np.zeros(net.period + 1), np.zeros(net.period + 1)
     wiring = Wiring(net)
     tile: dict[str, int] = {}
@@ -186,19 +167,7 @@ def latency(net: Network[Any], laid: Layout, target: Target) -> Latency:
     for group in net.synapses:
         if not isinstance(group.form, Dense):
             _raise_to(events, wiring, group, tile[group.target] * fan_in_of(net, group))
-    events_us = events[: net.period] * float(time.synaptic_event_ns) / 1e3
-    updates_us = updates[: net.period] * float(time.neuron_update_ns) / 1e3
-    slow = np.maximum(events_us, updates_us)
-    bound_by_events = (slow > barrier) & (events_us >= updates_us)
-    bound_by_updates = (slow > barrier) & ~bound_by_events
-    return Latency(
-        net.period,
-        len(summed),
-        barrier * int((slow <= barrier).sum()),
-        float(events_us[bound_by_events].sum()),
-        float(updates_us[bound_by_updates].sum()),
-        barrier * len(summed),
-    )
+    return latency(target, events[: net.period], updates[: net.period], len(summed))
 
 
 def _height(run: Run, n: int) -> int:

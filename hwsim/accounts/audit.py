@@ -16,7 +16,7 @@ from typing import Any
 from compiler.netlist.model import Netlist
 from compiler.targets import load as load_target
 from hwsim.accounts.comparison import AnnComparison, compare
-from hwsim.accounts.latency import Latency, StepTime, estimate, fixed
+from hwsim.accounts.latency import StepTime, TokenTime, estimate, fixed
 from hwsim.accounts.memory import Memory, measure
 from hwsim.accounts.tally import Tally, by_population, grouped, layer_name, total
 from hwsim.accounts.traffic import Traffic
@@ -46,7 +46,7 @@ class Schedule:
 
     steps: int
     phases: tuple[tuple[int, int], ...]  # (first step, one past the last)
-    latency: Latency | None
+    latency: TokenTime | None
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def _layer_order(row: Tally) -> int:
     return int(number) if number.isdecimal() else 1 << 30
 
 
-def _latency(net: Netlist, counters: Counters, step_time: StepTime | None) -> Latency | None:
+def _latency(net: Netlist, counters: Counters, step_time: StepTime | None) -> TokenTime | None:
     """A measured step time first; else the target's rates; None for an unplaced or foreign one."""
     if step_time is not None:
         return fixed(net, step_time)

@@ -1,9 +1,7 @@
-"""Latency of one token, estimated: a step lasts as long as its slowest part on the busiest core.
+"""latency: the time of one token on a placed netlist, from the events that a run counted.
 
-The parts are the barrier, a core's synaptic events and a core's compartment updates (the max-affine
-form of Timcheck et al., arXiv 2601.10035), at the target's published peak rates.  Events are this
-run's, per token, spread evenly over the steps in which their source may send.  Left out: contention
-on the mesh.
+The model is compiler/mapping/latency.py's.  Events are those of the run, per token, spread evenly
+over the steps in which their source may send; what one core gets in a step adds up.
 """
 
 from __future__ import annotations
@@ -14,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from compiler.mapping.latency import latency
 from compiler.netlist.model import Dense, Netlist, Placement
 from compiler.targets import Target
 from hwsim.backends.counters import Counters
 
-MICRO, NANO = 1e-6, 1e-9
+MICRO = 1e-6
 SOURCE = "peak core rates of {target}, no mesh contention"
 
 
@@ -31,7 +30,7 @@ class StepTime:
 
 
 @dataclass(frozen=True)
-class Latency:
+class TokenTime:
     """Seconds a token, and the part of it in steps bound by each cause."""
 
     seconds: float
@@ -47,29 +46,25 @@ class _Load:
     amounts: NDArray[np.float64]
 
 
-def fixed(net: Netlist, step_time: StepTime) -> Latency:
+def fixed(net: Netlist, step_time: StepTime) -> TokenTime:
     """All steps equally long."""
     seconds = net.period * step_time.seconds
     said = f"{step_time.seconds / MICRO:g} µs a step: {step_time.source}"
-    return Latency(seconds, said, {"steps": seconds})
+    return TokenTime(seconds, said, {"steps": seconds})
 
 
-def estimate(net: Netlist, counters: Counters, placement: Placement, target: Target) -> Latency:
+def estimate(net: Netlist, counters: Counters, placement: Placement, target: Target) -> TokenTime:
     """Each step by its slowest part, summed over one token's period."""
-    time = target.time
-    barrier = float(time.barrier_us) * MICRO
-    events, updates = _arrivals(net, counters, placement), _updates(net, placement)
-    bounds = dict.fromkeys(("barrier", "synaptic events", "updates", "partial sums"), 0.0)
-    for step in range(net.period):
-        by_events = _busiest(events[step]) * float(time.synaptic_event_ns) * NANO
-        by_updates = _busiest(updates[step]) * float(time.neuron_update_ns) * NANO
-        slowest = max(barrier, by_events, by_updates)
-        if slowest == barrier:
-            bounds["barrier"] += slowest
-        else:
-            bounds["synaptic events" if slowest == by_events else "updates"] += slowest
-    bounds["partial sums"] = barrier * len(_waits(net, placement))
-    return Latency(sum(bounds.values()), SOURCE.format(target=target.title), bounds)
+    events = _busiest_by_step(_arrivals(net, counters, placement))
+    updates = _busiest_by_step(_updates(net, placement))
+    of = latency(target, events, updates, len(_waits(net, placement)))
+    bounds = {
+        "barrier": of.barrier_us * MICRO,
+        "synaptic events": of.events_us * MICRO,
+        "updates": of.updates_us * MICRO,
+        "partial sums": of.partial_sums_us * MICRO,
+    }
+    return TokenTime(sum(bounds.values()), SOURCE.format(target=target.title), bounds)
 
 
 def _homes(placement: Placement) -> dict[str, _Load]:
@@ -129,6 +124,10 @@ def _blocks(net: Netlist, counters: Counters, placement: Placement) -> dict[int,
         arriving = float(upto[block.cols[1]] - upto[block.cols[0]])
         found.setdefault(block.group, []).append((block.core, (last - first) * arriving))
     return {index: _load(pairs) for index, pairs in found.items()}
+
+
+def _busiest_by_step(loads: list[list[_Load]]) -> NDArray[np.float64]:
+    return np.array([_busiest(of_step) for of_step in loads], np.float64)
 
 
 def _busiest(loads: list[_Load]) -> float:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from bounds.bound import Bound
 from numpy.typing import NDArray
 
+from bounds.bound import Bound
 from compiler.netlist.model import Netlist, Population
 from las_neuro.neurons.firing import LEAK, Firing, decoded, graded
 

@@ -19,6 +19,7 @@ from compiler.task import Task
 from compiler.timing import Timing
 from las_neuro.checkpoint import Checkpoint, read_json
 from las_neuro.errors import CalibrationError, ConfigError, TargetError
+from las_neuro.files import sha256_of
 from las_neuro.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -101,9 +102,9 @@ def _provenance(checkpoint: Checkpoint, calibration: str, options: Options) -> d
     for name in ("config.json", "tokenizer.json", "preprocessor_config.json"):
         path = checkpoint.folder / name
         if path.is_file():
-            inputs[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+            inputs[name] = sha256_of(path)
     if options.tables:
-        inputs["tables"] = hashlib.sha256(options.tables.read_bytes()).hexdigest()
+        inputs["tables"] = sha256_of(options.tables)
     return {
         "tool": f"{PACKAGE} {tool_version()}",
         "inputs": inputs,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import stat
 import tempfile
@@ -37,6 +38,15 @@ IRREGULAR = {
 }
 BLOCK = 1 << 20  # bytes read at a time
 MOST_PIPED = 1 << 30  # bytes taken from a pipe
+
+
+def sha256_of(path: Path) -> str:
+    """The hexadecimal digest of a file's content, read block by block; raises `OSError`."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:

@@ -7,7 +7,6 @@ The header is parsed here because numpy has no bfloat16 and because nothing in i
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from las_neuro.errors import CheckpointError
+from las_neuro.files import sha256_of
 from las_neuro.graph import Floats
 
 # bfloat16 is the upper half of a float32, so it is read as uint16 and shifted.
@@ -93,11 +93,7 @@ class WeightFile:
             return np.array(mapped, dtype=np.float32)
 
     def sha256(self) -> str:
-        digest = hashlib.sha256()
-        with self.path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        return digest.hexdigest()
+        return sha256_of(self.path)
 
 
 def _prove_start(path: Path, start: bytes, length: int, size: int) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 from compiler.netlist.model import Dense, Gather, Netlist, Population, Synapses
-from compiler.netlist.packed import packed_shape
+from hwsim.accounts.memory import stored
 
 
 def contents(net: Netlist, version: int, size: int) -> dict[str, Any]:
@@ -37,7 +36,7 @@ def contents(net: Netlist, version: int, size: int) -> dict[str, Any]:
         "kinds": _rows(populations, lambda population: population.kind),
         "layers": _rows(populations, lambda population: population.layer),
         "synapses": _synapses(net),
-        "memory": _memory(net),
+        "memory": stored(net),
         "provenance": net.provenance,
     }
 
@@ -68,19 +67,3 @@ def _synapses(net: Netlist) -> list[dict[str, Any]]:
         row["groups"] += 1
         row["synapses"] += int(net.fan_out(group).sum())
     return [found[form] for form in sorted(found)]
-
-
-def _memory(net: Netlist) -> dict[str, int]:
-    """Bytes of what is written down, in the file's own widths; shared weights count once."""
-    weights = 0
-    for group in net.synapses:
-        form = group.form
-        if isinstance(form, Dense):
-            weights += math.prod(packed_shape(form.weights.shape, form.bits))
-        else:
-            weights += len(form.weight) if isinstance(form, Gather) else 1
-    states = sum(
-        population.n * population.does.state_bits for population in net.populations.values()
-    )
-    tables = sum(4 * table.rows.shape[0] * table.rows.shape[1] for table in net.tables)
-    return {"weight_bytes": weights, "state_bytes": -(-states // 8), "host_table_bytes": tables}

@@ -15,6 +15,7 @@ from plotly.subplots import make_subplots
 from hwsim.accounts.audit import Audit
 from hwsim.accounts.pages import FONT, embedded
 from hwsim.accounts.wording import quantity
+from hwsim.energy import counts
 
 BLUE, ORANGE, GREEN, RED, SKY, PURPLE, YELLOW, GREY = (
     "#0072B2",
@@ -26,25 +27,15 @@ BLUE, ORANGE, GREEN, RED, SKY, PURPLE, YELLOW, GREY = (
     "#F0E442",
     "#8C8C8C",
 )
-# What a bill's lines are shown as, in stacking order; several lines share a part.
-PARTS: dict[str, tuple[str, str]] = {
-    "synaptic_event": ("synaptic events", BLUE),
-    "event_add": ("synaptic events", BLUE),
-    "event_multiply": ("synaptic events", BLUE),
-    "update_active": ("active updates", ORANGE),
-    "add": ("arithmetic in compartments", GREEN),
-    "multiply": ("arithmetic in compartments", GREEN),
-    "compare": ("arithmetic in compartments", GREEN),
-    "shift": ("arithmetic in compartments", GREEN),
-    "lookup": ("state and tables", PURPLE),
-    "state_read": ("state and tables", PURPLE),
-    "state_write": ("state and tables", PURPLE),
-    "message": ("mesh", RED),
-    "hop_east_west": ("mesh", RED),
-    "hop_north_south": ("mesh", RED),
-    "chip_crossing": ("mesh", RED),
-    "static_power": ("static power", YELLOW),
-    "update_idle": ("idle updates", GREY),
+# Parts of the energy in stacking order.
+COLOURS = {
+    counts.EVENTS: BLUE,
+    counts.ACTIVE: ORANGE,
+    counts.ARITHMETIC: GREEN,
+    counts.STATE: PURPLE,
+    counts.MESH: RED,
+    counts.STATIC: YELLOW,
+    counts.IDLE: GREY,
 }
 ROW = 34  # pixels of a horizontal bar
 
@@ -82,16 +73,15 @@ def energy(audit: Audit) -> Markup:
         f"{bill.title}<br>{quantity(audit.per_token(bill.joules), 'J')} per token"
         for bill in audit.energy
     ]
-    shown: dict[str, tuple[str, list[float], list[float]]] = {}
+    shown: dict[str, tuple[list[float], list[float]]] = {}
     for position, bill in enumerate(audit.energy):
         for line in bill.lines:
-            part, colour = PARTS[line.what]
-            blank = [0.0] * len(labels)
-            _, shares, joules = shown.setdefault(part, (colour, blank, list(blank)))
+            part = counts.STATIC if line.what == counts.STATIC_POWER else counts.PARTS[line.what]
+            shares, joules = shown.setdefault(part, ([0.0] * len(labels), [0.0] * len(labels)))
             shares[position] += 100 * line.joules / bill.joules if bill.joules else 0.0
             joules[position] += audit.per_token(line.joules)
-    for part in dict.fromkeys(part for part, _ in PARTS.values() if part in shown):
-        colour, shares, joules = shown[part]
+    for part in filter(shown.__contains__, COLOURS):
+        shares, joules = shown[part]
         figure.add_trace(
             go.Bar(
                 y=labels,
@@ -99,7 +89,7 @@ def energy(audit: Audit) -> Markup:
                 customdata=joules,
                 name=part,
                 orientation="h",
-                marker_color=colour,
+                marker_color=COLOURS[part],
                 hovertemplate=part + ": %{x:.1f} %, %{customdata:.3s}J per token<extra></extra>",
             )
         )

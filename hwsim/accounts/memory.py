@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from compiler.netlist.model import Dense, Gather, Netlist, Population
+from compiler.netlist.packed import packed_shape
 
 
 @dataclass(frozen=True)
@@ -28,22 +30,36 @@ class Memory:
 def measure(net: Netlist) -> Memory:
     """The memory of the whole netlist, without copies that a placement may make."""
     populations = net.populations.values()
-    dense = sparse = synapses = 0
-    for group in net.synapses:
-        synapses += int(net.fan_out(group).sum())
-        if isinstance(group.form, Dense):
-            rows, columns = group.form.weights.shape
-            dense += rows * columns * group.form.bits
-        else:
-            sparse += len(group.form.weight) if isinstance(group.form, Gather) else 1
+    dense = (group.form for group in net.synapses if isinstance(group.form, Dense))
     return Memory(
-        synapses=synapses,
-        dense_bytes=_bytes(dense),
-        sparse_bytes=sparse,
-        state_bytes=_bytes(sum(p.n * p.does.state_bits for p in populations)),
+        synapses=sum(int(net.fan_out(group).sum()) for group in net.synapses),
+        dense_bytes=_bytes(sum(math.prod(form.weights.shape) * form.bits for form in dense)),
+        sparse_bytes=_sparse_bytes(net),
+        state_bytes=_state_bytes(net),
         kept_bytes=_bytes(sum(p.n * _kept_bits(p) for p in populations)),
         parameter_bytes=_bytes(sum(_parameter_bits(p) for p in populations)),
     )
+
+
+def stored(net: Netlist) -> dict[str, int]:
+    """Bytes as the file holds them: rows of narrow weights fill whole bytes; tables are int32."""
+    dense = (group.form for group in net.synapses if isinstance(group.form, Dense))
+    packed = sum(math.prod(packed_shape(form.weights.shape, form.bits)) for form in dense)
+    return {
+        "weight_bytes": packed + _sparse_bytes(net),
+        "state_bytes": _state_bytes(net),
+        "host_table_bytes": sum(4 * math.prod(table.rows.shape) for table in net.tables),
+    }
+
+
+def _sparse_bytes(net: Netlist) -> int:
+    """int8 weights of one-to-one groups; all synapses of a pattern share one."""
+    forms = [group.form for group in net.synapses if not isinstance(group.form, Dense)]
+    return sum(len(form.weight) if isinstance(form, Gather) else 1 for form in forms)
+
+
+def _state_bytes(net: Netlist) -> int:
+    return _bytes(sum(p.n * p.does.state_bits for p in net.populations.values()))
 
 
 def _kept_bits(population: Population) -> int:

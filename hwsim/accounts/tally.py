@@ -1,7 +1,7 @@
 """Rows of the audit's tables: a run's counts, by population, then summed by layer and by kind.
 
 A synaptic event belongs to the population that receives it: that is where its synapse lies.  Counts
-have the names that `energy.profile.Prices` prices.
+have the names of hwsim/energy/counts.py.
 """
 
 from __future__ import annotations

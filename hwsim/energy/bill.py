@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hwsim.energy.counts import STATIC_POWER
 from hwsim.energy.profile import Profile
 
 JOULE = 1e-12  # joules per picojoule
@@ -44,12 +45,12 @@ class Bill:
 
 
 def bill(profile: Profile, counts: Mapping[str, int], chip_seconds: float | None = None) -> Bill:
-    """The energy of `counts` (by the names of `Prices`) and of the chips' static power.
+    """The energy of `counts` (by the names of counts.py) and of the chips' static power.
 
     chip_seconds: chips x latency in seconds, for static power; None if either is unknown.
     """
     lines, uncounted = [], []
-    for name, price in profile.picojoule.named().items():
+    for name, price in profile.picojoule.items():
         if name not in counts:
             uncounted.append(name)
             continue
@@ -59,11 +60,11 @@ def bill(profile: Profile, counts: Mapping[str, int], chip_seconds: float | None
         )
     power = profile.static_power
     if power is not None and chip_seconds is None:
-        uncounted.append("static_power")
+        uncounted.append(STATIC_POWER)
     elif power is not None and chip_seconds is not None:
         joules = chip_seconds * power.value
         lines.append(
-            Line("static_power", chip_seconds, power.value, "W", joules, power.source, power.note)
+            Line(STATIC_POWER, chip_seconds, power.value, "W", joules, power.source, power.note)
         )
     return Bill(
         profile.name,

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from hwsim.energy.counts import PARTS
 from las_neuro.errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -41,40 +42,19 @@ Picojoule = Coefficient[Literal["pJ"]]
 Watt = Coefficient[Literal["W"]]
 
 
-class Prices(BaseModel):
-    """Picojoules per count; the field names are the counts of a run (`audit.tally`)."""
+def _proved(prices: dict[str, Picojoule]) -> dict[str, Picojoule]:
+    """Prices in the order of the counts; raises `ValueError` for a count that no run gives."""
+    for name in prices:
+        if name not in PARTS:
+            raise ValueError(f"no count is called `{name}`")
+    if "synaptic_event" in prices and {"event_add", "event_multiply"} & set(prices):
+        raise ValueError("synaptic_event and event_add/event_multiply price the same events")
+    if not prices:
+        raise ValueError("a profile prices at least one count")
+    return {name: prices[name] for name in PARTS if name in prices}
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
-    synaptic_event: Picojoule | None = None  # every event, whatever its payload
-    event_add: Picojoule | None = None  # events of binary spikes
-    event_multiply: Picojoule | None = None  # events of graded spikes
-    update_active: Picojoule | None = None
-    update_idle: Picojoule | None = None
-    state_read: Picojoule | None = None
-    state_write: Picojoule | None = None
-    add: Picojoule | None = None  # arithmetic inside compartments, from Kind.cost
-    multiply: Picojoule | None = None
-    compare: Picojoule | None = None
-    shift: Picojoule | None = None
-    lookup: Picojoule | None = None
-    message: Picojoule | None = None  # from the measured traffic of the placement
-    hop_east_west: Picojoule | None = None
-    hop_north_south: Picojoule | None = None
-    chip_crossing: Picojoule | None = None
-
-    @model_validator(mode="after")
-    def _priced_once(self) -> Prices:
-        if self.synaptic_event and (self.event_add or self.event_multiply):
-            raise ValueError("synaptic_event and event_add/event_multiply price the same events")
-        if not self.named():
-            raise ValueError("a profile prices at least one count")
-        return self
-
-    def named(self) -> dict[str, Picojoule]:
-        """The coefficients that are set, by count."""
-        prices = ((name, getattr(self, name)) for name in type(self).model_fields)
-        return {name: price for name, price in prices if price is not None}
+Prices = Annotated[dict[str, Picojoule], AfterValidator(_proved)]  # by count
 
 
 class Profile(BaseModel):
@@ -121,7 +101,7 @@ def load(name: str | Path) -> Profile:
         raise ConfigError(
             f"energy profile {path}: {where}: {first['msg']}",
             "give each coefficient as a table of value, unit, source and note, under a name that "
-            "hwsim/energy/profile.py declares",
+            "hwsim/energy/counts.py lists",
         ) from error
     if profile.name != path.stem:
         raise ConfigError(

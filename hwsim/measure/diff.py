@@ -6,7 +6,6 @@ beside a netlist a model always is.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,8 +17,10 @@ from hwsim.backends.backend import RUN_SECONDS
 from hwsim.generate import opened
 from hwsim.measure.evaluate import batched, read_passages, read_sequences
 from hwsim.measure.first_spike import TRACED, spikes_beside
+from hwsim.measure.reference import check_model, described, output_kind
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.errors import ConfigError, UnsupportedError
+from las_neuro.files import sha256_of
 from las_neuro.graph import Graph
 from las_neuro.progress import Progress, silent
 from las_neuro.rows import Rows
@@ -101,7 +102,7 @@ def compared(
         return DepthComparison(*labels, depth.between_models(graphs, batches, progress=progress))
     if one.net is None:
         graph = one.graph(two.net)
-        _check_model(graph, two.net, one.path)
+        check_model(one.path, graph, two.net)
         rows = depth.against_model(
             two.net, graph, batches, two.backend, progress=progress, timeout=timeout
         )
@@ -110,7 +111,7 @@ def compared(
     rows, parting = depth.between_netlists(
         nets, batches, backends, progress=progress, timeout=timeout
     )
-    same = _digest(one.path) == _digest(two.path)
+    same = sha256_of(one.path) == sha256_of(two.path)
     traced = batches[0][:1, : TRACED if nets[0].causal else None] if parting is None else parting
     spikes = spikes_beside(nets, backends, [[token] for token in traced[0].tolist()], timeout)
     return DepthComparison(*labels, rows, same=same, spikes=spikes)
@@ -154,16 +155,16 @@ def _reading(one: Side, two: Side) -> Netlist:
     """What reads the text: both sides' shortest context and whichever tokenizer there is."""
     nets = [_as_netlist(side) for side in (one, two)]
     a, b = nets
-    if (a.family, a.vocabulary, a.causal) != (b.family, b.vocabulary, b.causal):
+    for side, net in ((one, a), (two, b)):
+        if net.vocabulary == 0:
+            raise UnsupportedError(
+                f"{side.path} is a {net.family} model: it reads images, las-diff reads text",
+                "compare a language model; las-eval compares a vision model with its netlist",
+            )
+    if described(a) != described(b):
         raise ConfigError(
-            f"{one.path} is {a.family} with {a.vocabulary} words, {two.path} {b.family} "
-            f"with {b.vocabulary}",
+            f"{one.path}: is {described(a)}, {two.path} {described(b)}",
             "compare a model with its own netlist, or two of one architecture",
-        )
-    if a.vocabulary == 0:
-        raise UnsupportedError(
-            f"{two.path} is a {a.family} model: it reads images, las-diff reads text",
-            "compare a language model; las-eval compares a vision model with its netlist",
         )
     shortest = min(a.context, b.context)
     return replace(b, context=shortest, tokenizer=b.tokenizer or a.tokenizer)
@@ -178,22 +179,7 @@ def _as_netlist(side: Side) -> Netlist:
     graph = side.graph(None)
     assert side.checkpoint is not None
     words = tokenizer_json(side.checkpoint.folder)
-    blank = Netlist(graph.family, graph.causal, graph.context, graph.vocabulary, "", "")
+    blank = Netlist(
+        graph.family, graph.causal, graph.context, graph.vocabulary, "", output_kind(graph)
+    )
     return replace(blank, tokenizer=words)
-
-
-def _check_model(graph: Graph, net: Netlist, path: Path) -> None:
-    if (graph.family, graph.vocabulary) != (net.family, net.vocabulary):
-        raise ConfigError(
-            f"{path}: is {graph.family} with {graph.vocabulary} words, the netlist "
-            f"{net.family} with {net.vocabulary}",
-            "name the model that the netlist was compiled from",
-        )
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

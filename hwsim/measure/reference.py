@@ -13,8 +13,6 @@ from las_neuro.errors import ConfigError
 if TYPE_CHECKING:
     from las_neuro.graph import Graph
 
-REMEDY = "name the model that the netlist was compiled from"
-
 
 def float_model(path: Path | None, net: Netlist) -> Any:
     """The model as a function of tokens [B, S] or images [B, channels, height, width].
@@ -25,22 +23,30 @@ def float_model(path: Path | None, net: Netlist) -> Any:
     if path is None:
         return None
     checkpoint = Checkpoint.open(path)
-    model, netlist = described_graph(draw(checkpoint)), described(net)
-    if model != netlist:
-        raise ConfigError(f"{path}: is {model}, the netlist {netlist}", REMEDY)
+    check_model(path, draw(checkpoint), net)
     from las_neuro.reference.model import FloatModel  # torch is slow to import
 
     return getattr(FloatModel.load(checkpoint), net.output_kind)  # logits, hidden or classes
 
 
+def check_model(path: Path, graph: Graph, net: Netlist) -> None:
+    """Raise `ConfigError` where the model at `path`, of this graph, is not the netlist's."""
+    model, netlist = _described(graph, output_kind(graph)), described(net)
+    if model != netlist:
+        raise ConfigError(
+            f"{path}: is {model}, the netlist {netlist}",
+            "name the model that the netlist was compiled from",
+        )
+
+
+def output_kind(graph: Graph) -> str:
+    """What a model gives: "logits", "hidden" or "classes"."""
+    return str(graph["output"]["kind"])
+
+
 def described(net: Netlist) -> str:
     """What all netlists of one model, and the model, have in common."""
     return _described(net, net.output_kind)
-
-
-def described_graph(graph: Graph) -> str:
-    """The same of a model's graph."""
-    return _described(graph, graph["output"]["kind"])
 
 
 def _described(model: Graph | Netlist, output: str) -> str:

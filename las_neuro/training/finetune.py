@@ -16,7 +16,6 @@ Dropout is off.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -31,6 +30,7 @@ from torch import nn
 from las_neuro.architectures import draw
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.errors import ConfigError, UnsupportedError
+from las_neuro.files import sha256_of
 from las_neuro.neurons.fas_tables import FasTables
 from las_neuro.progress import Progress, silent
 from las_neuro.training.fas_calibrate import calibrated
@@ -204,8 +204,7 @@ def _device(name: str) -> torch.device:
 
 def _run_name(checkpoint: Checkpoint, text: Path, settings: Settings) -> dict[str, Any]:
     """What an interrupted run and the run that continues it must have in common."""
-    digest = hashlib.sha256(text.read_bytes()).hexdigest()
-    return {"model": checkpoint.sha256, "text": digest, **asdict(settings)}
+    return {"model": checkpoint.sha256, "text": sha256_of(text), **asdict(settings)}
 
 
 def _record(

@@ -7,7 +7,7 @@ import pytest
 
 from hwsim.accounts.tally import Tally
 from hwsim.energy import bill, builtin, load
-from hwsim.energy.profile import Prices
+from hwsim.energy.counts import PARTS
 from las_neuro.errors import ConfigError
 
 GOOD = """
@@ -34,18 +34,18 @@ def test_the_shipped_profiles_load_and_every_figure_names_its_source() -> None:
     for name in builtin():
         profile = load(name)
         assert profile.basis == "estimate", "nobody has measured these on Loihi 2"
-        for price in profile.picojoule.named().values():
+        for price in profile.picojoule.values():
             assert len(price.source) > 15
 
 
 def test_every_price_belongs_to_a_count_that_a_run_gives() -> None:
     traffic = {"message", "hop_east_west", "hop_north_south", "chip_crossing"}
     counted = {field.name for field in fields(Tally)} | {"synaptic_event"} | traffic
-    assert set(Prices.model_fields) <= counted
+    assert set(PARTS) <= counted
 
 
 def test_loihi_coefficients_are_those_of_davies_2018_table_2() -> None:
-    prices = load("loihi1_davies2018").picojoule.named()
+    prices = load("loihi1_davies2018").picojoule
     assert {name: price.value for name, price in prices.items()} == {
         "synaptic_event": 23.6,
         "update_active": 81.0,

@@ -84,7 +84,7 @@ def test_all_segments_at_once_are_the_chain_of_cuts(
     shift = tuple(int(k - done[k]) for k in range(8))
     starts = [0, *np.flatnonzero(cuts).tolist()]
     segments = list(zip(starts, [*starts[1:], 8], strict=True))
-    layout = recall.Layout.of(train, ["j", "d"], "j", "d")
+    layout = recall.ProductAxes.of(train, ["j", "d"], "j", "d")
     at_once = recall.totals(train, layout, segments, shift, alone=True)
     apart = recall.totals(train, layout, segments, shift, alone=False)
     exact = content.long()[0, 0]
@@ -116,6 +116,6 @@ def test_a_clock_reads_what_was_written() -> None:
     content = torch.tensor([[[5, -7], [9, 11]]])[:, None].int()
     turn = Graded(torch.eye(2).int().reshape(1, 2, 2, 1))
     train = Recalled(turn, content, None, WORD_LIMIT, 0)
-    layout = recall.Layout.of(train, ["j", "d"], "j", "d")
+    layout = recall.ProductAxes.of(train, ["j", "d"], "j", "d")
     (found,) = recall.totals(train, layout, [(0, 1)], (0,), alone=True)
     assert found[0].tolist() == [[5, -7], [9, 11]]

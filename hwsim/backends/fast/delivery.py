@@ -108,7 +108,7 @@ class Channel:
             planes = (train.digits.plane(*segment, shift) for segment in segments)
             return [self._along(train.seen(plane * train.content)) for plane in planes]
         (over,), (free,) = summed, self.unread
-        layout = recall.Layout.of(train, axes, over, free)
+        layout = recall.ProductAxes.of(train, axes, over, free)
         return recall.totals(train, layout, segments, shift, alone=self.alone)
 
 

@@ -21,7 +21,7 @@ EXACT_FLOAT32 = 2**24
 
 
 @dataclass(frozen=True)
-class Layout:
+class ProductAxes:
     """How a memory's axes are laid out for products of matrices.
 
     `over` is summed; the digits lack `free`.  Other axes that the content lacks (queries that share
@@ -35,11 +35,11 @@ class Layout:
     products: int
 
     @staticmethod
-    def of(train: Recalled, axes: list[str], over: str, free: str) -> Layout:
+    def of(train: Recalled, axes: list[str], over: str, free: str) -> ProductAxes:
         size = dict(zip(axes, train.content.shape[2:], strict=True))
         others = [axis for axis in axes if axis not in (over, free)]
         others.sort(key=lambda axis: size[axis] == 1)
-        return Layout(axes, over, free, others, math.prod(size[axis] for axis in others))
+        return ProductAxes(axes, over, free, others, math.prod(size[axis] for axis in others))
 
     def order(self) -> list[int]:
         """[batch, tokens, *axes] -> [batch, *others, tokens, over, free]."""
@@ -64,7 +64,7 @@ class Layout:
 
 def totals(
     train: Recalled,
-    layout: Layout,
+    layout: ProductAxes,
     segments: list[Segment],
     shift: tuple[int, ...],
     *,
@@ -97,7 +97,7 @@ def totals(
 
 def _at_once(
     digits: Digits,
-    layout: Layout,
+    layout: ProductAxes,
     matrix: Tensor,
     segments: list[Segment],
     shift: tuple[int, ...],
@@ -129,7 +129,7 @@ def _at_once(
 
 def _segment(
     digits: Digits | Graded,
-    layout: Layout,
+    layout: ProductAxes,
     matrix: Tensor,
     segment: Segment,
     shift: tuple[int, ...],

@@ -92,8 +92,8 @@ class Audit:
     @property
     def troubles(self) -> tuple[Tally, ...]:
         """Every population that clamped or wrapped, worst first."""
-        found = (row for row in self.populations if row.clamps or row.wraps)
-        return tuple(sorted(found, key=lambda row: (-row.wraps, -row.clamps, row.name)))
+        rows = (row for row in self.populations if row.clamps or row.wraps)
+        return tuple(sorted(rows, key=lambda row: (-row.wraps, -row.clamps, row.name)))
 
     def per_token(self, amount: float) -> float:
         return amount / self.tokens

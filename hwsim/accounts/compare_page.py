@@ -32,18 +32,18 @@ PLACES = {  # a label's place beside its marker: steps to the right, and up
 Point = tuple[float, float]  # synaptic events per token, error
 
 
-def render_comparison(made: SideBySide) -> str:
+def render_comparison(comparison: SideBySide) -> str:
     """The whole page.  Names that came from files are escaped; the figure and plotly are ours."""
     return fill(
-        TEMPLATE, made=made, names=NAMES, columns=sum(columns(made), ()), figure=trade(made)
+        TEMPLATE, comparison=comparison, names=NAMES, columns=sum(columns(comparison), ()), figure=trade(comparison)
     )
 
 
-def trade(made: SideBySide) -> Markup:
+def trade(comparison: SideBySide) -> Markup:
     """Error over synaptic events per token; what no other netlist beats is joined by a line."""
-    points = [(max(row.events, 1.0), _drawn(row.error)) for row in made.rows]
+    points = [(max(row.events, 1.0), _drawn(row.error)) for row in comparison.rows]
     spans = [_span([point[axis] for point in points]) for axis in (0, 1)]
-    joined = sorted(made.front, key=lambda i: (points[i][0], -points[i][1]))
+    joined = sorted(comparison.front, key=lambda i: (points[i][0], -points[i][1]))
     figure = go.Figure()
     figure.add_trace(
         go.Scatter(
@@ -55,19 +55,19 @@ def trade(made: SideBySide) -> Markup:
             hoverinfo="skip",
         )
     )
-    places = label_places(points, made.labels, spans)
-    methods = [str(row.options.get("system", "unknown")) for row in made.rows]
+    places = label_places(points, comparison.labels, spans)
+    methods = [str(row.options.get("system", "unknown")) for row in comparison.rows]
     for number, method in enumerate(dict.fromkeys(methods)):
         members = [i for i, name in enumerate(methods) if name == method]
         colour = COLOURS[number % len(COLOURS)]
-        figure.add_trace(_markers(made, members, points, places, colour, tame(method)))
+        figure.add_trace(_markers(comparison, members, points, places, colour, tame(method)))
     figure.update_xaxes(title_text="synaptic events per token", **_ticks(spans[0], "~s"))
-    figure.update_yaxes(title_text=made.measure, **_ticks(spans[1], "~g"))
+    figure.update_yaxes(title_text=comparison.measure, **_ticks(spans[1], "~g"))
     return embedded(figure, "trade", HEIGHT, hovermode="closest")
 
 
 def _markers(
-    made: SideBySide,
+    comparison: SideBySide,
     members: Sequence[int],
     points: Sequence[Point],
     places: Sequence[str],
@@ -75,7 +75,7 @@ def _markers(
     name: str,
 ) -> go.Scatter:
     """The netlists of one system; hollow where another one beats them."""
-    labels, front = made.labels, made.front
+    labels, front = comparison.labels, comparison.front
     shown = sorted(members, key=lambda i: i not in front)  # the legend has the first one's symbol
     return go.Scatter(
         x=[points[i][0] for i in shown],
@@ -83,7 +83,8 @@ def _markers(
         text=[tame(labels[i]) for i in shown],
         textposition=[places[i] for i in shown],
         customdata=[
-            [wording.error(made.rows[i].error), wording.count(made.rows[i].events)] for i in shown
+            [wording.error(comparison.rows[i].error), wording.count(comparison.rows[i].events)]
+            for i in shown
         ],
         mode="markers+text",
         marker={

@@ -43,14 +43,14 @@ def contents(net: Netlist, version: int, size: int) -> dict[str, Any]:
 
 def _rows(populations: list[Population], key: Callable[[Population], Any]) -> list[dict[str, Any]]:
     """Populations and compartments by key, keys in order."""
-    found: dict[Any, dict[str, Any]] = {}
+    by_key: dict[Any, dict[str, Any]] = {}
     for population in populations:
         of = key(population)
-        row = found.setdefault(of, {"of": of, "populations": 0, "compartments": 0, "lava": None})
+        row = by_key.setdefault(of, {"of": of, "populations": 0, "compartments": 0, "lava": None})
         row["populations"] += 1
         row["compartments"] += population.n
         row["lava"] = population.does.lava
-    return [found[of] for of in sorted(found)]
+    return [by_key[of] for of in sorted(by_key)]
 
 
 def _form(group: Synapses) -> str:
@@ -60,10 +60,10 @@ def _form(group: Synapses) -> str:
 
 
 def _synapses(net: Netlist) -> list[dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+    by_key: dict[str, dict[str, Any]] = {}
     for group in net.synapses:
         form = _form(group)
-        row = found.setdefault(form, {"of": form, "groups": 0, "synapses": 0})
+        row = by_key.setdefault(form, {"of": form, "groups": 0, "synapses": 0})
         row["groups"] += 1
         row["synapses"] += int(net.fan_out(group).sum())
     return [found[form] for form in sorted(found)]

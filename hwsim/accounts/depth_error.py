@@ -143,10 +143,10 @@ class DepthComparison:
     @property
     def groups(self) -> list[Group]:
         """By layer and operator, each where it first comes."""
-        found: dict[tuple[str, str], list[NodeError]] = {}
+        by_group: dict[tuple[str, str], list[NodeError]] = {}
         for row in self.rows:
-            found.setdefault((layer_name(row.layer), row.op), []).append(row)
-        return [_group(layer, op, rows) for (layer, op), rows in found.items()]
+            by_group.setdefault((layer_name(row.layer), row.op), []).append(row)
+        return [_group(layer, op, rows) for (layer, op), rows in by_group.items()]
 
     def to_dict(self) -> dict[str, Any]:
         over = self.over

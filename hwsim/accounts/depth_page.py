@@ -16,14 +16,14 @@ TEMPLATE = "depth.html.jinja"
 LEAST = 1e-8  # float32's own rounding; smaller errors are drawn here
 
 
-def render_depth(made: DepthComparison) -> str:
+def render_depth(comparison: DepthComparison) -> str:
     """The whole page.  Names that came from files are escaped; the figure and plotly are ours."""
-    return fill(TEMPLATE, made=made, figure=along_depth(made))
+    return fill(TEMPLATE, comparison=comparison, figure=along_depth(comparison))
 
 
-def along_depth(made: DepthComparison) -> Markup:
+def along_depth(comparison: DepthComparison) -> Markup:
     """Carried and added error of every node in depth order, the layers told apart."""
-    rows = made.rows
+    rows = comparison.rows
     figure = go.Figure()
     _line(figure, rows, [row.carried for row in rows], "carried to here", BLUE)
     if any(row.added is not None for row in rows):
@@ -43,10 +43,10 @@ def along_depth(made: DepthComparison) -> Markup:
     figure.add_trace(
         go.Scatter(
             x=[-0.5, len(rows) - 0.5],
-            y=[_drawn(made.budget)] * 2,
+            y=[_drawn(comparison.budget)] * 2,
             mode="lines",
             line={"color": PURPLE, "dash": "dash", "width": 1.5},
-            name=f"budget {made.budget:g}",
+            name=f"budget {comparison.budget:g}",
             hoverinfo="skip",
         )
     )

@@ -82,17 +82,17 @@ def _load(pairs: Iterable[tuple[int, float]]) -> _Load:
 
 def _updates(net: Netlist, placement: Placement) -> list[list[_Load]]:
     """Compartments that each step updates, by core."""
-    found: list[list[_Load]] = [[] for _ in range(net.period)]
+    loads: list[list[_Load]] = [[] for _ in range(net.period)]
     for name, home in _homes(placement).items():
         for step in net.populations[name].steps:
-            found[step].append(home)
-    return found
+            loads[step].append(home)
+    return loads
 
 
 def _arrivals(net: Netlist, counters: Counters, placement: Placement) -> list[list[_Load]]:
     """Synaptic events of one token that arrive in each step, by core."""
     homes, blocks = _homes(placement), _blocks(net, counters, placement)
-    found: list[list[_Load]] = [[] for _ in range(net.period)]
+    loads: list[list[_Load]] = [[] for _ in range(net.period)]
     for index, group in enumerate(net.synapses):
         source = net.populations[group.source]
         sends = source.sends or source.steps
@@ -105,13 +105,13 @@ def _arrivals(net: Netlist, counters: Counters, placement: Placement) -> list[li
             continue
         load = _Load(whole.cores, whole.amounts / (counters.tokens * len(sends)))
         for step in sends:
-            found[(step + 1) % net.period].append(load)
-    return found
+            loads[(step + 1) % net.period].append(load)
+    return loads
 
 
 def _blocks(net: Netlist, counters: Counters, placement: Placement) -> dict[int, _Load]:
     """Events of each dense group in the whole run, by the core of each of its blocks."""
-    found: dict[int, list[tuple[int, float]]] = {}
+    loads: dict[int, list[tuple[int, float]]] = {}
     totals: dict[str, NDArray[np.int64]] = {}
     for block in placement.blocks:
         group = net.synapses[block.group]
@@ -122,8 +122,8 @@ def _blocks(net: Netlist, counters: Counters, placement: Placement) -> dict[int,
             totals[group.source] = np.concatenate(([0], np.cumsum(spikes)))
         upto, (first, last) = totals[group.source], block.rows
         arriving = float(upto[block.cols[1]] - upto[block.cols[0]])
-        found.setdefault(block.group, []).append((block.core, (last - first) * arriving))
-    return {index: _load(pairs) for index, pairs in found.items()}
+        loads.setdefault(block.group, []).append((block.core, (last - first) * arriving))
+    return {index: _load(pairs) for index, pairs in loads.items()}
 
 
 def _busiest_by_step(loads: list[list[_Load]]) -> NDArray[np.float64]:

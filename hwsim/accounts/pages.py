@@ -17,7 +17,7 @@ FONT = "system-ui, sans-serif"
 
 def fill(template: str, **values: Any) -> str:
     """The whole page, which opens without a network; text is escaped, `Markup` is not."""
-    made = Environment(
+    environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
@@ -25,8 +25,8 @@ def fill(template: str, **values: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters.update({name: getattr(wording, name) for name in FILTERS})
-    return made.get_template(template).render(plotly=Markup(get_plotlyjs()), **values)
+    environment.filters.update({name: getattr(wording, name) for name in FILTERS})
+    return environment.get_template(template).render(plotly=Markup(get_plotlyjs()), **values)
 
 
 def embedded(figure: Any, name: str, height: int, **layout: Any) -> Markup:

@@ -34,8 +34,8 @@ class Candidate:
     @property
     def error(self) -> float:
         """Of the output: mean KL in nats a token; for encoders the mean of 1 - cosine."""
-        found: float = self.figures.get("mean_kl", self.figures.get("mean_cosine_error"))
-        return found
+        error: float = self.figures.get("mean_kl", self.figures.get("mean_cosine_error"))
+        return error
 
     @property
     def rise(self) -> float:
@@ -200,6 +200,6 @@ COSTS: tuple[Column, ...] = (
 )
 
 
-def columns(made: SideBySide) -> tuple[tuple[Column, ...], tuple[Column, ...]]:
+def columns(comparison: SideBySide) -> tuple[tuple[Column, ...], tuple[Column, ...]]:
     """Of accuracy, and of cost."""
-    return (OF_DECODERS if made.scored else OF_ENCODERS), COSTS
+    return (OF_DECODERS if comparison.scored else OF_ENCODERS), COSTS

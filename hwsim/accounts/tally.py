@@ -100,7 +100,7 @@ def grouped(net: Netlist, rows: list[Tally], key: Callable[[Population], str]) -
     members: dict[str, list[Tally]] = {}
     for row in rows:
         members.setdefault(key(net.populations[row.name]), []).append(row)
-    return [total(name, found) for name, found in members.items()]
+    return [total(name, group) for name, group in members.items()]
 
 
 def layer_name(population: Population) -> str:

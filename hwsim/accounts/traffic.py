@@ -44,32 +44,32 @@ def hops(net: Netlist, counters: Counters) -> Traffic:
     """What the run's spikes made on the mesh; the netlist must be placed."""
     if net.placement is None:
         raise ValueError("hops needs a placed netlist")
-    found = links(net)
-    messages = _messages(net, counters, found)
-    way = Mesh.of(net.placement).way(found.sender, found.receiver)
-    local = found.sender == found.receiver
+    carried = links(net)
+    messages = _messages(net, counters, carried)
+    way = Mesh.of(net.placement).way(carried.sender, carried.receiver)
+    local = carried.sender == carried.receiver
     columns = np.stack([np.ones_like(messages), local, *way]) * messages  # order of Hops
 
     def total(which: NDArray[np.bool_]) -> Hops:
         return Hops(*columns[:, which].sum(1).tolist())
 
     names = {name: i for i, name in enumerate(net.populations)}
-    sources = np.array([names[group.source] for group in net.synapses], np.int64)[found.group]
-    own = {name: total((sources == i) & ~found.partial) for name, i in names.items()}
-    return Traffic(total(~found.partial), total(found.partial), own)
+    sources = np.array([names[group.source] for group in net.synapses], np.int64)[carried.group]
+    own = {name: total((sources == i) & ~carried.partial) for name, i in names.items()}
+    return Traffic(total(~carried.partial), total(carried.partial), own)
 
 
-def _messages(net: Netlist, counters: Counters, found: Links) -> NDArray[np.int64]:
+def _messages(net: Netlist, counters: Counters, carried: Links) -> NDArray[np.int64]:
     """Messages of each link in the whole run."""
-    sent = np.zeros(len(found), np.int64)
+    sent = np.zeros(len(carried), np.int64)
     for i, group in enumerate(net.synapses):
-        mine = (found.group == i) & ~found.partial
+        mine = (carried.group == i) & ~carried.partial
         if mine.any():
             spikes = counters.populations[group.source].spikes
             upto = np.concatenate(([0], np.cumsum(spikes)))
-            sent[mine] = upto[found.stop[mine]] - upto[found.start[mine]]
-        mine = (found.group == i) & found.partial
+            sent[mine] = upto[carried.stop[mine]] - upto[carried.start[mine]]
+        mine = (carried.group == i) & carried.partial
         if mine.any():
-            rows = found.stop[mine] - found.start[mine]
+            rows = carried.stop[mine] - carried.start[mine]
             sent[mine] = rows * segments(net.populations[group.target]) * counters.tokens
     return sent

@@ -74,17 +74,19 @@ class Counters:
 
     def equals(self, other: Counters) -> list[str]:
         """The counts that differ, as lines; empty if equal."""
-        found = []
+        differences = []
         for name, mine in self.populations.items():
             theirs = other.populations[name]
             for what in SCALARS:
                 if getattr(mine, what) != getattr(theirs, what):
-                    found.append(f"{name}: {what} {getattr(mine, what)} != {getattr(theirs, what)}")
+                    differences.append(
+                        f"{name}: {what} {getattr(mine, what)} != {getattr(theirs, what)}"
+                    )
             wrong = np.flatnonzero(mine.spikes != theirs.spikes)
             if wrong.size:
                 i = int(wrong[0])
-                found.append(
+                differences.append(
                     f"{name}[{i}]: {mine.spikes[i]} != {theirs.spikes[i]} spikes"
                     f" ({wrong.size} differ)"
                 )
-        return found
+        return differences

@@ -69,13 +69,16 @@ class Host:
         """Tokens where the netlist reads tokens, patches where it reads patches."""
         pixels, shape = self.net.pixels, list(tokens.shape)
         if pixels:
-            wanted = f"patches [batch, count, {pixels}]"
+            expected = f"patches [batch, count, {pixels}]"
             fits = tokens.dtype.kind == "f" and shape[2:] == [pixels]
             fits = fits and bool(np.isfinite(tokens).all())
         else:
-            wanted, fits = "token ids [batch, count]", tokens.dtype.kind in "iu" and len(shape) == 2
+            expected, fits = (
+                "token ids [batch, count]",
+                tokens.dtype.kind in "iu" and len(shape) == 2,
+            )
         if not fits:
             raise PromptError(
-                f"this {self.net.family} netlist reads {wanted}, not {tokens.dtype} {shape}",
+                f"this {self.net.family} netlist reads {expected}, not {tokens.dtype} {shape}",
                 "give images to a vision model, text to the others",
             )

@@ -59,7 +59,7 @@ def first_difference(one: Trace, two: Trace) -> Difference | None:
     def when(at: tuple[int, int]) -> tuple[int, int, int]:
         return bisect_right(starts, at[1]), *at
 
-    found: list[tuple[tuple[int, int], Difference]] = []
+    differences: list[tuple[tuple[int, int], Difference]] = []
     for name in {*one.payloads, *two.payloads}:
         mine, theirs = one.payloads.get(name, {}), two.payloads.get(name, {})
         silent = np.zeros(one.net.populations[name].n, np.int64)
@@ -67,6 +67,10 @@ def first_difference(one: Trace, two: Trace) -> Difference | None:
             a, b = mine.get(at, silent), theirs.get(at, silent)
             if not np.array_equal(a, b):
                 i = int(np.flatnonzero(a != b)[0])
-                found.append((at, Difference(name, i, *at, int(a[i]), int(b[i]))))
+                differences.append((at, Difference(name, i, *at, int(a[i]), int(b[i]))))
                 break
-    return min(found, key=lambda pair: (when(pair[0]), pair[1].population))[1] if found else None
+    return (
+        min(differences, key=lambda pair: (when(pair[0]), pair[1].population))[1]
+        if differences
+        else None
+    )

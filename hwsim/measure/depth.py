@@ -108,9 +108,9 @@ class Beside:
         if reading.repeated:
             return self._again(node, reading)
         both = self._apply(node)
-        exact, wanted = both.chunk(2)
+        exact, expected = both.chunk(2)
         mine = _shaped(reading.value, exact, node.name)
-        fresh = mine - wanted
+        fresh = mine - expected
         if node.op == "maximum":  # its distance above the maximum is no error
             fresh = fresh * 0
         if reading.scale is not None:
@@ -129,8 +129,8 @@ class Beside:
         self.values[node.name] = torch.cat([exact, mine])
 
     def _apply(self, node: Node) -> Tensor:
-        found: Tensor = RULES[node.op](self.run, node, [self._value(name) for name in node.inputs])
-        return found if node.inputs else torch.cat([found, found])
+        value: Tensor = RULES[node.op](self.run, node, [self._value(name) for name in node.inputs])
+        return value if node.inputs else torch.cat([value, value])
 
     def _value(self, name: str) -> Tensor:
         """As the run gave it; computed from the node's own inputs where the run gives none."""
@@ -217,9 +217,9 @@ class Gathered:
 
     def values(self) -> Values:
         """What was gathered, handed over."""
-        found: Values = {key: (some[0].axes, _joined(some)) for key, some in self.readings.items()}
+        joined: Values = {key: (some[0].axes, _joined(some)) for key, some in self.readings.items()}
         self.readings = {}
-        return found
+        return joined
 
 
 def _compare(
@@ -275,13 +275,13 @@ def between_models(
 
 def netlist_rows(net: Netlist) -> dict[str, NodeError]:
     """A row for each node that a netlist holds, in depth order."""
-    found: dict[str, NodeError] = {}
+    rows: dict[str, NodeError] = {}
     for population in net.populations.values():
         name = population.node
-        if population.role in READ and name not in found:
+        if population.role in READ and name not in rows:
             single = _single(list(population.axes))
-            found[name] = NodeError(name, population.layer, operator(net, population), single)
-    return found
+            rows[name] = NodeError(name, population.layer, operator(net, population), single)
+    return rows
 
 
 def count_faults(net: Netlist, counters: Counters, rows: dict[str, NodeError]) -> None:

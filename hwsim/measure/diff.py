@@ -80,9 +80,9 @@ def diff(
     sequences = read_sequences(_reading(one, two), Path(text), max_tokens)
     outputs = two.net.populations[two.net.output].n if two.net is not None else 1
     batches = [tokens for _, tokens in batched(sequences, outputs)]
-    made = compared(one, two, batches, progress, timeout)
-    made.budget = budget
-    return made
+    comparison = compared(one, two, batches, progress, timeout)
+    comparison.budget = budget
+    return comparison
 
 
 def compared(

@@ -227,15 +227,17 @@ def read_passages(net: Netlist, path: Path, limit: int, lines: bool = False) -> 
         )
     cut = _lines if lines or not net.causal else _windows
     text, whole = read_text(path, limit * BYTES_A_TOKEN)
-    found = cut(net, path, text, limit)
-    if not whole and sum(len(one.ids) for one in found) < limit:  # unusually long tokens: all of it
-        found = cut(net, path, read_text(path, None)[0], limit)
+    passages = cut(net, path, text, limit)
+    if (
+        not whole and sum(len(one.ids) for one in passages) < limit
+    ):  # unusually long tokens: all of it
+        passages = cut(net, path, read_text(path, None)[0], limit)
     least = 2 if net.causal else 1
-    if not found or max(len(one.ids) for one in found) < least:
+    if not passages or max(len(one.ids) for one in passages) < least:
         raise CalibrationError(f"{path}: holds too few tokens", "give at least a sentence")
-    for one in found:
+    for one in passages:
         check_ids(net, one.ids, f"{path}")
-    return found
+    return passages
 
 
 def _windows(net: Netlist, path: Path, text: str, limit: int) -> list[Passage]:
@@ -243,13 +245,13 @@ def _windows(net: Netlist, path: Path, text: str, limit: int) -> list[Passage]:
     encoding = tokenizer(net).encode(text, add_special_tokens=False)
     ids = encoding.ids[:limit]
     ends = np.maximum.accumulate([end for _, end in encoding.offsets[:limit]], dtype=np.int64)
-    found = []
+    passages = []
     for i in range(0, len(ids), net.context):
         inside = ids[i : i + net.context]
         if len(inside) > 1:
             scored = text[ends[i] : ends[i + len(inside) - 1]]
-            found.append(Passage(inside, len(scored.encode())))
-    return found
+            passages.append(Passage(inside, len(scored.encode())))
+    return passages
 
 
 def _lines(net: Netlist, path: Path, text: str, limit: int) -> list[Passage]:
@@ -257,7 +259,7 @@ def _lines(net: Netlist, path: Path, text: str, limit: int) -> list[Passage]:
     reader = tokenizer(net)
     between = TextTokens(net) if net.causal else None
     predicted = 1 if net.causal else 0
-    found: list[Passage] = []
+    passages: list[Passage] = []
     tokens = 0
     for number, line in enumerate(text.splitlines(keepends=True), start=1):
         bare = line.splitlines()[0]
@@ -265,7 +267,7 @@ def _lines(net: Netlist, path: Path, text: str, limit: int) -> list[Passage]:
             continue
         ids = between.line(bare) if between else list(reader.encode(bare).ids)
         read = len(ids) - predicted
-        if found and tokens + read > limit:
+        if passages and tokens + read > limit:
             break
         if read > net.context:
             raise PromptError(
@@ -273,5 +275,5 @@ def _lines(net: Netlist, path: Path, text: str, limit: int) -> list[Passage]:
                 "shorten the line, or compile with a larger --context",
             )
         tokens += read
-        found.append(Passage(ids, len(line.encode())))
-    return found
+        passages.append(Passage(ids, len(line.encode())))
+    return passages

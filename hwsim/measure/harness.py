@@ -90,13 +90,13 @@ class NetlistLM(TemplateLM):  # type: ignore[misc]  # lm_eval has no types
     ) -> list[tuple[float, bool]]:
         pairs = [Pair(context, continuation) for _, context, continuation in requests]
         with progress_bars(disable_tqdm) as tell:
-            found = likelihoods(
+            scored = likelihoods(
                 self.run, pairs, self.net, lambda done, of: tell("likelihood", done, of)
             )
-        for (texts, _, _), one in zip(requests, found, strict=True):
+        for (texts, _, _), one in zip(requests, scored, strict=True):
             if texts is not None:  # a window of a longer text is stored with the whole
                 self.cache_hook.add_partial("loglikelihood", texts, (one.nats, one.greedy))
-        return [(one.nats, one.greedy) for one in found]
+        return [(one.nats, one.greedy) for one in scored]
 
     def loglikelihood_rolling(
         self, requests: Sequence[Any], disable_tqdm: bool = False
@@ -123,15 +123,15 @@ class NetlistLM(TemplateLM):  # type: ignore[misc]  # lm_eval has no types
         return totals
 
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
-        made = []
+        texts = []
         with progress_bars(disable_tqdm) as tell:
             for done, request in enumerate(requests):
                 tell("generate", done, len(requests))
                 context, settings = request.args
-                made.append(self._continue(context, dict(settings)))
-                self.cache_hook.add_partial("generate_until", request.args, made[-1])
+                texts.append(self._continue(context, dict(settings)))
+                self.cache_hook.add_partial("generate_until", request.args, texts[-1])
             tell("generate", len(requests), len(requests))
-        return made
+        return texts
 
     def _continue(self, context: str, settings: dict[str, Any]) -> str:
         """Text up to the first stop sequence, the end token, or the most new tokens."""

@@ -48,7 +48,7 @@ def likelihoods(
         readers.setdefault(window(pair, net.context), []).append(i)
     inputs = list(readers)
     batches = list(batched(inputs, net.vocabulary))
-    found: dict[int, Likelihood] = {}
+    by_pair: dict[int, Likelihood] = {}
     for done, (which, tokens) in enumerate(batches):
         progress(done, len(batches))
         logits = model(tokens)
@@ -57,9 +57,9 @@ def likelihoods(
             longest = max(len(pairs[i].continuation) for i in pairs_here)
             scores = log_softmax(logits[row, -longest:].astype(np.float64))
             for i in pairs_here:
-                found[i] = _of(pairs[i].continuation, scores)
+                by_pair[i] = _of(pairs[i].continuation, scores)
     progress(len(batches), len(batches))
-    return [found[i] for i in range(len(pairs))]
+    return [by_pair[i] for i in range(len(pairs))]
 
 
 def _of(continuation: Sequence[int], scores: Floats) -> Likelihood:

@@ -128,19 +128,19 @@ def softmax_degrees(net: Netlist) -> Mapping[str, tuple[str, int]]:
     the sign, so that numerators over their sum come out at 0 and are left out.
     """
     wiring = Wiring(net)
-    found: dict[str, tuple[str, int]] = {}
+    degrees: dict[str, tuple[str, int]] = {}
     for population in net.populations.values():
         if population.does.relative_to:
-            found[population.name] = population.name, 1
+            degrees[population.name] = population.name, 1
             continue
         # A memory multiplies what reads it by what it holds, which no numerator ever is.
         sources = _operands(wiring, population)
         coders = [wiring.coder(source.name) or source for source in sources]
-        read = [found[coder.name] for coder in coders if coder.name in found]
+        read = [degrees[coder.name] for coder in coders if coder.name in degrees]
         degree = sum(power for _, power in read) * population.does.degree(population.params)
         if read and degree:
-            found[population.name] = read[0][0], degree
-    return found
+            degrees[population.name] = read[0][0], degree
+    return degrees
 
 
 def _operands(wiring: Wiring, population: Population) -> list[Population]:

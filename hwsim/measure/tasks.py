@@ -143,9 +143,9 @@ def _choices(
     """What a model chooses by each measure [items, 3], and the seconds it took."""
     pairs = [pair for item in items for pair in item.pairs]
     started = time.perf_counter()
-    found = likelihoods(model, pairs, net, lambda done, of: progress(stage, done, of))
+    scored = likelihoods(model, pairs, net, lambda done, of: progress(stage, done, of))
     seconds = time.perf_counter() - started
-    rest = iter(found)
+    rest = iter(scored)
     chosen = []
     for item in items:
         nats = np.array([next(rest).nats for _ in item.pairs])

@@ -117,10 +117,10 @@ def _flat(digits: Tensor) -> Tensor:
 
 def _linear(digits: Tensor, packed: Tensor, ones: Tensor, zeros: Tensor) -> Tensor:
     """(digits - ZERO) @ weights^T as float32; digits uint8 [rows, n_pre]."""
-    found: Tensor = _kernels().qlinear_pointwise(
+    sums: Tensor = _kernels().qlinear_pointwise(
         digits, 1.0, ZERO, packed, ones, zeros, None, 1.0, 0, torch.float32, "none", [], ""
     )
-    return found
+    return sums
 
 
 @cache
@@ -133,9 +133,9 @@ def exact() -> bool:
         try:
             packed = _kernels().qlinear_prepack(weights.to(torch.int8), None)
             zeros = torch.zeros(n_post, dtype=torch.int32)
-            found = _linear(digits.to(torch.uint8), packed, torch.ones(n_post), zeros)
+            sums = _linear(digits.to(torch.uint8), packed, torch.ones(n_post), zeros)
         except (AttributeError, RuntimeError):
             return False
-        if not torch.equal(found.long(), (digits - ZERO) @ weights.T):
+        if not torch.equal(sums.long(), (digits - ZERO) @ weights.T):
             return False
     return True

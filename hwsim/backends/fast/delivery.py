@@ -52,9 +52,9 @@ class Channel:
     def totals(self, train: Train, segments: list[Segment], shift: tuple[int, ...]) -> list[Tensor]:
         """One total a segment; a dense group multiplies all segments in one product."""
         if isinstance(train, Digits) and self.bytes is not None:
-            found = self.bytes.totals(train, segments, shift)
+            sums = self.bytes.totals(train, segments, shift)
             leading = train.magnitude.shape[:2]
-            return [total.reshape(*leading, *self.target.axes.values()) for total in found]
+            return [total.reshape(*leading, *self.target.axes.values()) for total in sums]
         if isinstance(train, Recalled):
             return self._recalled(train, segments, shift)
         if self.weights is None:
@@ -166,11 +166,11 @@ def _prove(group: Synapses, largest: int) -> None:
 def spikes_by_compartment(train: Train, population: Population, start: int) -> Tensor:
     """Spikes summed over batch and the tokens from `start` on, [n] of the whole population."""
     if isinstance(train, Recalled):
-        found, tokens = recall.spikes(train), train.digits.tokens
+        spikes, tokens = recall.spikes(train), train.digits.tokens
     else:
-        found, tokens = train.spikes().sum(dim=(0, 1)), train.tokens
+        spikes, tokens = train.spikes().sum(dim=(0, 1)), train.tokens
     place = population.slot_axis
     if place is not None:
         slots = list(population.axes.values())[place]
-        found = recall.by_slot(found, place, slots, start, tokens)
-    return found.expand(list(population.axes.values()) or ()).reshape(-1)  # lazy axes
+        spikes = recall.by_slot(spikes, place, slots, start, tokens)
+    return spikes.expand(list(population.axes.values()) or ()).reshape(-1)  # lazy axes

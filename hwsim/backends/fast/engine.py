@@ -69,12 +69,12 @@ class Engine:
         A vision model gets patches [batch, count, pixels] instead.
         """
         self.host.check(self.tokens + tokens.shape[1])
-        found, done = [], 0
+        pieces, done = [], 0
         while done < tokens.shape[1]:
             size = self._piece(tokens.shape[0]) if self.net.causal else tokens.shape[1]
-            found.append(self._sweep(tokens[:, done : done + size]))
+            pieces.append(self._sweep(tokens[:, done : done + size]))
             done += size
-        return torch.cat(found, dim=1)
+        return torch.cat(pieces, dim=1)
 
     def _piece(self, batch: int) -> int:
         """Tokens of the next piece: fewer where each has many scores."""
@@ -205,23 +205,23 @@ def _by_slot(net: Netlist) -> list[tuple[Population, int]]:
 
 
 def _add(totals: Any) -> Tensor:
-    found: Tensor | None = None
+    whole: Tensor | None = None
     for total in totals:
-        found = total if found is None else found + total
-    assert found is not None
-    return found
+        whole = total if whole is None else whole + total
+    assert whole is not None
+    return whole
 
 
 def _on_device(population: Population, device: torch.device) -> dict[str, Any]:
     """Parameters as tensors; one value a compartment gets the population's axes."""
-    found: dict[str, Any] = {}
+    tensors: dict[str, Any] = {}
     for key, value in population.params.items():
         if isinstance(value, np.ndarray):
             value = torch.from_numpy(value.astype(np.int64)).to(device)
             if key not in population.does.tables and value.numel() == population.n > 1:
                 value = value.reshape(list(population.axes.values()))
-        found[key] = value
-    return found
+        tensors[key] = value
+    return tensors
 
 
 def _order(net: Netlist, into: dict[str, list[Channel]], phase: tuple[int, int]) -> list[str]:
@@ -247,7 +247,7 @@ def _order(net: Netlist, into: dict[str, list[Channel]], phase: tuple[int, int])
 def _last_use(names: list[str], into: dict[str, list[Channel]]) -> dict[str, list[str]]:
     """Population -> trains nobody needs once it is computed."""
     last = {c.group.source: name for name in names for c in into[name] if not c.group.feedback}
-    found: dict[str, list[str]] = {}
+    last_used: dict[str, list[str]] = {}
     for source, name in last.items():
-        found.setdefault(name, []).append(source)
-    return found
+        last_used.setdefault(name, []).append(source)
+    return last_used

@@ -56,10 +56,10 @@ class ProductAxes:
         x = plane.permute(self.order()).squeeze(-1)  # [batch, *others, tokens, over]
         rows = x.reshape(x.shape[0] * self.products, -1, x.shape[-1]).to(matrix.dtype)
         start = matrix.new_full((), offset)
-        found = torch.baddbmm(start, rows, matrix.flatten(0, 1)).reshape(*x.shape[:-1], -1)
+        sums = torch.baddbmm(start, rows, matrix.flatten(0, 1)).reshape(*x.shape[:-1], -1)
         at = {axis: 1 + i for i, axis in enumerate([*self.others, "tokens", self.free])}
         left = [axis for axis in self.axes if axis != self.over]
-        return found.permute(0, at["tokens"], *(at[axis] for axis in left))
+        return sums.permute(0, at["tokens"], *(at[axis] for axis in left))
 
 
 def totals(
@@ -81,18 +81,18 @@ def totals(
     matrix = layout.matrix(train.content)
     if isinstance(digits, Digits):
         digits = _plain(digits)
-    found = None
+    by_segment = None
     if alone and isinstance(digits, Digits) and len(segments) > 1:
-        found = _at_once(digits, layout, matrix, segments, shift)
-    if found is None:
-        found = [_segment(digits, layout, matrix, s, shift, train.limit) for s in segments]
+        by_segment = _at_once(digits, layout, matrix, segments, shift)
+    if by_segment is None:
+        by_segment = [_segment(digits, layout, matrix, s, shift, train.limit) for s in segments]
     if visible is not None and not by_slots:
         left = [i for i, axis in enumerate(layout.axes) if axis != layout.over]
         seen = visible.squeeze(2 + layout.axes.index(layout.over))
-        for sums in found:
+        for sums in by_segment:
             if sums.ndim:
                 _hide(sums, seen, 2 + left.index(train.slot_axis))
-    return found
+    return by_segment
 
 
 def _at_once(
@@ -139,8 +139,8 @@ def _segment(
     most = int(digits.value.abs().max()) if isinstance(digits, Graded) else 1
     bound = digits.largest(*segment, shift, most) * limit * matrix.shape[2]
     dtype = torch.float32 if bound < EXACT_FLOAT32 else torch.float64
-    found = layout.product(digits.plane(*segment, shift), matrix.to(dtype))
-    return found.to(torch.int32 if dtype == torch.float32 else torch.int64)
+    sums = layout.product(digits.plane(*segment, shift), matrix.to(dtype))
+    return sums.to(torch.int32 if dtype == torch.float32 else torch.int64)
 
 
 def _plain(digits: Digits) -> Digits:

@@ -63,14 +63,14 @@ def read_spikes(
         path = folder / f"{index}.npz"
         if not path.is_file():
             raise BackendError(f"Lava ended without the spikes of {name}", BUG)
-        with np.load(path) as found:
+        with np.load(path) as recorded:
             count = counters.populations[name]
-            count.spikes += found["spikes"]
-            count.clamps, count.wraps = (int(x) for x in found["counts"])
+            count.spikes += recorded["spikes"]
+            count.clamps, count.wraps = (int(x) for x in recorded["counts"])
             if name == net.output:
-                output[found["last"]] = in_word(found["read"], f"output of {name}")
-            payloads = in_word(found["payload"], f"payload of {name}")
-            for (token, step), payload in zip(found["at"].tolist(), payloads, strict=True):
+                output[recorded["last"]] = in_word(recorded["read"], f"output of {name}")
+            payloads = in_word(recorded["payload"], f"payload of {name}")
+            for (token, step), payload in zip(recorded["at"].tolist(), payloads, strict=True):
                 spikes.append((order[token, step], index, name, (token, step), payload))
     if on_spike is not None:
         for _, _, name, (token, step), payload in sorted(spikes, key=lambda spike: spike[:2]):
@@ -91,5 +91,5 @@ def write_failure(folder: Path, where: str, error: Exception) -> None:
 
 def read_failure(folder: Path) -> Failure | None:
     """The first failure there is."""
-    found = sorted(folder.glob("failure-*.json"), key=lambda path: path.stat().st_mtime_ns)
-    return Failure(**json.loads(found[0].read_text("utf-8"))) if found else None
+    failures = sorted(folder.glob("failure-*.json"), key=lambda path: path.stat().st_mtime_ns)
+    return Failure(**json.loads(failures[0].read_text("utf-8"))) if failures else None

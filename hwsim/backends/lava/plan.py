@@ -54,22 +54,22 @@ def shards(net: Netlist, most: int = COMFORTABLE) -> list[list[str]]:
     parts = min(most, len(layers))
     bounds = [len(layers) * i // parts for i in range(parts + 1)]
     place = {layer: i for i, (a, b) in enumerate(pairwise(bounds)) for layer in layers[a:b]}
-    found: list[list[str]] = [[] for _ in range(parts)]
+    shard_names: list[list[str]] = [[] for _ in range(parts)]
     for name, population in net.populations.items():
-        found[place[population.layer]].append(name)
-    return found
+        shard_names[place[population.layer]].append(name)
+    return shard_names
 
 
 def edges(net: Netlist, parts: list[list[str]]) -> dict[tuple[int, int], list[str]]:
     """(from, to) -> populations of shard `from` whose spikes shard `to` needs, in netlist order."""
     place = {name: i for i, part in enumerate(parts) for name in part}
     order = {name: i for i, name in enumerate(net.populations)}
-    found: dict[tuple[int, int], set[str]] = {}
+    sources: dict[tuple[int, int], set[str]] = {}
     for group in net.synapses:
         ends = place[group.source], place[group.target]
         if ends[0] != ends[1]:
-            found.setdefault(ends, set()).add(group.source)
-    return {ends: sorted(found[ends], key=order.__getitem__) for ends in sorted(found)}
+            sources.setdefault(ends, set()).add(group.source)
+    return {ends: sorted(sources[ends], key=order.__getitem__) for ends in sorted(sources)}
 
 
 def check_machine(net: Netlist, mode: str) -> int:

@@ -142,7 +142,7 @@ def _model(kind: type[ChunkModel], process: Chunk) -> type[ChunkModel]:
 
 def fine(job: Job) -> Models:
     """Processes of all populations, wired through Lava's connection processes."""
-    net, found, chunks = job.net, {}, {}
+    net, models, chunks = job.net, {}, {}
     matrices = {group.name: matrix(net, group) for group in net.synapses}
     for name, population in net.populations.items():
         reaches: list[Reach] = [
@@ -151,7 +151,7 @@ def fine(job: Job) -> Models:
         ins = {f"to_{port}": population.n for port in population.does.ports}
         chunk = Chunk(name, ins, {"out": population.n}, what=name, job=job, reaches=reaches)
         chunks[name] = chunk
-        found[chunk] = _model(PopulationModel, chunk)
+        models[chunk] = _model(PopulationModel, chunk)
     for group in net.synapses:
         connection = (LavaDense if is_dense(group) else LavaSparse)(
             weights=matrices[group.name],
@@ -164,7 +164,7 @@ def fine(job: Job) -> Models:
         chunks[group.source].out.connect(connection.s_in)
         connection.a_out.connect(getattr(chunks[group.target], f"to_{group.port}"))
     _tie(chunks, [(group.source, group.target) for group in net.synapses])
-    return found
+    return models
 
 
 def fused(job: Job) -> Models:
@@ -172,7 +172,7 @@ def fused(job: Job) -> Models:
     net, parts = job.net, shards(job.net)
     links = edges(net, parts)
     width = {ends: sum(net.populations[name].n for name in links[ends]) for ends in links}
-    found, chunks = {}, {}
+    models, chunks = {}, {}
     for i, names in enumerate(parts):
         outs = {f"to_{b}": (a, b) for a, b in links if a == i}
         ins = {f"from_{a}": (a, b) for a, b in links if b == i}
@@ -188,11 +188,11 @@ def fused(job: Job) -> Models:
             receives={port: links[ends] for port, ends in ins.items()},
         )
         chunks[i] = chunk
-        found[chunk] = _model(ShardModel, chunk)
+        models[chunk] = _model(ShardModel, chunk)
     for a, b in links:
         getattr(chunks[a], f"to_{b}").connect(getattr(chunks[b], f"from_{a}"))
     _tie(chunks, list(links))
-    return found
+    return models
 
 
 def _tie(chunks: dict[Any, Chunk], pairs: list[tuple[Any, Any]]) -> None:

@@ -35,7 +35,11 @@ Point = tuple[float, float]  # synaptic events per token, error
 def render_comparison(comparison: SideBySide) -> str:
     """The whole page.  Names that came from files are escaped; the figure and plotly are ours."""
     return fill(
-        TEMPLATE, comparison=comparison, names=NAMES, columns=sum(columns(comparison), ()), figure=trade(comparison)
+        TEMPLATE,
+        comparison=comparison,
+        names=NAMES,
+        columns=sum(columns(comparison), ()),
+        figure=trade(comparison),
     )
 
 

@@ -66,4 +66,4 @@ def _synapses(net: Netlist) -> list[dict[str, Any]]:
         row = by_key.setdefault(form, {"of": form, "groups": 0, "synapses": 0})
         row["groups"] += 1
         row["synapses"] += int(net.fan_out(group).sum())
-    return [found[form] for form in sorted(found)]
+    return [by_key[form] for form in sorted(by_key)]

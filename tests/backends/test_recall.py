@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from compiler.netlist.trains import Digits, Graded, Recalled
-from hwsim.backends.fast.recall import Layout, by_slot, spikes, totals
+from hwsim.backends.fast.recall import ProductAxes, by_slot, spikes, totals
 
 
 def ints(*x: int, shape: tuple[int, ...]) -> Any:
@@ -82,7 +82,7 @@ def test_spikes_between_other_axes() -> None:
 AXES = ["g", "j", "d"]
 
 
-def scores(visible: Any = None, **changes: Any) -> tuple[Recalled, Layout]:
+def scores(visible: Any = None, **changes: Any) -> tuple[Recalled, ProductAxes]:
     """Queries of two heads g with d 2 read keys of two slots j that both heads share.
 
     Token 0 asks 1 2 and 3 0; token 1 asks 0 -1 and 2 2.  Keys: 10 1, and -4 5.
@@ -92,7 +92,7 @@ def scores(visible: Any = None, **changes: Any) -> tuple[Recalled, Layout]:
     digits = Digits(magnitude, sign, (0, 1), **changes)
     content = ints(10, 1, -4, 5, shape=(1, 1, 1, 2, 2))
     train = Recalled(digits, content, visible, 10, 1)
-    return train, Layout.of(train, AXES, "d", "j")
+    return train, ProductAxes.of(train, AXES, "d", "j")
 
 
 def test_a_layout() -> None:
@@ -103,7 +103,7 @@ def test_a_layout() -> None:
     assert layout.matrix(train.content).tolist() == [[[[10, -4], [1, 5]]]]
     axes = ["g", "k", "j", "d"]
     content = torch.zeros((1, 1, 1, 5, 2, 3), dtype=torch.int32)
-    other = Layout.of(Recalled(Graded(content), content, None, 9, 2), axes, "j", "d")
+    other = ProductAxes.of(Recalled(Graded(content), content, None, 9, 2), axes, "j", "d")
     assert (other.others, other.products) == (["k", "g"], 5)
     assert other.order() == [0, 3, 2, 1, 4, 5]
 
@@ -150,7 +150,7 @@ def test_signed_digits_that_read() -> None:
     digits = Digits(ints(4, shape=(1, 1, 1, 1)), None, (0, 1, 2), minus=ints(1, shape=(1, 1, 1, 1)))
     content = ints(10, -4, shape=(1, 1, 2, 1))
     train = Recalled(digits, content, None, 10, 0)
-    layout = Layout.of(train, ["j", "d"], "d", "j")
+    layout = ProductAxes.of(train, ["j", "d"], "d", "j")
     (whole,) = totals(train, layout, [(0, 3)], (0, 1, 2), alone=True)
     assert whole.tolist() == [[[30, -12]]]
     parts = totals(train, layout, [(0, 1), (1, 3)], (0, 0, 1), alone=True)
@@ -175,7 +175,7 @@ def test_weights_that_reach_values() -> None:
         ),
     ):
         train = Recalled(digits, content, visible, 5, 0)
-        layout = Layout.of(train, ["j", "d"], "j", "d")
+        layout = ProductAxes.of(train, ["j", "d"], "j", "d")
         steps = (0, 1) if isinstance(digits, Graded) else (0, len(digits.positions))
         (found,) = totals(train, layout, [steps], tuple(range(steps[1])), alone=True)
         assert found.tolist() == [[[15], [13]]]
@@ -186,7 +186,7 @@ def test_a_sum_too_long_for_32_bits_is_exact() -> None:
     digits = Graded(ints(8388607, 1, shape=(1, 1, 2, 1)).long())
     content = ints(8388607, 1, shape=(1, 1, 2, 1))
     train = Recalled(digits, content, None, 8388607, 0)
-    layout = Layout.of(train, ["j", "d"], "j", "d")
+    layout = ProductAxes.of(train, ["j", "d"], "j", "d")
     (found,) = totals(train, layout, [(0, 1)], (0,), alone=True)
     assert found.dtype == torch.int64
     assert found.tolist() == [[[70368727400450]]]

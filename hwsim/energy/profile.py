@@ -74,8 +74,10 @@ class Profile(BaseModel):
 
 
 def builtin() -> tuple[str, ...]:
-    """Names of the profiles that are part of las_neuro."""
-    return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
+    """Names of the profiles that are part of las_neuro, those that price most counts first."""
+    profiles = [load(path) for path in sorted(FOLDER.glob("*.toml"))]
+    profiles.sort(key=lambda profile: -len(profile.picojoule))
+    return tuple(profile.name for profile in profiles)
 
 
 def load(name: str | Path) -> Profile:

@@ -74,9 +74,12 @@ class Profile(BaseModel):
 
 
 def builtin() -> tuple[str, ...]:
-    """Names of the profiles that are part of las_neuro, those that price most counts first."""
+    """Names of the profiles that are part of las_neuro.
+
+    Those of a whole chip stand first, then those that price most counts.
+    """
     profiles = [load(path) for path in sorted(FOLDER.glob("*.toml"))]
-    profiles.sort(key=lambda profile: -len(profile.picojoule))
+    profiles.sort(key=lambda one: (one.static_power is None, -len(one.picojoule)))
     return tuple(profile.name for profile in profiles)
 
 

@@ -134,7 +134,7 @@ def test_the_tables_name_the_best(
         ["●", "graded.h5", "las graded T=10"],
         ["", "signed-digit.h5", "las signed-digit T=10"],
     ]
-    for said in ("fp32", "SynOps", "as papers", "las_paper_style", str(path)):
+    for said in ("fp32", "SynOps", "papers", "las_paper_style", str(path)):
         assert said in done.out
     assert len(json.loads(path.read_text())["netlists"]) == 3
 

@@ -18,22 +18,17 @@ from las_neuro.systems.las import Las
 def choose_precision(graph: Graph, task: Task) -> Graph:
     """The cheapest graph under the budget, weights rounded and codes chosen; the task records why.
 
-    Raises ConfigError where the system has no digits to choose or the sample says nothing of the
-    text to come; CalibrationError where even the finest choice breaks the budget.
+    Raises ConfigError where the sample says nothing of the text to come, CalibrationError where
+    even the finest choice breaks the budget.
     """
-    method, budget = task.method, task.options.error_budget
+    las, budget = task.method, task.options.error_budget
     assert budget is not None
-    if not isinstance(method, Las):
-        raise ConfigError(
-            f"an error budget chooses LAS's codes, not those of {task.options.system}",
-            "leave --error-budget out, or use --system las",
-        )
+    assert isinstance(las, Las)  # `Options.method` refuses every other system
     if not task.representative:
         raise ConfigError(
             "an error budget for an encoder needs text like the one to come",
             "name some with --calibrate FILE",
         )
-    las = method
     chosen = keep_budget(
         graph,
         task.batches,

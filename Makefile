@@ -24,8 +24,9 @@ demo: setup  ## compile the shipped model, let it write, audit it
 	$(RUN) las-audit build/tiny_lm.h5 --text $(TINY)/heldout.txt --max-tokens 512 -o build/tiny_lm.html
 	@echo "open build/tiny_lm.html"
 
-test: setup  ## all tests; pass more options in ARGS
-	$(RUN) pytest $(ARGS)
+# Two processes: one test more at a time costs 1 GB.
+test: setup  ## all tests but the slow ones; pass more options in ARGS
+	$(RUN) pytest -n 2 --dist worksteal -m "not slow" $(ARGS)
 
 lint: setup  ## format, rules, types
 	$(RUN) ruff format --check

@@ -117,6 +117,7 @@ def tree(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("tree", "name"), [(name, name) for name in MOST], indirect=["tree"])
 def test_a_recipe_works(tree: Path, name: str) -> None:
     tests = ["-q", "-p", "no:cacheprovider", *TESTS.get(name, [])]

@@ -34,6 +34,7 @@ def test_an_option_reaches_the_netlist(
     assert (options["system"], options["steps"]) == ("sdllm", 7)
 
 
+@pytest.mark.slow
 def test_a_file_says_the_same_and_the_line_wins(
     las: Las, save_model: Callable[..., Path], tmp_path: Path
 ) -> None:

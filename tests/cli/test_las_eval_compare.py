@@ -121,6 +121,7 @@ def test_errors_are_las_eval_s_and_counts_las_audit_s(
     assert row["steps_per_token"] == audit["schedule"]["steps"]
 
 
+@pytest.mark.slow
 def test_the_tables_name_the_best(
     las_process, words: tuple[str | Path, ...], tmp_path: Path
 ) -> None:

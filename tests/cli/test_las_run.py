@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -139,26 +138,3 @@ def test_an_encoder_is_sent_to_las_eval(las, encoder_netlist: Path) -> None:
     assert done.code == 2
     assert "las-eval NETLIST --text FILE" in done.err
     assert done.err.count("\n") == 1
-
-
-@pytest.mark.slow
-def test_the_examples_of_the_help_run(las, tmp_path: Path) -> None:
-    """Every line shown under --help, as a user would paste it."""
-    import shlex
-
-    root = Path(__file__).parents[2]
-    (tmp_path / "examples").symlink_to(root / "examples")
-    shown = [
-        line.strip()
-        for name in ("las-compile", "las-run", "las-eval", "las-audit", "las-diff", "las-inspect")
-        for line in las(name, "--help").out.split("Examples:")[1].splitlines()
-        if line.strip()
-    ]
-    assert len(shown) > 10
-    for line in shown:
-        if line.startswith("las-compile") and "--calibrate" not in line and "-o" in line:
-            continue  # the same with the model's own text, which takes longer
-        done = las(*shlex.split(line), cwd=tmp_path)
-        assert (done.code, done.err) == (0, ""), line
-        assert done.out
-    shutil.rmtree(tmp_path / "examples", ignore_errors=True)

@@ -33,6 +33,7 @@ def trained(folder: Path, out: Path, *words: object) -> subprocess.CompletedProc
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["gpt2", "bert"])
 def test_a_trained_folder_compiles(
     save_model: Callable[..., Path], tmp_path: Path, family: str
@@ -50,6 +51,7 @@ def test_a_trained_folder_compiles(
     assert Engine(net).run(np.array([[3, 9, 4]])).any()
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_there_is_left_alone(
     save_model: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -314,6 +314,7 @@ main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "name"), [("training_state", "save_file"), ("finetune", "write_folder")]
 )
@@ -343,6 +344,7 @@ def las_finetune(*words: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(start, capture_output=True, text=True, check=False, env=one)
 
 
+@pytest.mark.slow
 def test_the_command(save_model: SaveModel, text: Path, tmp_path: Path) -> None:
     folder, out = save_model("gpt2"), tmp_path / "out"
     words = ("--text", text, "-o", out, "--updates", "2", "--json")

@@ -63,6 +63,7 @@ def test_learning_brings_the_output_nearer(
     assert errors[0] < 0.9 * errors[1]
 
 
+@pytest.mark.slow
 def test_what_it_leaves_on_the_nodes(save_model: SaveModel) -> None:
     found = calibrated(save_model("llama"), system=find("spikellm"))
     graph = asked(found.graph)

@@ -32,7 +32,7 @@ from las_neuro.reference.model import FloatModel
 from las_neuro.training.elastic import Repeated
 from las_neuro.training.training_text import Text, read_text
 from las_neuro.training.tuned_folder import check_free, write_folder
-from las_neuro.training.tuning import Tuning, falling
+from las_neuro.training.tuning import Tuning, half_cosine
 
 CLIP = 1.0  # largest norm of the gradient
 
@@ -89,12 +89,12 @@ def train(
     original.module.requires_grad_(False)
     spiking = Repeated(FloatModel.load(checkpoint).module.requires_grad_(True), settings.passes)
     tuning = Tuning(spiking, original.module, [], [], [], original.causal, torch.device("cpu"))
-    figures = {"float": tuning.measure(rows.aside, original.module)}
+    figures = {"float": tuning.measure(rows.heldout, original.module)}
     with torch.no_grad():
         tuning.loss(rows.batch(settings.seed, 0, settings.batch_tokens), 0.0)  # sets the amplitudes
-    figures["before"] = tuning.measure(rows.aside)
+    figures["before"] = tuning.measure(rows.heldout)
     fit(tuning, rows, settings)
-    figures["spiking"] = tuning.measure(rows.aside)
+    figures["spiking"] = tuning.measure(rows.heldout)
     what = "perplexity" if tuning.causal else "relative error"
     record = {"measured": {"what": what, **figures}, "settings": asdict(settings)}
     write_folder(out, spiking.model, checkpoint, spiking.tables(), record)
@@ -118,7 +118,7 @@ def fit(tuning: Tuning, text: Text, settings: Settings) -> None:
     shown = track(range(settings.updates), "training", disable=not sys.stdout.isatty())
     for update in shown:
         for group in optimizer.param_groups:
-            group["lr"] = settings.lr * falling(update, settings.updates)
+            group["lr"] = settings.lr * half_cosine(update, settings.updates)
         batch = text.batch(settings.seed, update, settings.batch_tokens)
         loss = tuning.loss(batch, settings.distil)
         optimizer.zero_grad()

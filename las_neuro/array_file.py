@@ -1,4 +1,4 @@
-"""A numpy array of a user's: a .npy file, mapped, never unpickled."""
+"""Reads a user's .npy file: memory-mapped, never unpickled."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from numpy.typing import NDArray
 from las_neuro.errors import CalibrationError
 
 MAGIC = b"\x93NUMPY"
-# what numpy raises at the headers of damaged files, which it reads as Python literals
-DAMAGED = (ValueError, TypeError, OverflowError, EOFError, SyntaxError, TokenError, RecursionError)
+# what numpy raises at the header of a damaged file, which it reads as a Python literal
+DAMAGE = (ValueError, TypeError, OverflowError, EOFError, SyntaxError, TokenError, RecursionError)
 
 
 def read_array(path: Path, remedy: str) -> NDArray[Any]:
-    """The array of a .npy file, any shape and type but objects; `CalibrationError` otherwise.
+    """The array of a .npy file, of any shape and of any type but objects.
 
-    It stays on disk: a header that promises more than the file holds takes no memory.
+    It stays on disk, so a header that claims more than the file holds takes no memory.  Raises
+    `CalibrationError` with this remedy for any other file.
     """
     try:
         with path.open("rb") as file:
             start = file.read(len(MAGIC))
-        if start != MAGIC:  # an archive (.npz) or a pickle would be opened as what it is
+        if start != MAGIC:  # np.load opens archives (.npz) and pickles, too
             raise CalibrationError(f"{path}: not a .npy file", remedy)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a header written by Python 2
             array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise CalibrationError(f"{path}: cannot be read ({error.strerror})", remedy) from error
-    except DAMAGED as error:
+    except DAMAGE as error:
         raise CalibrationError(f"{path}: a damaged .npy file ({error!s:.80})", remedy) from error
     return array

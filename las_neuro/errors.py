@@ -1,4 +1,4 @@
-"""Every error a user can meet, in one tree; each line names the place, the fact and a remedy.
+"""Every error a user can meet, as one class tree; a message names place, fault and remedy.
 
     LasError
     |-- CheckpointError    model files: missing, truncated, pickled, NaN, shapes against the config
@@ -12,12 +12,13 @@
     |-- OutputError        the result cannot be written
     `-- BackendError       a simulator or board is absent, hung or timed out
 
-A command prints `LasError` as one line and exits 2; anything else is a bug and keeps its traceback.
+A command prints a `LasError` as one line and exits with 2; any other exception is a bug, shown
+with its traceback.
 """
 
 
 class LasError(Exception):
-    """What is wrong and what to do about it: `error: WHAT; help: REMEDY`."""
+    """What is wrong and how to correct it: `error: WHAT; help: REMEDY`."""
 
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(what)

@@ -1,4 +1,4 @@
-"""Images as rows of pixels, one row per patch: a vision model reads them instead of tokens.
+"""Images as rows of pixels, one row per patch, which a vision model reads instead of tokens.
 
 In: images [N, channels, height, width], normalised as the model's processor does.  Out: [N, tokens,
 pixels], pixels in the order of a convolution's kernel.  Token 0 is the class token: all zeros.
@@ -19,7 +19,7 @@ from las_neuro.graph import Floats
 def read_images(path: Path, most: int | None = None) -> Floats:
     """The first `most` images [N, channels, height, width] of a `.npy` file.
 
-    Raises `CalibrationError` if the file holds something else than finite images.
+    Raises `CalibrationError` if the file does not hold finite images.
     """
     remedy = (
         "save floats [images, channels, height, width], normalised as the model's processor does"
@@ -36,9 +36,10 @@ def read_images(path: Path, most: int | None = None) -> Floats:
 
 
 def patches(images: Floats, pixels: int, tokens: int) -> Floats:
-    """Images cut into square patches of `pixels` values, row by row, after the class token.
+    """Images as square patches [N, tokens, pixels], row by row, after the class token.
 
-    Raises `PromptError` if the images are not `tokens` - 1 such patches.
+    images: [N, channels, height, width].  Raises `PromptError` if one does not have `tokens` - 1
+    such patches.
     """
     count, channels, height, width = images.shape
     side = math.isqrt(pixels // channels) if channels else 0
@@ -49,6 +50,6 @@ def patches(images: Floats, pixels: int, tokens: int) -> Floats:
             f"images of {channels} x {height} x {width} are not {tokens - 1} patches of {pixels}",
             "give images [N, channels, height, width] of the model's image_size",
         )
-    cut = images.reshape(count, channels, rows, side, columns, side)
-    flat = cut.transpose(0, 2, 4, 1, 3, 5).reshape(count, rows * columns, pixels)
+    grid = images.reshape(count, channels, rows, side, columns, side)
+    flat = grid.transpose(0, 2, 4, 1, 3, 5).reshape(count, rows * columns, pixels)
     return np.pad(flat, ((0, 0), (1, 0), (0, 0)))

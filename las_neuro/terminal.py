@@ -1,8 +1,8 @@
-"""terminal: how a command begins and ends; exit codes and error lines are made here only.
+"""terminal: starts and ends every command; only this file sets exit codes and prints errors.
 
 0    done
-1    two engines disagree, or a bug (which keeps its traceback), or the reader of a pipe left
-2    the user can mend it: one line `error: WHAT; help: REMEDY` on stderr
+1    two engines disagree, or a bug (with its traceback), or the reader of a pipe closed it
+2    the user can correct it: one line `error: WHAT; help: REMEDY` on stderr
 130  interrupted
 """
 
@@ -27,7 +27,7 @@ from las_neuro.files import check_place
 from las_neuro.progress import Progress, silent
 
 PACKAGE = "las-neuro"
-DISTURBED = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}  # of a stream or a disk, no bug
+DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}  # of a stream too; not bugs
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")  # torch's words
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 
@@ -39,8 +39,8 @@ def tool_version() -> str:
         return "unknown"
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(show: bool) -> None:
+    if show:
         typer.echo(f"{PACKAGE} {tool_version()}")
         raise typer.Exit
 
@@ -63,14 +63,14 @@ def command(function: Callable[..., None], examples: str) -> Callable[[], None]:
 def launch(app: typer.Typer, name: str) -> None:
     """Run a command and exit; without arguments it shows its help."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a terminal without UTF-8 gets escapes, no fault
+        if isinstance(stream, TextIOWrapper):  # without UTF-8: escapes instead of an error
             stream.reconfigure(errors="backslashreplace")
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     try:
-        made: Any = typer.main.get_command(app)
-        code = made.main(sys.argv[1:] or ["--help"], name, standalone_mode=False)
-        if sys.stdout is not None:  # it is where the shell closed it (`las-inspect NETLIST >&-`)
+        entry: Any = typer.main.get_command(app)
+        code = entry.main(sys.argv[1:] or ["--help"], name, standalone_mode=False)
+        if sys.stdout is not None:  # None if the shell closed it (`las-inspect NETLIST >&-`)
             sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
         code = 130
@@ -78,7 +78,7 @@ def launch(app: typer.Typer, name: str) -> None:
         _silence_stdout()
         code = 1
     except Exception as error:
-        line = _explained(error, name)
+        line = _error_line(error, name)
         if line is None:
             raise
         print_error(line)
@@ -87,7 +87,7 @@ def launch(app: typer.Typer, name: str) -> None:
 
 
 def print_error(line: str) -> None:
-    """One line on stderr, whatever a file's name or content smuggled into it."""
+    """Print one line on stderr, even if a file's name or content put line breaks into it."""
     with contextlib.suppress(OSError):
         print(f"error: {printable(line)}", file=sys.stderr)
 
@@ -97,16 +97,16 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def _explained(error: Exception, name: str) -> str | None:
-    """The line for a fault the user can mend; None for a bug."""
+def _error_line(error: Exception, name: str) -> str | None:
+    """The line for an error that the user can correct; None for a bug."""
     if isinstance(error, LasError):
         return str(error)
     if hasattr(error, "format_message"):  # an option that typer refused
-        said = " ".join(str(error.format_message()).split()).rstrip(".")
-        return f"{said}; help: see {name} --help"
-    if isinstance(error, MemoryError) or any(said in str(error) for said in OUT_OF_MEMORY):
+        message = " ".join(str(error.format_message()).split()).rstrip(".")
+        return f"{message}; help: see {name} --help"
+    if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
         return "out of memory; help: use a smaller model, a shorter context or fewer tokens"
-    if isinstance(error, OSError) and error.errno in DISTURBED:
+    if isinstance(error, OSError) and error.errno in DISK_FAULTS:
         _silence_stdout()
         where = error.filename or "standard output"
         return f"{where}: cannot be written ({error.strerror}); help: free some space"
@@ -114,7 +114,7 @@ def _explained(error: Exception, name: str) -> str | None:
 
 
 def _silence_stdout() -> None:
-    """Nobody reads stdout any more: what is still buffered must not be tried again at exit."""
+    """Discard what stdout still buffers, so that Python does not try to write it again at exit."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
@@ -125,14 +125,14 @@ def print_json(record: dict[str, Any]) -> None:
 
 
 def print_facts(facts: dict[str, str]) -> None:
-    """Name and value, one a line, the values aligned."""
+    """Print one name and value per line, the values aligned."""
     width = max(map(len, facts), default=0)
     for name, value in facts.items():
         typer.echo(f"{name:<{width}}  {printable(value)}")
 
 
 def print_table(table: Any) -> None:
-    """A rich table, as wide as it needs to be where no terminal limits it."""
+    """Print a rich table, up to 160 columns wide where there is no terminal."""
     from rich.console import Console
 
     console = Console(highlight=False)
@@ -142,16 +142,16 @@ def print_table(table: Any) -> None:
 
 
 def check_writable(path: Path, inputs: Iterable[Path | None]) -> None:
-    """Raise `OutputError` before the work, where its result could not be written after it.
+    """Raise `OutputError` before the work if its result could not be written afterwards.
 
-    inputs: every file that the command reads; of a model, las_neuro.checkpoint.model_files.
+    inputs: every file that the command reads; of a model, las_neuro.model_folder.model_files.
     """
     check_place(path, "name a file in a folder that exists and that you may write to", inputs)
 
 
 @contextlib.contextmanager
 def progress_bars(quiet: bool = False) -> Iterator[Progress]:
-    """A function to tell progress to; it draws bars on stderr where that is a terminal."""
+    """Yield a callback for progress; it draws bars on stderr if that is a terminal."""
     if quiet or not sys.stderr.isatty():
         yield silent
         return
@@ -162,9 +162,9 @@ def progress_bars(quiet: bool = False) -> Iterator[Progress]:
     with Bars(console=Console(stderr=True), transient=True) as bars:
         tasks: dict[str, TaskID] = {}
 
-        def tell(stage: str, done: int, of: int) -> None:
+        def report(stage: str, done: int, of: int) -> None:
             if stage not in tasks:
                 tasks[stage] = bars.add_task(stage, total=of)
             bars.update(tasks[stage], completed=done, total=of)
 
-        yield tell
+        yield report

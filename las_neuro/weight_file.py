@@ -1,4 +1,4 @@
-"""One safetensors file: its header read and proved, its tensors mapped and widened to float32.
+"""One safetensors file: its header read and checked, its tensors mapped and widened to float32.
 
 Layout (huggingface/safetensors, README "Format"): 8 bytes n, little-endian; n bytes of JSON,
 `{"name": {"dtype": "BF16", "shape": [3, 4], "data_offsets": [0, 24]}, ...}`; then the data.
@@ -40,7 +40,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class WeightFile:
-    """A safetensors file whose header has been proved; the data stay on disk until `read`."""
+    """A safetensors file whose header has been checked; the data stay on disk until `read`."""
 
     path: Path
     entries: Mapping[str, Entry]
@@ -48,17 +48,20 @@ class WeightFile:
 
     @staticmethod
     def open(path: Path) -> WeightFile:
-        """Read and prove the header; the data are not touched.  May raise `OSError`."""
+        """Read and check the header; the data are not touched.
+
+        Raises `CheckpointError` for a bad header, and `OSError`.
+        """
         if not path.is_file():  # a pipe would block
             raise CheckpointError(f"{path}: is not a file", "name a .safetensors file")
         size = path.stat().st_size
         with path.open("rb") as file:
             start = file.read(8)
             length = int.from_bytes(start, "little")
-            _prove_start(path, start, length, size)
+            _check_start(path, start, length, size)
             header = file.read(length)
         entries = _entries(path, header)
-        _prove_cover(path, entries, size - 8 - length)
+        _check_cover(path, entries, size - 8 - length)
         return WeightFile(path, entries, 8 + length)
 
     def read(self, name: str) -> Floats:
@@ -82,22 +85,22 @@ class WeightFile:
 
     def _widen(self, entry: Entry) -> Floats:
         try:
-            mapped = np.memmap(
+            values = np.memmap(
                 self.path, READ_AS[entry.dtype], "r", self.data_start + entry.start, entry.shape
             )
         except (OSError, ValueError) as error:  # the file shrank after it was opened
             raise CheckpointError(f"{self.path}: changed while being read", FETCH_AGAIN) from error
         if entry.dtype == "BF16":
-            return (mapped.astype(np.uint32) << 16).view(np.float32)
+            return (values.astype(np.uint32) << 16).view(np.float32)
         with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite: caught above
-            return np.array(mapped, dtype=np.float32)
+            return np.array(values, dtype=np.float32)
 
     def sha256(self) -> str:
         return sha256_of(self.path)
 
 
-def _prove_start(path: Path, start: bytes, length: int, size: int) -> None:
-    # a header's length may begin with these bytes too, but is never as large as a pickle's are
+def _check_start(path: Path, start: bytes, length: int, size: int) -> None:
+    # a valid header's length may begin with these bytes, too, but a pickle's exceed the limit
     if start.startswith((b"PK", b"\x80")) and (size < 8 or length > HEADER_LIMIT):
         raise CheckpointError(
             f"{path}: is a pickle (PyTorch) file under another name",
@@ -117,7 +120,7 @@ def _prove_start(path: Path, start: bytes, length: int, size: int) -> None:
 
 def _entries(path: Path, header: bytes) -> dict[str, Entry]:
     try:
-        parsed = json.loads(header.decode("utf-8"), object_pairs_hook=_without_twins)
+        parsed = json.loads(header.decode("utf-8"), object_pairs_hook=_unique_names)
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: header is not valid JSON ({error})", FETCH_AGAIN) from error
     if not isinstance(parsed, dict):
@@ -126,11 +129,11 @@ def _entries(path: Path, header: bytes) -> dict[str, Entry]:
     return {name: _entry(path, name, fields) for name, fields in parsed.items()}
 
 
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
         raise ValueError("a name appears twice")
-    return found
+    return fields
 
 
 def _entry(path: Path, name: str, fields: Any) -> Entry:
@@ -153,20 +156,20 @@ def _naturals(numbers: Any) -> bool:
     return isinstance(numbers, list) and all(type(n) is int and 0 <= n < 2**63 for n in numbers)
 
 
-def _prove_cover(path: Path, entries: Mapping[str, Entry], data_size: int) -> None:
+def _check_cover(path: Path, entries: Mapping[str, Entry], data_size: int) -> None:
     """Tensors must tile the data: no overlap, no gap (hidden bytes), nothing past the end."""
-    reached = 0
+    end = 0
     for name, entry in sorted(entries.items(), key=lambda item: (item[1].start, item[1].stop)):
         if entry.stop > data_size:
             raise CheckpointError(
                 f"{path}: truncated; tensor {name} ends at byte {entry.stop} of {data_size}",
                 FETCH_AGAIN,
             )
-        if entry.start != reached:
-            fault = "overlaps the one before it" if entry.start < reached else "follows a gap"
+        if entry.start != end:
+            fault = "overlaps the one before it" if entry.start < end else "follows a gap"
             raise CheckpointError(f"{path}: tensor {name} {fault}", FETCH_AGAIN)
-        reached = entry.stop
-    if reached != data_size:
+        end = entry.stop
+    if end != data_size:
         raise CheckpointError(
-            f"{path}: {data_size - reached} bytes follow the last tensor", FETCH_AGAIN
+            f"{path}: {data_size - end} bytes follow the last tensor", FETCH_AGAIN
         )

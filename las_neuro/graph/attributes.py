@@ -1,4 +1,4 @@
-"""Declarations: what an operator's attributes and weights are called, hold and mean."""
+"""Declarations of operators' attributes and weights: their names, types and meanings."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 Level = Literal["model", "spiking", "phased"]
 MODEL: Final = "model"  # a Transformer's own operators
 SPIKING: Final = "spiking"  # what a published method turns them into
-PHASED: Final = "phased"  # the same, cut into phases: what is lowered
+PHASED: Final = "phased"  # the same, split into phases: the graph that is lowered
 LEVELS: tuple[Level, ...] = (MODEL, SPIKING, PHASED)
 
-REQUIRED: Final = object()  # in the place of a default: the attribute must be set
+REQUIRED: Final = object()  # instead of a default: the attribute must be set
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Type:
 class Attribute:
     """One attribute of an operator.
 
-    default: what a node has that does not set it; None: nothing (None is then a value, too).
-    since: first level of a graph at which nodes may set it.
-    by: level at which every node must have set it, where that is later than its construction.
+    default: the value where a node does not set it; if it is None, a node may set None, too.
+    since: the first level of a graph at which nodes may set it.
+    by: the level from which every node must have set it, if that is later than its construction.
     """
 
     type: Type
@@ -82,7 +82,7 @@ def one_of(words: Iterable[str]) -> Type:
 
 
 def instance_of(*classes: str) -> Type:
-    """By the class's name: the graph imports nothing that imports the graph."""
+    """Instances by class name, because the graph cannot import modules that import the graph."""
     return Type(f"a {' or a '.join(classes)}", lambda value: type(value).__name__ in classes)
 
 

@@ -1,4 +1,4 @@
-"""Graph: what `architectures/` draw, `systems/` make spiking and the compiler lowers."""
+"""Graph: `architectures/` draw it, `systems/` make it spiking, the compiler lowers it."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Value:
 
 @dataclass
 class Graph:
-    """Nodes in topological order, and what the host must know to feed them."""
+    """Nodes in topological order, and what the host must know to supply their inputs."""
 
     family: str  # the checkpoint's model_type
-    context: int  # most tokens in one sequence
+    context: int  # largest number of tokens in one sequence
     vocabulary: int  # 0 for a model that reads patches
-    causal: bool  # tokens stream one by one; else layer by layer over the whole sequence
+    causal: bool  # tokens run one by one; else every layer runs over the whole sequence
     nodes: dict[str, Node] = field(default_factory=dict)
     _scope: list[str] = field(default_factory=list)
     _layer: int = -1
@@ -47,9 +47,9 @@ class Graph:
     def scope(
         self, name: str, layer: int | None = None, repetition: int | None = None
     ) -> Iterator[None]:
-        """Names drawn inside start with `name.` (where not empty).
+        """Names of nodes drawn inside start with `name.`, unless it is empty.
 
-        layer: number of the block; repetition: which of several runs of the network side by side.
+        layer: number of the block.  repetition: which of the network's copies side by side.
         """
         before = self._layer, self._repetition
         self._scope.append(name)
@@ -89,7 +89,7 @@ class Graph:
     def axes_of(self, value: Value) -> Axes:
         return self.nodes[value.name].axes
 
-    # The model vocabulary.  `name` is the node's last name; keep the checkpoint's own words.
+    # Operators of a model graph.  `name`: the last part of the node's name, as in the checkpoint.
 
     def embed(self, name: str, table: Tensor, source: str = "token", offset: int = 0) -> Value:
         """Row `id + offset` of `table` [rows, D], looked up by the host."""
@@ -97,7 +97,7 @@ class Graph:
         return self.draw(name, "embed", (), {"c": table.shape[1]}, look_up, {"table": table})
 
     def patches(self, name: str, pixels: int) -> Value:
-        """Each token's values, given by the caller in the place of tokens."""
+        """The `pixels` values that the caller supplies for each token in the place of its id."""
         return self.draw(name, "embed", (), {"c": pixels}, {"source": "patch"})
 
     def add(self, x: Value, y: Value, name: str | None = None) -> Value:
@@ -134,9 +134,9 @@ class Graph:
         scale: float,
         window: int | None = None,
     ) -> Value:
-        """softmax(scale q k^T) v; causal where the graph is; q [h*d], k and v [kv*d].
+        """softmax(scale q k^T) v, causal if the graph is; q [h*d], k and v [kv*d].
 
-        window: a token sees itself and the window - 1 before it; None: all that the graph allows.
+        window: a token attends to itself and the window - 1 before it; None: the whole context.
         """
         attributes = {
             "heads": heads,
@@ -151,20 +151,20 @@ class Graph:
         return self.draw(name, "function", (x,), self.axes_of(x), {"fn": fn})
 
     def output(self, x: Value, kind: str) -> Value:
-        """`kind`: what the host makes of it.
+        """The result; kind: how the host uses it.
 
-        "logits": argmax or sampling; "hidden": pooled by the caller; "classes": the first token's
-        are the answer.
+        "logits": argmax or sampling; "hidden": pooled by the caller; "classes": those of the first
+        token are the answer.
         """
         return self.draw("output", "output", (x,), self.axes_of(x), {"kind": kind})
 
-    # What passes ask.
+    # What the compiler's passes ask of a graph.
 
     @property
     def pixels(self) -> int:
         """Values of a patch where the model reads patches, 0 where it reads tokens."""
-        fed = (node for node in self if node.op in ("embed", "input"))
-        return next((node.size for node in fed if node["source"] == "patch"), 0)
+        inputs = (node for node in self if node.op in ("embed", "input"))
+        return next((node.size for node in inputs if node["source"] == "patch"), 0)
 
     def readers(self) -> dict[str, list[str]]:
         """Node name -> names of the nodes that read it."""
@@ -178,14 +178,14 @@ class Graph:
         return Graph(self.family, self.context, self.vocabulary, self.causal)
 
     def mapped(self, change: Callable[[Node], Node]) -> Graph:
-        """The same graph, each node as `change` leaves it."""
+        """The same graph with `change` applied to every node."""
         graph = self.empty_like()
         for node in self:
             graph.nodes[node.name] = change(node)
         return graph
 
     def with_ranges(self, ranges: Mapping[str, Range]) -> Graph:
-        """The same graph with what calibration measured."""
+        """The same graph with calibrated ranges; ranges: by node name."""
         return self.mapped(lambda node: replace(node, range=ranges.get(node.name, node.range)))
 
     def text(self) -> str:

@@ -31,20 +31,20 @@ class Tensor:
 
     @staticmethod
     def of(name: str, array: Floats) -> Tensor:
-        """A small constant made here (cosines, folded gains), held in memory."""
-        kept = np.ascontiguousarray(array, dtype=np.float32)
-        return Tensor(name, kept.shape, lambda: kept)
+        """A small computed constant (cosines, folded gains), held in memory."""
+        constant = np.ascontiguousarray(array, dtype=np.float32)
+        return Tensor(name, constant.shape, lambda: constant)
 
 
 @dataclass(frozen=True)
 class Range:
-    """What calibration saw of one value: largest |x|, the 0.999 quantile of |x|, smallest |x|."""
+    """What calibration measured of one value: largest |x|, its 0.999 quantile, smallest |x|."""
 
     peak: float
     q999: float
     least: float
-    channel_peak: Floats | None = None  # largest |x| by channel [n], kept for encoders
-    sample: Floats | None = None  # some tokens' values [tokens, n], of encoders and memories
+    channel_peak: Floats | None = None  # largest |x| of each channel [n], for encoders
+    sample: Floats | None = None  # values of some tokens [tokens, n], for encoders and memories
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Node:
     """One operator: `name = op(inputs)` with output `axes` (token axis left out).
 
     attributes: those that this node sets; `node["planes"]` reads one, or its declared default.
-    Raises `ValueError` (a bug) where operands, attributes or weights are not as `ops.OPS` declares.
+    Raises `ValueError` (a bug) if operands, attributes or weights are not as `ops.OPS` declares.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Node:
     weights: Mapping[str, Tensor] = field(default_factory=dict)
     layer: int = -1  # -1: before the first block; used for progress and streaming
     range: Range | None = None
-    repetition: int = 0  # of a network that is repeated side by side, which repetition it is of
+    repetition: int = 0  # which of the network's copies side by side it belongs to
     original: str = ""  # the node whose value this one carries on to a later phase; "" for none
 
     def __post_init__(self) -> None:
@@ -90,7 +90,7 @@ class Node:
         return ValueError(f"node {self.name}: {self.op} {what}; declared: {declared}")
 
     def __getitem__(self, name: str) -> Any:
-        """An attribute's value, or its default; `ValueError` where it is undeclared or not set."""
+        """An attribute's value, or its default; `ValueError` if it is undeclared or not set."""
         if name in self.attributes:
             return self.attributes[name]
         attribute = OPS[self.op].attributes.get(name)
@@ -101,7 +101,7 @@ class Node:
         return attribute.default
 
     def with_attributes(self, **attributes: Any) -> Node:
-        """The same node, these attributes set."""
+        """The same node with these attributes set."""
         return replace(self, attributes={**self.attributes, **attributes})
 
     @property

@@ -1,7 +1,7 @@
 """Every operator a graph may hold, declared once: operands, attributes, weights and meaning.
 
-A graph stands at one of three levels.  "model": what a Transformer is drawn in.  "spiking": what a
-published method (`las_neuro.systems`) turns it into; every operator is a spike encoder, a linear
+A graph is at one of three levels.  "model": the operators of a Transformer.  "spiking": what a
+published method (`las_neuro.systems`) turns them into; every operator is a spike encoder, a linear
 map of spikes, a memory, or a scalar function that compartments can compute.  "phased": the same
 after `split_phases`, which gives every node its phase and inserts `wait`.
 """
@@ -39,9 +39,9 @@ OUTPUTS = ("logits", "hidden", "classes")
 
 @dataclass(frozen=True)
 class Op:
-    """One operator.  operands: their names, in order; many: the last one may stand several times.
+    """One operator.  operands: their names, in order; many: the last one may occur several times.
 
-    levels: of the graphs that may hold it.
+    levels: those of the graphs that may hold it.
     """
 
     name: str
@@ -60,20 +60,20 @@ PHASE = Attribute(
 )
 TABLE_ERROR = Attribute(
     REAL,
-    "the error that its table of lines may have: last places of a bounded function, else a share "
-    "of the value; nothing: the usual one",
+    "the largest error of its table of lines: in last places for a bounded function, else as a "
+    "share of the value; None: the default",
     default=None,
     since=SPIKING,
 )
-TABLE = {"table": Weight("[rows, n]; a patch has none", required=False)}
+TABLE = {"table": Weight("[rows, n]; none for a patch", required=False)}
 EPS = {"eps": Attribute(REAL, "added to the variance or mean square")}
 LOOK_UP = {
     "source": Attribute(
         one_of(SOURCES),
-        'what counts the rows: the "token", its "position", its "type"; or "patch": no rows, the '
-        "caller gives each token's values",
+        'what selects the row: the "token", its "position" or its "type"; or "patch": no table, '
+        "the caller supplies each token's values",
     ),
-    "offset": Attribute(INTEGER, "added to the number of the row", default=0),
+    "offset": Attribute(INTEGER, "added to the row's number", default=0),
 }
 CODE = instance_of("Code", "Firing")
 SUMMED = {
@@ -133,9 +133,11 @@ _MODEL_OPS = (
         {
             "heads": Attribute(INTEGER, "heads of q"),
             "kv_heads": Attribute(INTEGER, "heads of k and v"),
-            "causal": Attribute(BOOLEAN, "a token sees none after it"),
+            "causal": Attribute(BOOLEAN, "a token attends to none after it"),
             "scale": Attribute(REAL, "what scores are multiplied by"),
-            "window": Attribute(INTEGER, "tokens seen, itself and those before it"),
+            "window": Attribute(
+                INTEGER, "tokens that a token attends to: itself and those before it"
+            ),
         },
     ),
 )
@@ -146,10 +148,10 @@ _SHARED_OPS = (
         ("x",),
         "weight x + bias; in a spiking graph x is a spike train",
         {
-            "weight_bits": Attribute(INTEGER, "of a weight, 2 to 8", default=8, since=SPIKING),
+            "weight_bits": Attribute(INTEGER, "bits of a weight, 2 to 8", default=8, since=SPIKING),
             "learned_bits": Attribute(
                 INTEGER,
-                "of the activations beside which clips and scales are learned; nothing: they are "
+                "bits of the activations for which clips and scales are learned; None: they are "
                 "not learned",
                 default=None,
                 since=SPIKING,
@@ -162,7 +164,7 @@ _SHARED_OPS = (
             ),
             "rounded": Attribute(
                 instance_of("Quantized"),
-                "the rounded weights; nothing: rounded to nearest when lowered",
+                "the rounded weights; None: rounded to nearest when lowered",
                 default=None,
                 since=SPIKING,
             ),
@@ -176,10 +178,10 @@ _SHARED_OPS = (
         ("x",),
         "fn(x), element by element",
         {
-            "fn": Attribute(one_of(FUNCTIONS), "its name; a model has ACTIVATIONS only"),
+            "fn": Attribute(one_of(FUNCTIONS), "its name; in a model graph one of ACTIVATIONS"),
             "few_spikes": Attribute(
                 tuple_of("SubDomain"),
-                "a user's few-spikes tables of it; nothing: a table of lines is fitted",
+                "a user's few-spikes tables of it; None: a table of lines is fitted",
                 default=None,
                 since=SPIKING,
             ),
@@ -194,8 +196,8 @@ _SHARED_OPS = (
         {
             "kind": Attribute(
                 one_of(OUTPUTS),
-                'what the host makes of it.  "logits": argmax or sampling; "hidden": pooled by the '
-                'caller; "classes": the first token\'s are the answer',
+                'how the host uses it.  "logits": argmax or sampling; "hidden": pooled by the '
+                'caller; "classes": those of the first token are the answer',
             )
         },
         levels=LEVELS,
@@ -213,22 +215,24 @@ _ENCODING_OPS = (
             "code": Attribute(CODE, "how a value becomes spikes", by=PHASED),
             "digits": Attribute(
                 INTEGER,
-                "binary digits that an error budget gave; nothing: as many as the system's",
+                "binary digits that an error budget chose; None: as many as the system uses",
                 default=None,
             ),
             "trained": Attribute(
-                INTEGER, "time steps that the model's own neurons were trained with", default=0
+                INTEGER,
+                "time steps that the model's own neurons were trained with; 0: none",
+                default=0,
             ),
             "spread": Attribute(
-                VECTOR, "each channel's threshold over the code's [n] or [1]", default=None
+                VECTOR, "each channel's threshold divided by the code's, [n] or [1]", default=None
             ),
         },
     ),
     _spiking(
         "leak",
         ("m",),
-        "what a potential m leaves for the next pass: LEAK * m * (alpha - sent)",
-        {"code": Attribute(CODE, "of the neuron that has this potential")},
+        "what a potential m leaves for the next repetition: LEAK * m * (alpha - sent)",
+        {"code": Attribute(CODE, "code of the neuron that has this potential")},
     ),
 )
 
@@ -246,7 +250,7 @@ _VALUE_OPS = (
         "sum",
         ("x",),
         "sum_i sign_i x_i; operands are broadcast over the axes they lack",
-        {"signs": Attribute(SIGNS, "one an operand")},
+        {"signs": Attribute(SIGNS, "one per operand")},
         many=True,
     ),
     _spiking("reduce", ("x",), "factor * sum of x over an axis", SUMMED),
@@ -270,7 +274,7 @@ _VALUE_OPS = (
         ("x",),
         "out[i] = sign[i] * x[index[i]]",
         {
-            "index": Attribute(VECTOR, "which value comes to each place [n]"),
+            "index": Attribute(VECTOR, "which value goes to each place [n]"),
             "sign": Attribute(VECTOR, "1 or -1 [n]"),
         },
     ),
@@ -284,15 +288,17 @@ _MEMORY_OPS = (
         "x {k, d} of token t goes to slot t % j: {h, j, d}",
         {
             "groups": Attribute(INTEGER, "query heads that share a key-value head, h / k"),
-            "planes": Attribute(INTEGER, "planes of the weights beside it: bits to match", 1),
-            "bits": Attribute(INTEGER, "of a stored value; nothing: the usual", default=None),
+            "planes": Attribute(
+                INTEGER, "weight planes of the model; stored values get bits to match", 1
+            ),
+            "bits": Attribute(INTEGER, "bits of a stored value; None: the default", default=None),
             "lift": Attribute(
                 VECTOR,
-                "binary digits that each channel's steps are coarser [k * d]; nothing: none",
+                "how many binary digits coarser each channel's steps are [k * d]; None: 0",
                 default=None,
             ),
             "unit": Attribute(
-                REAL, "of a stored value; nothing: by its calibrated range", default=None
+                REAL, "unit of a stored value; None: from its calibrated range", default=None
             ),
         },
     ),

@@ -1,4 +1,4 @@
-"""verify: what every graph of a level keeps; the compiler checks it between any two passes."""
+"""verify: the rules that a graph of each level obeys; checked after every compiler pass."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from las_neuro.graph.graph import Graph
 from las_neuro.graph.node import SLOTS, Axes, Node
 from las_neuro.graph.ops import ACTIVATIONS, OPS
 
-# A node and those it reads -> what is wrong, in words that follow the node's name.
+# A node and the nodes it reads -> what is wrong, in words that follow the node's name.
 Rule = Callable[[Node, Sequence[Node]], Iterator[str]]
 
 
 def verify(graph: Graph, level: str) -> None:
     """Raise `ValueError` (a bug) naming the first node that a graph of `level` may not hold.
 
-    What a node can be held to by itself is checked when it is made (`Node`); here: operators and
-    attributes of the level, operands drawn before, axes and weights that fit each other.
+    Rules for a single node are checked when it is constructed (`Node`).  Here: the level has these
+    operators and attributes, operands are drawn before their readers, axes and weights fit.
     """
-    drawn: dict[str, Node] = {}
+    earlier: dict[str, Node] = {}
     for node in graph:
-        fault = next(_faults(graph, node, level, drawn), "")
+        fault = next(_faults(graph, node, level, earlier), "")
         if fault:
             raise ValueError(f"{level} graph, node {node.describe()}: {fault}")
-        drawn[node.name] = node
+        earlier[node.name] = node
 
 
-def _faults(graph: Graph, node: Node, level: str, drawn: Mapping[str, Node]) -> Iterator[str]:
+def _faults(graph: Graph, node: Node, level: str, earlier: Mapping[str, Node]) -> Iterator[str]:
     op = OPS[node.op]
     if graph.nodes.get(node.name) is not node:
         yield "is listed under another name"
     if level not in op.levels:
         yield f"{node.op} is of {' and '.join(op.levels)} graphs"
-    unknown = [name for name in node.inputs if name not in drawn]
+    unknown = [name for name in node.inputs if name not in earlier]
     if unknown:
         yield f"reads {', '.join(unknown)}, not drawn before it"
     for name, attribute in op.attributes.items():
@@ -45,7 +45,7 @@ def _faults(graph: Graph, node: Node, level: str, drawn: Mapping[str, Node]) -> 
     if level == MODEL and node.op == "function" and node["fn"] not in ACTIVATIONS:
         yield f"computes {node['fn']}, which is no activation"
     if node.op in RULES:
-        yield from RULES[node.op](node, [drawn[name] for name in node.inputs])
+        yield from RULES[node.op](node, [earlier[name] for name in node.inputs])
 
 
 def _same_size(node: Node, operands: Sequence[Node]) -> Iterator[str]:
@@ -68,8 +68,8 @@ def _signed(node: Node, operands: Sequence[Node]) -> Iterator[str]:
 
 def _without_axis(node: Node, operands: Sequence[Node]) -> Iterator[str]:
     (x,) = operands
-    left = {axis: size for axis, size in x.axes.items() if axis != node["axis"]}
-    if node["axis"] not in x.axes or left != node.axes:
+    others = {axis: size for axis, size in x.axes.items() if axis != node["axis"]}
+    if node["axis"] not in x.axes or others != node.axes:
         yield f"does not have the axes of {x.name}, {_text(x.axes)}, without {node['axis']}"
 
 
@@ -79,7 +79,7 @@ def _linear(node: Node, operands: Sequence[Node]) -> Iterator[str]:
 
 
 def _channels(node: Node, operands: Sequence[Node]) -> Iterator[str]:
-    """Weights of one value a channel, or one for all."""
+    """Weights have one value per channel, or one for all."""
     yield from _same_size(node, operands)
     for name, weight in node.weights.items():
         if weight.shape not in ((node.size,), (1,)):
@@ -116,8 +116,8 @@ def _memory(node: Node, operands: Sequence[Node]) -> Iterator[str]:
 def _recall(node: Node, operands: Sequence[Node]) -> Iterator[str]:
     memory, spikes = operands
     both = {**memory.axes, **spikes.axes}
-    left = {axis: size for axis, size in both.items() if axis != node["axis"]}
-    if memory.op != "memory" or node["axis"] not in ("d", SLOTS) or left != node.axes:
+    others = {axis: size for axis, size in both.items() if axis != node["axis"]}
+    if memory.op != "memory" or node["axis"] not in ("d", SLOTS) or others != node.axes:
         yield f"is not {memory.name} times {spikes.name} summed over {node['axis']}"
 
 

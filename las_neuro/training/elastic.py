@@ -54,7 +54,7 @@ class Elastic(nn.Module):
     """The neurons of one linear map's inputs, of keys or of values.
 
     alpha [T]: NaN until the first batch has set it.  leaky: whether a repetition starts from what
-    the one before left of the potential.
+    the previous one left of the potential.
     """
 
     alpha: Torch
@@ -63,14 +63,14 @@ class Elastic(nn.Module):
         super().__init__()
         self.register_buffer("alpha", torch.full((repetitions,), math.nan))
         self.leaky = leaky
-        self.left: Torch | float = 0.0
+        self.carry: Torch | float = 0.0
 
     def forward(self, x: Torch, t: int) -> Torch:
-        m = x + self.left if self.leaky and t else x
+        m = x + self.carry if self.leaky and t else x
         if bool(self.alpha[t].isnan()):
             self.alpha[t] = (2 * m.detach().abs().mean()).clamp(min=LEAST)
         y: Torch = Ternary.apply(m, self.alpha[t])  # type: ignore[no-untyped-call]
-        self.left = LEAK * m * (self.alpha[t] - y).detach()
+        self.carry = LEAK * m * (self.alpha[t] - y).detach()
         return y
 
 
@@ -86,7 +86,7 @@ class Repeated(nn.Module):
         self.registered = nn.ModuleList(self.neurons.values())  # moved between devices with self
 
     def _hook(self, name: str, module: nn.Module) -> None:
-        """Neurons before a linear map, and after it if its outputs are keys or values."""
+        """Put neurons before a linear map, and after it if its outputs are keys or values."""
 
         def before(_: nn.Module, inputs: tuple[Torch, ...], neurons: Elastic) -> tuple[Torch]:
             return (neurons(inputs[0], self.current),)
@@ -102,12 +102,12 @@ class Repeated(nn.Module):
         module.register_forward_pre_hook(
             partial(before, neurons=self._add(f"{name}.act_clip_val", leaky=True))
         )
-        coded = {0: "clip_key"} if last in KEYS else {0: "clip_value"} if last in VALUES else {}
+        clips = {0: "clip_key"} if last in KEYS else {0: "clip_value"} if last in VALUES else {}
         if last in FUSED:
-            coded = {1: "clip_key", 2: "clip_value"}
-        if coded:
+            clips = {1: "clip_key", 2: "clip_value"}
+        if clips:
             parts = {
-                place: self._add(f"{owner}.{part}", leaky=False) for place, part in coded.items()
+                place: self._add(f"{owner}.{part}", leaky=False) for place, part in clips.items()
             }
             module.register_forward_hook(partial(after, parts=parts))
 
@@ -126,7 +126,7 @@ class Repeated(nn.Module):
             cached = {} if cache is None else {"past_key_values": cache}
             outputs.append(self.model(*inputs, **cached, **options))
         for neurons in self.neurons.values():
-            neurons.left = 0.0  # releases the autograd graph of the last repetition
+            neurons.carry = 0.0  # releases the autograd graph of the last repetition
         mean = SimpleNamespace(past_key_values=None)
         for field in ("logits", "last_hidden_state"):
             if getattr(outputs[0], field, None) is not None:
@@ -145,25 +145,25 @@ class Repeated(nn.Module):
 
 
 def with_neurons(model: Any, checkpoint: Checkpoint) -> Any:
-    """The model, repeated, with the checkpoint's neurons; the model itself if it has none.
+    """The model with the checkpoint's neurons, run T times; the model itself if it has none.
 
     Raises `CheckpointError` if amplitudes are missing, or belong to no linear map of the model.
     """
     tables = ElasticTables.read(checkpoint)
     if tables is None:
         return model
-    repeated = Repeated(model, tables.passes)
+    repeated = Repeated(model, tables.repetitions)
     prefix = f"{getattr(model, 'base_model_prefix', '')}."
     unknown = set(tables.alphas)
     for name, neurons in repeated.neurons.items():
         names = (name, name.removeprefix(prefix), prefix + name)
-        known = next((known for known in names if known in tables.alphas), None)
-        if known is None:
+        site = next((site for site in names if site in tables.alphas), None)
+        if site is None:
             raise CheckpointError(
                 f"{checkpoint.folder}: {name}, the amplitudes of neurons, is missing", TRAIN
             )
-        neurons.alpha.copy_(torch.tensor(tables.alphas[known]))
-        unknown.discard(known)
+        neurons.alpha.copy_(torch.tensor(tables.alphas[site]))
+        unknown.discard(site)
     if unknown:
         raise CheckpointError(
             f"{checkpoint.folder}: {min(unknown)} belongs to no linear map of the model", TRAIN

@@ -15,7 +15,7 @@ plain coarse step the two models already agree, and nothing is trained.
 
 The paper keeps a threshold for each (position, channel): 1024 x 3072 numbers per layer of GPT-2.  A
 chip that decodes token by token has one neuron per channel, which serves every position with one
-threshold, so here thresholds are kept by channel only.
+threshold, so here thresholds are kept per channel only.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from las_neuro.progress import Progress
 from las_neuro.rows import Tokens
 from las_neuro.training.qcfs import Neuron
 from las_neuro.training.training_text import Text
-from las_neuro.training.tuning import Settings, Tuning, divergence, falling
+from las_neuro.training.tuning import Settings, Tuning, divergence, half_cosine
 
 PUBLISHED = {"gpt2": (0.6, 0.0 + 0.2)}  # model_type -> threshold factor, initial potential
 PLAIN = (1.0, 0.5)
@@ -39,7 +39,7 @@ VALIDATION_BATCHES = 4  # of the training text; they decide whether the fine ste
 
 
 @dataclass(frozen=True)
-class Calibrated:
+class Calibration:
     """Neurons by layer, threshold and initial [channels].
 
     updates: optimizer steps of the fine step, 0 if it was not kept.  coarse: perplexity, or an
@@ -51,7 +51,7 @@ class Calibrated:
     coarse: float
 
 
-def calibrated(tuning: Tuning, text: Text, settings: Settings, tell: Progress) -> Calibrated:
+def calibrate(tuning: Tuning, text: Text, settings: Settings, progress: Progress) -> Calibration:
     """The coarse step, then the fine step if it lowers the loss.
 
     The model is left with its QCFS neurons.
@@ -60,23 +60,23 @@ def calibrated(tuning: Tuning, text: Text, settings: Settings, tell: Progress) -
     if settings.published:
         config = tuning.model.config
         factor, initial = PUBLISHED.get(str(config.model_type), PLAIN)
-    neurons = coarse(tuning, text.aside[0], settings.steps, factor, initial)
+    neurons = coarse(tuning, text.heldout[0], settings.steps, factor, initial)
     tuning.put(neurons)
-    measured = tuning.measure(text.aside)
+    error = tuning.measure(text.heldout)
     tuning.put(tuning.neurons)
     same = settings.steps == settings.levels and (factor, initial) == PLAIN
     if same or not settings.calibration_updates:
-        return Calibrated(neurons, 0, measured)
-    copied = [(n.threshold.detach().clone(), n.initial.detach().clone()) for n in neurons]
+        return Calibration(neurons, 0, error)
+    copies = [(n.threshold.detach().clone(), n.initial.detach().clone()) for n in neurons]
     batches = [text.batch(settings.seed + 2, i, settings.batch) for i in range(VALIDATION_BATCHES)]
     before = _mean_loss(tuning, neurons, batches)
-    _fine(tuning, neurons, text, settings, tell)
+    _fine(tuning, neurons, text, settings, progress)
     updates = settings.calibration_updates
     if not _mean_loss(tuning, neurons, batches) < before:
         updates = 0
-        for neuron, (threshold, start) in zip(neurons, copied, strict=True):
+        for neuron, (threshold, start) in zip(neurons, copies, strict=True):
             neuron.threshold.data, neuron.initial.data = threshold, start
-    return Calibrated(neurons, updates, measured)
+    return Calibration(neurons, updates, error)
 
 
 def coarse(
@@ -86,9 +86,9 @@ def coarse(
 
     factor: of the thresholds.  initial: m0.
     """
-    _, sent = _outputs(tuning, tuning.neurons, tokens[:1])
+    _, outputs = _outputs(tuning, tuning.neurons, tokens[:1])
     neurons = []
-    for neuron, y in zip(tuning.neurons, sent, strict=True):
+    for neuron, y in zip(tuning.neurons, outputs, strict=True):
         threshold = neuron.threshold.detach() * factor
         channels = (y.shape[-1],)
         start = torch.full_like(y[0, 0], initial)
@@ -101,16 +101,16 @@ def _fine(
     neurons: list[Neuron],
     text: Text,
     settings: Settings,
-    tell: Progress,
+    progress: Progress,
 ) -> None:
-    trained = [p for n in neurons for p in (n.threshold, n.initial)]
-    for parameter in (*tuning.model.parameters(), *trained):
-        parameter.requires_grad_(any(parameter is p for p in trained))
-    optimizer = torch.optim.AdamW(trained, settings.calibration_rate, weight_decay=0.0)
+    own = [p for n in neurons for p in (n.threshold, n.initial)]
+    for parameter in (*tuning.model.parameters(), *own):
+        parameter.requires_grad_(any(parameter is p for p in own))
+    optimizer = torch.optim.AdamW(own, settings.calibration_rate, weight_decay=0.0)
     updates = settings.calibration_updates
     for update in range(updates):
         for group in optimizer.param_groups:
-            group["lr"] = settings.calibration_rate * falling(update, updates)
+            group["lr"] = settings.calibration_rate * half_cosine(update, updates)
         # batches that fine-tuning has not used
         batch = text.batch(settings.seed, settings.updates + update, settings.batch)
         optimizer.zero_grad()
@@ -119,7 +119,7 @@ def _fine(
         optimizer.step()
         for neuron in neurons:
             neuron.clamp()
-        tell("calibrate", update + 1, updates)
+        progress("calibrate", update + 1, updates)
 
 
 @torch.no_grad()
@@ -147,10 +147,10 @@ def _outputs(
     for neuron in neurons:
         neuron.recording = True
     output = tuning.run(tuning.model, tokens)
-    sent = []
+    recordings = []
     for neuron in neurons:
         assert neuron.recorded is not None
-        sent.append(neuron.recorded)
+        recordings.append(neuron.recorded)
         neuron.recording, neuron.recorded = False, None
     tuning.put(tuning.neurons)
-    return output, sent
+    return output, recordings

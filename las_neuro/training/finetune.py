@@ -33,7 +33,7 @@ from las_neuro.errors import ConfigError, UnsupportedError
 from las_neuro.files import sha256_of
 from las_neuro.neurons.fas_tables import FasTables
 from las_neuro.progress import Progress, silent
-from las_neuro.training.fas_calibrate import calibrated
+from las_neuro.training.fas_calibrate import calibrate
 from las_neuro.training.qcfs import BEFORE_FULL, Neuron
 from las_neuro.training.training_state import (
     check_partial,
@@ -44,10 +44,10 @@ from las_neuro.training.training_state import (
 )
 from las_neuro.training.training_text import Text, read_text
 from las_neuro.training.tuned_folder import write_folder
-from las_neuro.training.tuning import Settings, Tuning, falling, prepare
+from las_neuro.training.tuning import Settings, Tuning, half_cosine, prepare
 
-THRESHOLD_TOKENS = 8192  # whose activations give the thresholds their start
-MOST_VALUES = 1 << 20  # of an activation, for its quantile
+THRESHOLD_TOKENS = 8192  # whose activations give the thresholds' initial values
+MOST_VALUES = 1 << 20  # of an activation, from which its quantile is taken
 CLIP = 1.0  # largest norm of the gradient
 
 
@@ -76,23 +76,23 @@ def finetune(
         )
     partial = partial_folder(out)
     check_partial(partial, checkpoint.folder)
-    read = read_text(checkpoint, graph, text, heldout)
+    rows = read_text(checkpoint, graph, text, heldout)
     tuning = prepare(checkpoint, where)
-    figures = {"float": tuning.measure(read.aside, tuning.original)}
-    start_thresholds(tuning, read, settings)
-    figures["qcfs_before"] = tuning.measure(read.aside)
+    figures = {"float": tuning.measure(rows.heldout, tuning.original)}
+    start_thresholds(tuning, rows, settings)
+    figures["qcfs_before"] = tuning.measure(rows.heldout)
     run_name = _run_name(checkpoint, text, settings)
     try:
-        train(tuning, read, settings, partial, run_name, save_every, progress)
-        figures["qcfs"] = tuning.measure(read.aside)
+        train(tuning, rows, settings, partial, run_name, save_every, progress)
+        figures["qcfs"] = tuning.measure(rows.heldout)
         _check_finite("the trained model's error", figures["qcfs"], "--lr or --threshold-lr")
     except Diverged:  # a run that continued from this state would diverge again
         remove_state(partial)
         raise
-    fine = calibrated(tuning, read, settings, progress)
+    fine = calibrate(tuning, rows, settings, progress)
     figures["coarse"] = fine.coarse
     tuning.put(fine.neurons)
-    figures["spiking"] = tuning.measure(read.aside)
+    figures["spiking"] = tuning.measure(rows.heldout)
     for name in ("coarse", "spiking"):
         _check_finite(f"the {name} error", figures[name], "--calibration-lr")
     record = _record(tuning, settings, figures, fine.updates, text)
@@ -112,14 +112,14 @@ def start_thresholds(tuning: Tuning, text: Text, settings: Settings) -> None:
 
     The quantile is of the positive part, because QCFS outputs 0 for anything below zero.
     """
-    sent: list[list[Torch]] = [[] for _ in tuning.names]
+    samples: list[list[Torch]] = [[] for _ in tuning.names]
     hooks = [
         tuning.model.get_submodule(name).register_forward_hook(
             lambda module, inputs, y, outputs=outputs: outputs.append(
                 y.detach().relu().flatten().cpu()
             )
         )
-        for name, outputs in zip(tuning.names, sent, strict=True)
+        for name, outputs in zip(tuning.names, samples, strict=True)
     ]
     number, tokens = 0, 0
     with torch.no_grad():
@@ -130,7 +130,7 @@ def start_thresholds(tuning: Tuning, text: Text, settings: Settings) -> None:
     for hook in hooks:
         hook.remove()
     half = torch.tensor(0.5, device=tuning.device)
-    for outputs in sent:
+    for outputs in samples:
         values = torch.cat(outputs)
         values = values[:: -(-len(values) // MOST_VALUES)]
         threshold = max(float(torch.quantile(values, settings.quantile)), 1e-3)
@@ -151,7 +151,7 @@ def train(
     """AdamW without decay, both rates falling along a half cosine.
 
     The state is saved to folder `partial` every `save_every` updates; training continues from a
-    state that is there.  Raises `Diverged` if the loss is not finite.
+    state saved there.  Raises `Diverged` if the loss is not finite.
     """
     weights = {name: p for name, p in tuning.model.named_parameters() if p.requires_grad}
     thresholds = [neuron.threshold for neuron in tuning.neurons]
@@ -164,11 +164,11 @@ def train(
         ],
         weight_decay=0.0,
     )
-    done = load_state(partial, weights, optimizer, run_name)
-    progress("fine-tune", done, settings.updates)
-    for update in range(done, settings.updates):
+    first = load_state(partial, weights, optimizer, run_name)
+    progress("fine-tune", first, settings.updates)
+    for update in range(first, settings.updates):
         for group in optimizer.param_groups:
-            group["lr"] = group["peak"] * falling(update, settings.updates)
+            group["lr"] = group["peak"] * half_cosine(update, settings.updates)
         loss = tuning.loss(text.batch(settings.seed, update, settings.batch), settings.distil)
         _check_finite(f"the loss at update {update + 1}", float(loss.detach()), "--lr")
         optimizer.zero_grad()

@@ -45,7 +45,7 @@ def learn(graph: Graph, batches: Sequence[Rows], progress: Progress = silent) ->
     """The graph with learned spread [n] on encoders and clip [n_post] on linear maps.
 
     Only linear maps that set `learned_bits`, and the encoders they read, are learned; if there are
-    none, the graph is returned as it is.  batches: tokens [B, S], or patches [B, S, pixels].
+    none, the graph is returned unchanged.  batches: tokens [B, S], or patches [B, S, pixels].
     """
     if not any(_is_learned(node) for node in graph):
         return graph
@@ -68,9 +68,9 @@ def learn(graph: Graph, batches: Sequence[Rows], progress: Progress = silent) ->
         with torch.no_grad():
             for run, values in zip(runs, real, strict=True):
                 _forward(run, nodes, values, block.rules() if maps else RULES)
-        needed = {name for later in blocks[done + 1 :] for node in later for name in node.inputs}
+        remaining = {name for later in blocks[done + 1 :] for node in later for name in node.inputs}
         for values in (*exact, *real):
-            for name in set(values) - needed:
+            for name in set(values) - remaining:
                 del values[name]
     progress("learn clips and scales", len(blocks), len(blocks))
     return graph.mapped(lambda node: node.with_attributes(**learned.get(node.name, {})))
@@ -120,7 +120,7 @@ class Block:
         real: Sequence[Values],
         outputs: Sequence[str],
     ) -> None:
-        """Train the parameters; exact: the float model's values, real: the quantised inputs'."""
+        """Train the parameters; exact: the float model's values, real: the quantised blocks'."""
         optimizer = torch.optim.AdamW(
             [
                 {"params": [*self.scales.values()], "lr": SCALE_RATE},

@@ -64,7 +64,7 @@ def staircase(x: Torch, threshold: Torch, initial: Torch, steps: int) -> Torch:
     return threshold * spikes / steps
 
 
-def fired(x: Torch, threshold: Torch, initial: Torch, steps: int) -> Torch:
+def stepwise(x: Torch, threshold: Torch, initial: Torch, steps: int) -> Torch:
     """The same mean computed step by step; tests compare the closed form with it."""
     potential, spikes = initial * threshold + torch.zeros_like(x), torch.zeros_like(x)
     for _ in range(steps):

@@ -16,15 +16,15 @@ from las_neuro.rows import Tokens
 
 MOST_TOKENS = 1_000_000  # read from the text
 HELD_OUT = 10  # one row in this many is held out
-MEASURED_TOKENS = 16384  # about the most tokens of a measurement
+MEASURED_TOKENS = 16384  # a measurement takes about this many tokens at most
 
 
 @dataclass(frozen=True)
 class Text:
-    """rows: length -> [rows, length] to train on; aside: batches that are never trained on."""
+    """rows: length -> [rows, length] to train on; heldout: batches that are never trained on."""
 
     rows: dict[int, Tokens]
-    aside: list[Tokens]
+    heldout: list[Tokens]
 
     @property
     def tokens(self) -> int:
@@ -41,8 +41,8 @@ class Text:
         counts = np.array([len(self.rows[length]) for length in lengths])
         rows = self.rows[lengths[int(random.choice(len(lengths), p=counts / counts.sum()))]]
         count = min(max(1, size // rows.shape[1]), len(rows))
-        chosen: Tokens = rows[random.choice(len(rows), count, replace=False)]
-        return chosen
+        batch: Tokens = rows[random.choice(len(rows), count, replace=False)]
+        return batch
 
 
 def read_text(checkpoint: Checkpoint, graph: Graph, path: Path, heldout: Path | None) -> Text:
@@ -54,24 +54,24 @@ def read_text(checkpoint: Checkpoint, graph: Graph, path: Path, heldout: Path | 
     rows = _rows(calibration_tokens(checkpoint, path, graph, MOST_TOKENS))
     if heldout is not None:
         batches = calibration_tokens(checkpoint, heldout, graph, MEASURED_TOKENS)
-        aside = [batch for batch in batches if batch.shape[1] > 1]
+        unseen = [batch for batch in batches if batch.shape[1] > 1]
     else:
-        aside = []
+        unseen = []
         for length, tokens in rows.items():
-            aside.append(tokens[HELD_OUT - 1 :: HELD_OUT])
+            unseen.append(tokens[HELD_OUT - 1 :: HELD_OUT])
             rows[length] = np.delete(tokens, np.s_[HELD_OUT - 1 :: HELD_OUT], axis=0)
-        if not any(map(len, aside)):  # a short text: hold out its last row
+        if not any(map(len, unseen)):  # a short text: hold out its last row
             length = max(rows)
-            aside = [rows[length][-1:]]
+            unseen = [rows[length][-1:]]
             rows[length] = rows[length][:-1]
     rows = {length: tokens for length, tokens in rows.items() if len(tokens)}
-    aside = _limited([batch for batch in aside if len(batch)])
-    if not rows or not aside:
+    unseen = _limited([batch for batch in unseen if len(batch)])
+    if not rows or not unseen:
         raise CalibrationError(
             f"{path}: too short to train on and hold out a part",
             "give at least a few paragraphs, or a second text with --heldout",
         )
-    return Text(rows, aside)
+    return Text(rows, unseen)
 
 
 def _rows(batches: Sequence[Tokens]) -> dict[int, Tokens]:

@@ -26,7 +26,7 @@ class Settings:
     """Settings of a run; an interrupted run continues only with the same settings.
 
     steps: time steps T.  levels: L.  batch: tokens per update.  quantile: of the float activation,
-    the start of a threshold.  distil: d, the weight of the float original in the loss.  published:
+    where a threshold starts.  distil: d, the weight of the float original in the loss.  published:
     the paper's coarse calibration (fas_calibrate.py).  Raises `ConfigError` if a rate or share is
     negative, too large or not a number.
     """
@@ -120,16 +120,16 @@ def divergence(logits: Torch, target: Torch) -> Torch:
 
 def prepare(checkpoint: Checkpoint, device: torch.device) -> Tuning:
     """Two copies of the model; its activations are located but not yet replaced."""
-    loaded = FloatModel.load(checkpoint)
-    model = loaded.module.to(device)
+    float_model = FloatModel.load(checkpoint)
+    model = float_model.module.to(device)
     for parameter in model.parameters():
         parameter.requires_grad_(True)
     original = copy.deepcopy(model).requires_grad_(False)
     names = places(model, str(checkpoint.config["model_type"]))
     originals = [model.get_submodule(name) for name in names]
-    return Tuning(model, original, names, originals, [], loaded.causal, device)
+    return Tuning(model, original, names, originals, [], float_model.causal, device)
 
 
-def falling(update: int, updates: int) -> float:
-    """Half a cosine, from 1 towards 0: the factor of a learning rate."""
+def half_cosine(update: int, updates: int) -> float:
+    """The factor of a learning rate: half a cosine, from 1 towards 0."""
     return 0.5 * (1 + math.cos(math.pi * update / updates))

@@ -40,7 +40,7 @@ def test_the_neuron_is_the_paper_s() -> None:
     sent, left = [], []
     for t in range(3):
         sent.append(neuron(given[t], t))
-        left.append(neuron.left)
+        left.append(neuron.carry)
     assert torch.stack(sent).tolist() == [[0, 1, -1, 0, 1], [0, 0, 0, 1, 0], [0, 0, 0, 0, 0]]
     torch.testing.assert_close(left[0], torch.tensor([0.1, 0.0, -0.4, 0.125, 0.0]))
     torch.testing.assert_close(left[1], torch.tensor([0.125, 0.0, -0.1, 0.0, -0.125]))

@@ -29,9 +29,9 @@ from las_neuro.errors import (
 )
 from las_neuro.neurons.fas_tables import FasTables
 from las_neuro.reference.model import FloatModel
-from las_neuro.training.fas_calibrate import calibrated, coarse
+from las_neuro.training.fas_calibrate import calibrate, coarse
 from las_neuro.training.finetune import finetune, start_thresholds, train
-from las_neuro.training.qcfs import PLACES, Neuron, fired, staircase
+from las_neuro.training.qcfs import PLACES, Neuron, staircase, stepwise
 from las_neuro.training.training_text import Text, read_text
 from las_neuro.training.tuned_folder import check_free
 from las_neuro.training.tuning import Settings, Tuning, prepare
@@ -70,7 +70,7 @@ def test_the_mean_of_the_neuron_is_the_staircase(steps: int, start: float) -> No
     initial = torch.tensor(start, dtype=torch.float64)
     x = (x * 1024).round() / 1024
     closed = staircase(x, threshold, initial, steps)
-    assert torch.allclose(closed, fired(x, threshold, initial, steps), rtol=0, atol=1e-12)
+    assert torch.allclose(closed, stepwise(x, threshold, initial, steps), rtol=0, atol=1e-12)
     assert len(closed.unique()) == steps + 1
 
 
@@ -79,8 +79,8 @@ def test_for_as_many_steps_as_levels_the_neuron_is_qcfs() -> None:
     x, threshold = torch.randn(4000) * 1.5, torch.tensor(2.0)
     qcfs = threshold * torch.floor(torch.clamp(x / threshold, 0, 1) * 8 + 0.5) / 8
     assert torch.equal(staircase(x, threshold, torch.tensor(0.5), 8), qcfs)
-    assert torch.equal(fired(x, threshold, torch.tensor(0.5), 8), qcfs)
-    assert not torch.equal(fired(x, threshold, torch.tensor(0.5), 4), qcfs)
+    assert torch.equal(stepwise(x, threshold, torch.tensor(0.5), 8), qcfs)
+    assert not torch.equal(stepwise(x, threshold, torch.tensor(0.5), 4), qcfs)
 
 
 def test_gradients_go_through_the_floor() -> None:
@@ -112,9 +112,9 @@ def test_every_feed_forward_block_of_every_family(
     for neuron in tuning.neurons:
         assert neuron.threshold.grad is not None
         assert neuron.threshold.grad != 0
-    assert [n.threshold.shape for n in coarse(tuning, read.aside[0], 8, 1.0, 0.5)] == [(40,)] * 2
+    assert [n.threshold.shape for n in coarse(tuning, read.heldout[0], 8, 1.0, 0.5)] == [(40,)] * 2
     tuning.put(tuning.originals)
-    tokens = read.aside[0]
+    tokens = read.heldout[0]
     assert torch.equal(tuning.run(tuning.model, tokens), tuning.run(tuning.original, tokens))
 
 
@@ -218,7 +218,7 @@ def test_calibration_for_fewer_steps_than_levels(save_model: SaveModel, text: Pa
     settings = replace(QUICK, steps=4, batch=400, calibration_updates=40, calibration_rate=3e-2)
     tuning, read = tuned(save_model("gpt2"), text, settings)
     before = [p.detach().clone() for p in tuning.model.parameters()]
-    found = calibrated(tuning, read, settings, lambda *_: None)
+    found = calibrate(tuning, read, settings, lambda *_: None)
     assert found.updates == 40
     assert all(len(n.initial.unique()) > 5 and n.steps == 4 for n in found.neurons)
     assert all(map(torch.equal, before, tuning.model.parameters()))  # the weights stay
@@ -228,7 +228,7 @@ def test_the_published_coarse_step(save_model: SaveModel, text: Path) -> None:
     settings = replace(QUICK, published=True, calibration_updates=0)
     tuning, read = tuned(save_model("gpt2"), text)
     for neuron, scalar in zip(
-        calibrated(tuning, read, settings, lambda *_: None).neurons, tuning.neurons, strict=True
+        calibrate(tuning, read, settings, lambda *_: None).neurons, tuning.neurons, strict=True
     ):
         assert torch.equal(neuron.threshold, (scalar.threshold * 0.6).expand(40))
         assert torch.equal(neuron.initial, torch.full((40,), 0.2))

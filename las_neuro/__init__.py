@@ -4,7 +4,7 @@
     checkpoint = Checkpoint.open("path/to/model")
 
 `compiler` calibrates the graph and makes a netlist of it, `hwsim` runs the netlist.  Importing this
-package reads no torch: only what touches weights does.
+package does not import torch; only code that computes with weights does.
 """
 
 from las_neuro.checkpoint import Checkpoint

@@ -1,7 +1,7 @@
 """A Hugging Face checkpoint on disk: config.json and safetensors, memory-mapped, never unpickled.
 
-Tensors are handed out lazily with their shape checked, so a model of any size can be drawn before
-one weight is read, and then be converted holding one layer at a time.
+Tensors are returned lazily, their shapes checked, so that a model of any size can be drawn before
+a weight is read, and then be converted with one layer in memory at a time.
 """
 
 from __future__ import annotations
@@ -88,10 +88,10 @@ class Checkpoint:
                 f"{self.folder}: tensor {name} is in none of its weight files ({where})",
                 "check that config.json belongs to these weights",
             )
-        found = file.entries[name].shape
-        if found != shape:
+        actual = file.entries[name].shape
+        if actual != shape:
             raise CheckpointError(
-                f"{file.path}: tensor {name} is {list(found)}, config.json implies {list(shape)}",
+                f"{file.path}: tensor {name} is {list(actual)}, config.json implies {list(shape)}",
                 "check that config.json belongs to these weights",
             )
         return Tensor(name, shape, lambda: file.read(name))
@@ -114,21 +114,21 @@ class Weights:
     def of(checkpoint: Checkpoint, prefixes: Sequence[str], probe: str) -> Weights:
         """The view under the first prefix with which tensor `probe` exists.
 
-        A family's base model and its headed model name the same tensors with and without prefix.
+        The same tensors have a prefix in a family's model with a head, and none in its base model.
         """
         for prefix in prefixes:
             if checkpoint.has(prefix + probe):
                 return Weights(checkpoint, prefix)
-        return Weights(checkpoint, prefixes[0])  # the first use names the missing tensor
+        return Weights(checkpoint, prefixes[0])  # reading a tensor then reports it as missing
 
     def __getitem__(self, key: tuple[str, tuple[int, ...]]) -> Tensor:
         name, shape = key
         return self.checkpoint.tensor(self.prefix + name, shape)
 
     def either(self, names: Sequence[str], shape: tuple[int, ...]) -> Tensor:
-        """The first of several historical names that exists."""
-        found = (name for name in names if self.checkpoint.has(self.prefix + name))
-        return self[next(found, names[0]), shape]
+        """The tensor under the first of several historical names that exists."""
+        present = (name for name in names if self.checkpoint.has(self.prefix + name))
+        return self[next(present, names[0]), shape]
 
     def under(self, prefix: str) -> Weights:
         return Weights(self.checkpoint, f"{self.prefix}{prefix}.")
@@ -163,13 +163,13 @@ def _refuse_pickle(path: Path) -> None:
 
 
 def _sharded(index: Path) -> dict[str, WeightFile]:
-    """Tensor name -> shard, each listed tensor proved to be in its shard."""
+    """Tensor name -> shard; checks that each tensor listed in the index is in its shard."""
     parsed = read_json(index, CheckpointError)
-    listed = parsed.get("weight_map")
-    if not isinstance(listed, dict) or not all(isinstance(name, str) for name in listed.values()):
+    names = parsed.get("weight_map")
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
         raise CheckpointError(f"{index}: has no weight_map of names", "fetch the file again")
     shards: dict[str, WeightFile] = {}
-    for name in sorted(set(listed.values())):
+    for name in sorted(set(names.values())):
         # Links are followed (the hub's cache is made of them), names with a folder are not.
         if Path(name).name != name or "\\" in name or not name.endswith(".safetensors"):
             raise CheckpointError(
@@ -179,12 +179,12 @@ def _sharded(index: Path) -> dict[str, WeightFile]:
         if not (index.parent / name).is_file():
             raise CheckpointError(f"{index}: shard {name} is missing", "fetch that file too")
         shards[name] = WeightFile.open(index.parent / name)
-    for tensor, name in listed.items():
+    for tensor, name in names.items():
         if tensor not in shards[name].entries:
             raise CheckpointError(
                 f"{index}: tensor {tensor} is not in shard {name}", "fetch index and shards again"
             )
-    return {tensor: shards[name] for tensor, name in listed.items()}
+    return {tensor: shards[name] for tensor, name in names.items()}
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -196,7 +196,7 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 
 def read_json(path: Path, error_class: type[LasError]) -> dict[str, Any]:
-    """The JSON object in a file of the checkpoint's folder."""
+    """The JSON object in a file of the checkpoint's folder; raises `error_class`."""
     try:
         if path.stat().st_size > JSON_LIMIT:
             raise error_class(f"{path}: larger than {JSON_LIMIT} bytes", "check the path")

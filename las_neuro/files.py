@@ -1,4 +1,4 @@
-"""files: written whole or not at all, and never over an input; read with a limit on their size.
+"""files: written whole or not at all, and never over an input; read up to a limit on their size.
 
 A result replaces a regular file or nothing: a device, a pipe, a socket and a folder are refused.  A
 symbolic link is followed, so that the file it names is replaced and the link stays.
@@ -37,7 +37,7 @@ IRREGULAR = {
     stat.S_IFSOCK: "a socket",
 }
 BLOCK = 1 << 20  # bytes read at a time
-MOST_PIPED = 1 << 30  # bytes taken from a pipe
+MOST_PIPED = 1 << 30  # most bytes read from a pipe
 
 
 def sha256_of(path: Path) -> str:
@@ -58,10 +58,10 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[int]:
-    """A file beside `path`, open for writing; in the end it is synced and renamed into place.
+    """Yield a file beside `path`, open for writing; afterwards it is synced and renamed to `path`.
 
-    Whatever OSError the block raises becomes `OutputError`; then `path` is as it was and nothing
-    else is left.
+    An OSError in the block becomes `OutputError`; then `path` is unchanged and no other file is
+    left.
     """
     handle = temporary = None
     try:
@@ -85,7 +85,7 @@ def replacing(path: Path) -> Iterator[int]:
 
 
 def check_place(path: Path, remedy: str, inputs: Iterable[Path | None] = ()) -> None:
-    """Raise `OutputError` before the work, where `path` could not be written after it.
+    """Raise `OutputError` before the work if `path` could not be written afterwards.
 
     inputs: files that the same command reads, and so must not replace.
     """
@@ -95,9 +95,9 @@ def check_place(path: Path, remedy: str, inputs: Iterable[Path | None] = ()) -> 
             pass
     except OSError as error:
         raise _unwritable(path, error.strerror or str(error), remedy) from error
-    for given in inputs:
-        if given is not None and _same(target, given):
-            why = "this command reads it" if given == path else f"this command reads it as {given}"
+    for file in inputs:
+        if file is not None and _same(target, file):
+            why = "this command reads it" if file == path else f"this command reads it as {file}"
             raise _unwritable(path, why, "name another file")
 
 
@@ -117,7 +117,7 @@ def _target(path: Path) -> Path:
 
 
 def _same(one: Path, other: Path) -> bool:
-    """Whether both are one file, by whatever names; not where one does not exist."""
+    """Whether both paths name the same file; False if one does not exist."""
     with contextlib.suppress(OSError):
         return one.samefile(other)
     return False
@@ -137,7 +137,10 @@ def sync(path: Path) -> None:
 
 
 def read_small(path: Path, most: int) -> str:
-    """A text file that a user named; `ConfigError` where it is larger than `most` bytes."""
+    """The text of a file that a user named.
+
+    Raises `ConfigError` if it cannot be read, is not UTF-8 or is larger than `most` bytes.
+    """
     try:
         data = _read(path, most + 1)
         if len(data) > most:
@@ -150,9 +153,9 @@ def read_small(path: Path, most: int) -> str:
 
 
 def read_text(path: Path, limit: int | None = None) -> tuple[str, bool]:
-    """The first `limit` bytes as text (all: None), and whether that is the whole file.
+    """The first `limit` bytes as text (None: all), and whether that is the whole file.
 
-    Raises `CalibrationError` where it cannot be read, is not UTF-8 or holds no word.
+    Raises `CalibrationError` if it cannot be read, is not UTF-8 or is blank.
     """
     try:
         data = _read(path, None if limit is None else limit + 1)
@@ -173,19 +176,19 @@ def read_text(path: Path, limit: int | None = None) -> tuple[str, bool]:
 
 
 def _read(path: Path, most: int | None) -> bytes:
-    """At most `most` bytes; memory is taken for what is there, not for what is asked for."""
+    """At most `most` bytes; takes memory for the bytes read, not for the limit."""
     blocks: list[bytes] = []
-    left = float("inf") if most is None else most
+    rest = float("inf") if most is None else most
     with path.open("rb") as file:
-        while left > 0 and (block := file.read(int(min(BLOCK, left)))):
+        while rest > 0 and (block := file.read(int(min(BLOCK, rest)))):
             blocks.append(block)
-            left -= len(block)
+            rest -= len(block)
     return b"".join(blocks)
 
 
 @contextlib.contextmanager
 def rereadable(path: Path | None) -> Iterator[Path | None]:
-    """The file itself, or a copy of what a pipe gives, which can be read only once.
+    """Yield the file itself, or a copy of a pipe's content, because a pipe can be read only once.
 
     Errors raised inside the block name `path`, not the copy.
     """
@@ -193,19 +196,19 @@ def rereadable(path: Path | None) -> Iterator[Path | None]:
         yield path
         return
     with tempfile.TemporaryDirectory() as folder:
-        copied = Path(folder) / path.name
-        _copy_pipe(path, copied)
+        copy = Path(folder) / path.name
+        _copy_pipe(path, copy)
         try:
-            yield copied
+            yield copy
         except LasError as error:
-            what = error.what.replace(str(copied), str(path))
+            what = error.what.replace(str(copy), str(path))
             raise type(error)(what, error.remedy) from error
 
 
-def _copy_pipe(path: Path, copied: Path) -> None:
+def _copy_pipe(path: Path, copy: Path) -> None:
     remedy = "save it in a file first"
     try:
-        with path.open("rb") as source, copied.open("wb") as sink:
+        with path.open("rb") as source, copy.open("wb") as sink:
             while block := source.read(BLOCK):
                 if sink.tell() + len(block) > MOST_PIPED:
                     raise CalibrationError(f"{path}: gives more than {MOST_PIPED} bytes", remedy)
@@ -215,7 +218,7 @@ def _copy_pipe(path: Path, copied: Path) -> None:
 
 
 def _mode(path: Path) -> int:
-    """Permissions of the file that is replaced, else what the umask leaves of rw-rw-rw-."""
+    """Permissions of the file to be replaced; of a new file, what the umask leaves of rw-rw-rw-."""
     with contextlib.suppress(FileNotFoundError):
         return path.stat().st_mode & 0o777
     mask = os.umask(0)
@@ -224,6 +227,6 @@ def _mode(path: Path) -> int:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable, where the file system lets a folder be synced."""
+    """Make the rename durable, if the file system can sync a folder."""
     with contextlib.suppress(OSError):
         sync(folder)

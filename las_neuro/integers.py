@@ -1,8 +1,8 @@
 """Integer arithmetic of the 24-bit word, written once for numpy and torch arrays.
 
-Everything here takes and gives integer arrays (int64 in the simulators, so that a product of two
-words is exact) and says how often a word was left.  torch is never imported: a torch array brings
-it.
+Every function takes and returns integer arrays (int64 in the simulators, so that a product of two
+words is exact); those that limit or wrap values also return how many.  torch is not imported here:
+a caller that passes torch arrays has imported it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def scale(x: Array, multiplier: Array, shift: Array, offset: Array) -> Array:
 
 def saturate(x: Array, low: int, high: int) -> tuple[Array, int]:
     """x limited to [low, high], and how many elements were outside."""
-    if int(x.max()) <= high and int(x.min()) >= low:  # two passes instead of four, nearly always
+    if int(x.max()) <= high and int(x.min()) >= low:  # two scans instead of four, nearly always
         return x, 0
     y = namespace(x).clip(x, low, high)
     return y, amount(y != x)
@@ -64,7 +64,7 @@ def lookup(table: Array, i: Array) -> Array:
 
 
 def wrap(x: Array) -> tuple[Array, Array]:
-    """x as the 24-bit two's complement word holds it, and how many times it went round."""
+    """x as the 24-bit two's complement word holds it, and how many times it wrapped."""
     turns = (x + (1 << (WORD_BITS - 1))) >> WORD_BITS
     return x - (turns << WORD_BITS), turns
 
@@ -75,9 +75,9 @@ def leading_bit(x: Array) -> Array:
     position, rest = x * 0, x
     for step in (16, 8, 4, 2, 1):
         high = rest >> step
-        taken = high > 0
-        position = position + taken * step
-        rest = xp.where(taken, high, rest)
+        upper = high > 0
+        position = position + upper * step
+        rest = xp.where(upper, high, rest)
     return position
 
 

@@ -1,4 +1,4 @@
-"""What lies beside the weights of a model folder: files by name, and all that a command reads."""
+"""The files of a model folder besides its weights, and all files that a command may read."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ WEIGHTS = "*.safetensors"
 
 
 def model_files(path: Path | None) -> list[Path]:
-    """Every file that may be read of a model, so that no result replaces one of them.
+    """Every file of a model that a command may read, so that no result replaces one of them.
 
     path: the model's folder, or a file in it that stands for the folder (its weights, their index,
-    its config.json); any other file, such as a netlist, is the only one.
+    its config.json); for any other file, such as a netlist, the result is that file alone.
     """
     if path is None:
         return []
@@ -38,5 +38,5 @@ def model_files(path: Path | None) -> list[Path]:
     if not path.is_dir() and not stands_for_folder:
         return [path]
     folder = path if path.is_dir() else path.parent
-    named = [folder / name for name in (*SETTINGS, *TOKENIZER_FILES)]
-    return [path, *named, *folder.glob(WEIGHTS)]
+    others = [folder / name for name in (*SETTINGS, *TOKENIZER_FILES)]
+    return [path, *others, *folder.glob(WEIGHTS)]

@@ -1,4 +1,4 @@
-"""Rows: what a model is fed, B sequences of S tokens each."""
+"""Rows: the input of a model, B sequences of S tokens each."""
 
 from __future__ import annotations
 

@@ -27,10 +27,10 @@ def fas(folder: Path, steps: int = 8) -> Path:
     return folder
 
 
-def spikelm(folder: Path, passes: int = 3) -> Path:
+def spikelm(folder: Path, repetitions: int = 3) -> Path:
     """Amplitudes as a first batch sets them, among a random model's weights.
 
-    Its norms are drawn in: an amplitude above 4 lets potentials grow from pass to pass.
+    Its norms are drawn in: an amplitude above 4 lets potentials grow from repetition to repetition.
     """
     tensors = load_file(folder / "model.safetensors")
     for name, tensor in tensors.items():
@@ -38,7 +38,7 @@ def spikelm(folder: Path, passes: int = 3) -> Path:
             tensors[name] = tensor * QUIET
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     checkpoint = Checkpoint.open(folder)
-    repeated = Repeated(FloatModel.load(checkpoint).module, passes)
+    repeated = Repeated(FloatModel.load(checkpoint).module, repetitions)
     words, context = checkpoint.config["vocab_size"], draw(checkpoint).context
     with torch.no_grad():
         tokens = np.random.default_rng(3).integers(2, words, (4, min(context, 18)))

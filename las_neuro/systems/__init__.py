@@ -20,11 +20,11 @@ from las_neuro.graph import Graph
 
 
 class System(Protocol):
-    """What a class of this folder provides; its docstring says in three lines what it is."""
+    """What a system's class provides; its docstring describes the system in three lines."""
 
     @property
     def steps(self) -> int | None:
-        """Time steps a value; None: as many as the checkpoint's neurons were trained with."""
+        """Time steps per value; None: as many as the checkpoint's neurons were trained with."""
 
     def spiking(self, model: Graph, checkpoint: Checkpoint | None = None) -> Graph: ...
 
@@ -32,11 +32,11 @@ class System(Protocol):
 
 
 def find(name: str, options: Mapping[str, Any] | None = None) -> System:
-    """The system of that name with its own options, checked."""
+    """The system of that name with these options; raises `ConfigError` if one is wrong."""
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        made = TypeAdapter(system_class(name)).validate_python(dict(options or {}))
+        system = TypeAdapter(system_class(name)).validate_python(dict(options or {}))
     except ValidationError as error:
         fault = error.errors()[0]
         key = ".".join(str(part) for part in fault["loc"]) or "options"
@@ -44,7 +44,7 @@ def find(name: str, options: Mapping[str, Any] | None = None) -> System:
             f"system {name}, {key} = {fault['input']!r:.60}: {fault['msg']}",
             "las-compile --list-systems shows its options",
         ) from error
-    return cast(System, made)
+    return cast(System, system)
 
 
 @cache
@@ -55,11 +55,11 @@ def names() -> tuple[str, ...]:
 
 
 def system_class(name: str) -> type[Any]:
-    """The class of a system; ConfigError for a name that no file of this folder has."""
+    """The class of a system; raises `ConfigError` for a name that is no system of this folder."""
     if name not in names():
         raise ConfigError(f"system {name!r} is not known", f"use one of {', '.join(names())}")
-    chosen: type[Any] = _module(name).SYSTEM
-    return chosen
+    system: type[Any] = _module(name).SYSTEM
+    return system
 
 
 def _module(name: str) -> Any:

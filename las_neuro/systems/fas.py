@@ -2,9 +2,9 @@
 
 The model was fine-tuned with the quantised clip-floor-shift activation (las-finetune), whose
 thresholds and initial potentials lie beside its weights; here each MLP's activation becomes an IF
-neuron of T steps.  IF neurons whose spikes only linear maps read go straight into them; a gate's
-are added up and multiplied.  Everything the paper leaves in float (other inputs of linear maps,
-attention, norms, softmax) is spiking as in LAS, so that nothing stays float.
+neuron of T steps.  Spikes that only linear maps read go straight into those maps; the spikes of a
+gate are added up and then multiplied.  Everything the paper leaves in float (other inputs of linear
+maps, attention, norms, softmax) is spiking as in LAS, so that nothing stays float.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from las_neuro.neurons.firing import rate
 from las_neuro.systems import las
 from las_neuro.systems.sites import rest
 
-STEPS = 8  # of the paper; a plan knows no other
+STEPS = 8  # the paper's, for a plan, which has no tables
 HIDDEN = ("gelu", "gelu_tanh", "quick_gelu", "silu", "relu")
 
 
@@ -34,7 +34,7 @@ class Fas:
     MLP activations; compile a folder that las-finetune has written.
     """
 
-    steps: Annotated[int, Field(ge=1, le=63)] | None = None  # as it was calibrated for
+    steps: Annotated[int, Field(ge=1, le=63)] | None = None  # None: as many as in calibration
 
     def spiking(self, model: Graph, checkpoint: Checkpoint | None = None) -> Graph:
         tables = None if checkpoint is None else FasTables.read(checkpoint.folder)
@@ -52,26 +52,26 @@ class Fas:
         for node in model:
             with drawing.out.scope("", layer=node.layer):
                 drawing.values[node.name] = rules[node.op](drawing, node)
-        pruned = _pruned(drawing.out)
-        verify(pruned, SPIKING)
-        return pruned
+        graph = _without_unread_relays(drawing.out)
+        verify(graph, SPIKING)
+        return graph
 
     def threshold(self, graph: Graph) -> Graph:
         return rest(graph)
 
 
-def _neurons(d: las.Drawing, node: Node, tables: FasTables | None, asked: int | None) -> Value:
-    """IF neurons for an MLP's activation; a relay adds their spikes up for who needs the value."""
+def _neurons(d: las.Drawing, node: Node, tables: FasTables | None, option: int | None) -> Value:
+    """IF neurons for an MLP's activation; a relay sums their spikes for readers of the value."""
     if node["fn"] not in HIDDEN:
         return las.DRAW["function"](d, node)
     (x,) = d.inputs(node)
-    threshold, initial, steps = np.ones(1), np.full(1, 0.5), asked or STEPS
+    threshold, initial, steps = np.ones(1), np.full(1, 0.5), option or STEPS
     if tables is not None:
         steps = tables.steps
-        if asked not in (None, steps):
+        if option not in (None, steps):
             raise ConfigError(
-                f"{asked} steps: the model was calibrated for {steps}",
-                f"leave --steps out, or run las-finetune again with --levels {asked}",
+                f"{option} steps: the model was calibrated for {steps}",
+                f"leave --steps out, or run las-finetune again with --levels {option}",
             )
         if node.layer not in tables.thresholds or len(tables.thresholds[node.layer]) != node.size:
             raise ConfigError(
@@ -87,8 +87,8 @@ def _neurons(d: las.Drawing, node: Node, tables: FasTables | None, asked: int | 
     return d.out.draw(node.name, "affine", (spikes,), node.axes, None, {"gain": gain})
 
 
-def _pruned(graph: Graph) -> Graph:
-    """Without the relays that nobody reads."""
+def _without_unread_relays(graph: Graph) -> Graph:
+    """The graph without relays that no node reads."""
     readers, out = graph.readers(), graph.empty_like()
     for node in graph:
         relay = node.op == "affine" and graph[node.inputs[0]].op == "encode"

@@ -2,11 +2,11 @@
 
 `spiking` draws each model operator in spiking operators: activations enter linear maps through OAT
 encoders, attention multiplies spikes with memories, norms and softmax become scalar functions (the
-paper's HG neurons).  `Las.threshold` gives each OAT encoder its two thresholds; the paper publishes
-thresholds set by hand (10 and 500 in its BERT), las_neuro.neurons.thresholds finds them by search.
+paper's HG neurons).  `Las.threshold` gives each OAT encoder its two thresholds.  The paper's are
+set by hand (10 and 500 in its BERT); las_neuro.neurons.thresholds finds them by search.
 
 Unlike the paper's code, softmax subtracts the exact row maximum and divides by the exact row sum:
-its clamps (row sum at most 60, logits within 20 of the maximum) fail on long rows.
+the code's clamps (row sum at most 60, logits within 20 of the maximum) fail on long rows.
 """
 
 from __future__ import annotations
@@ -40,29 +40,29 @@ class Las:
     steps: Annotated[int, Field(ge=4, le=20)] = 16  # binary digits
     code: Literal["binary", "signed-digit", "graded"] = "binary"
     ranges: Annotated[int, Field(ge=1, le=2)] = 2  # normal and outlier, or the normal one alone
-    channel_steps: bool = False  # spare channels the digits that matter least
+    channel_steps: bool = False  # each channel skips the digits that matter least
 
     def spiking(self, model: Graph, checkpoint: Checkpoint | None = None) -> Graph:
         return spiking(model)
 
     def threshold(self, graph: Graph) -> Graph:
-        """The graph, each encoder with its code."""
+        """The graph with a code for every encoder."""
         readers = graph.readers()
 
-        def coded(node: Node) -> Node:
+        def with_code(node: Node) -> Node:
             if node.op != "encode":
                 return node
             code = self.code_of(node, [graph[name] for name in readers[node.name]])
             return node.with_attributes(code=code)
 
-        return graph.mapped(coded)
+        return graph.mapped(with_code)
 
     def code_of(self, node: Node, readers: list[Node]) -> Code:
         """An encoder's code: self.steps digits, or those that an error budget gave the node.
 
-        Softmax numerators lie in (0, 1]: theta 1, unsigned, or the next that makes their unit a
-        power of two, so that no rounding takes the largest beyond the digits.  A graph without
-        ranges (a plan) gets theta 1 throughout, which costs the same as any other theta.
+        Softmax numerators lie in (0, 1] and are unsigned; their theta is 1, or the next value that
+        makes their unit a power of two, so that the largest is not rounded beyond the digits.  In a
+        graph without ranges (a plan) every theta is 1, which costs the same as any other.
         """
         digits = self.steps if node["digits"] is None else node["digits"]
         if not node["signed"]:
@@ -88,7 +88,7 @@ def spiking(model: Graph) -> Graph:
 
 @plain
 class Drawing:
-    """The spiking graph being drawn, and which of its values stands for which model node."""
+    """The spiking graph being drawn; values: model node -> the value that stands for it."""
 
     model: Graph
     out: Graph
@@ -96,20 +96,20 @@ class Drawing:
 
     def inputs(self, node: Node) -> list[Value]:
         """The node's operands as flat vectors {c}."""
-        found = [self.values[name] for name in node.inputs]
-        return [self.view(value, {"c": self.out[value.name].size}, "flat") for value in found]
+        operands = [self.values[name] for name in node.inputs]
+        return [self.view(value, {"c": self.out[value.name].size}, "flat") for value in operands]
 
     def heads(self, x: Value, axis: str, heads: int) -> Value:
         """x as {axis: heads, d}."""
         return self.view(x, {axis: heads, "d": self.out[x.name].size // heads}, "heads")
 
     def view(self, x: Value, axes: Axes, last_name: str) -> Value:
-        """x under other axes, drawn once; x itself where it has these axes already."""
+        """x under other axes, drawn once; x itself if it has these axes already."""
         if self.out.axes_of(x) == axes:
             return x
-        drawn = self.out.nodes.get(f"{x.name}.{last_name}")
-        if drawn is not None and drawn.axes == axes:
-            return Value(self.out, drawn.name)
+        earlier = self.out.nodes.get(f"{x.name}.{last_name}")
+        if earlier is not None and earlier.axes == axes:
+            return Value(self.out, earlier.name)
         return self.out.draw(f"{x.name}.{last_name}", "view", (x,), axes)
 
     def spikes(self, x: Value, signed: bool = True) -> Value:
@@ -131,8 +131,8 @@ class Drawing:
 
     def reduce(self, name: str, x: Value, axis: str, factor: float) -> Value:
         """factor * sum of x over `axis`."""
-        left = {key: size for key, size in self.out.axes_of(x).items() if key != axis}
-        return self.out.draw(name, "reduce", (x,), left, {"axis": axis, "factor": factor})
+        others = {key: size for key, size in self.out.axes_of(x).items() if key != axis}
+        return self.out.draw(name, "reduce", (x,), others, {"axis": axis, "factor": factor})
 
     def offset(self, name: str, x: Value, constant: float) -> Value:
         return self.out.draw(name, "offset", (x,), self.out.axes_of(x), {"constant": constant})
@@ -177,7 +177,7 @@ def _rms_norm(d: Drawing, node: Node) -> Value:
 
 
 def _scaled(d: Drawing, node: Node, x: Value) -> Value:
-    """gain x / sqrt(mean square + eps) + bias, the bias where there is one."""
+    """gain x / sqrt(mean square + eps) + bias, if there is a bias."""
     name, square = node.name, d.square(f"{node.name}.square", x)
     mean_square = d.reduce(f"{name}.mean_square", square, "c", 1.0 / node.size)
     variance = d.offset(f"{name}.variance", mean_square, node["eps"])
@@ -201,7 +201,7 @@ def _rotate(d: Drawing, node: Node) -> Value:
 
 
 def _angles(d: Drawing, table: Tensor, size: int, still: float) -> Value:
-    """The position table as input [size], shared by all layers; `still` fills what never turns."""
+    """The position table as input [size], shared by all layers; `still` fills the rest."""
     if table.name in d.out.nodes:
         return Value(d.out, table.name)
     with d.out.scope("", layer=-1):

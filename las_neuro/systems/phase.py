@@ -1,13 +1,13 @@
 """phase: multi-base phase coding (Distribution-aware multi-granularity phase coding, ICLR 2026).
 
-Generalises LAS: the spike of step t stands for d[t], of any base and not of 2 alone, the threshold
-and reset being equal to it, and the potential starts at half a last place, so that values are
-rounded.  Graded payloads carry d, since no shift gives a base other than 2.
+Generalises LAS: the spike of step t stands for d[t], a power of any base and not only of 2, and
+threshold and reset equal d[t].  The potential starts at half a last place, so that values are
+rounded.  Graded payloads carry d[t], since shifts give no base other than 2.
 
-Base and range of each site are found by search (ours; the paper learns by gradient).  Of bases over
-the same range 2 has the smallest last place; a larger one has a smaller still, and gaps between
-large values, which pays where steps are few.  Channels that calibration saw beyond the range are
-the outlier group, as LAS's second threshold: their spikes count 2**j.
+Base and range of each site are found by search (ours; the paper learns them by gradient).  Over a
+given range, base 2 has the smallest last place without gaps; a larger base has a smaller one still,
+but gaps between large values, which pays off where steps are few.  Channels whose calibrated peak
+exceeds the range form the outlier group, like LAS's second threshold: their spikes count 2**j.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from las_neuro.neurons.thresholds import MARGIN, PER_OCTAVE, Site
 from las_neuro.systems import las
 from las_neuro.systems.sites import linear_inputs, with_weight_bits
 
-BASES = (2.0, 2.1, 2.2, 2.3, 2.5, 3.0)  # below 2, digits say the same twice: never nearer
-LARGEST = 2**15  # payload, without its lift
+BASES = (2.0, 2.1, 2.2, 2.3, 2.5, 3.0)  # below 2, codes repeat values: never nearer
+LARGEST = 2**15  # payload, before its lift
 MOST_LIFT = 5
-UNNOTICED = 0.5  # of the error that values have before they are coded
+NEGLIGIBLE = 0.5  # share of the error that values have before they are coded
 FULL = 2**23  # what a receiver's word holds
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Phase:
-    """Multi-base phase coding (ICLR 2026): LAS with bases learned and a half-LSB offset.
+    """Multi-base phase coding (ICLR 2026): LAS with searched bases and a half-LSB offset.
 
     Inputs of linear maps; `published` is LAS's own neuron: base 2, no offset, strict threshold.
     """
@@ -53,26 +53,26 @@ class Phase:
         return linear_inputs(graph, lambda node, site: self.code(site))
 
     def code(self, site: Site | None) -> Firing:
-        """The first code whose error goes unnoticed, if any, with room to spare; else the best."""
+        """The first code of negligible error, its range widened while that holds; else the best."""
         if site is None:
             return phase(1.0, powers(2.0, self.steps), published=self.published)
-        unnoticed = UNNOTICED * site.floor
+        negligible = NEGLIGIBLE * site.floor
 
         def error(code: Firing) -> float:
-            return max(float(site.errors(code).sum()), unnoticed)
+            return max(float(site.errors(code).sum()), negligible)
 
-        found = min(self.trials(site), key=error)  # the first of equals
+        best = min(self.trials(site), key=error)  # the first of equals
         for _ in range(int(PER_OCTAVE * np.log2(MARGIN))):
-            wider = replace(found, unit=found.unit * 2 ** (1 / PER_OCTAVE))
-            if error(wider) > unnoticed:
+            wider = replace(best, unit=best.unit * 2 ** (1 / PER_OCTAVE))
+            if error(wider) > negligible:
                 break
-            found = wider
-        return found
+            best = wider
+        return best
 
     def trials(self, site: Site) -> Iterator[Firing]:
-        """Of each base the widest first: from the peak down to where lifts reach it no more.
+        """Codes of each base, the widest range first: from the peak to 2**-MOST_LIFT of it.
 
-        Nothing beyond calibrated peaks: that would cost short codes more than clipping does.
+        No range exceeds the calibrated peaks: that would cost short codes more than clipping does.
         """
         peak, finest = float(site.peaks.max()), least_unit(site)
         for base in (2.0,) if self.published else BASES:
@@ -87,15 +87,15 @@ class Phase:
 
 
 def least_unit(site: Site) -> float:
-    """No finer, or the readers' sums of payloads times int8 weights would leave their word.
+    """The finest unit at which the readers' sums of payloads times weights fit their word.
 
-    A wrapped sum destroys what a fine unit saves; MARGIN times the sample's largest must fit.
+    A sum that wraps costs more than a fine unit gains; MARGIN times the sample's largest must fit.
     """
     spread, largest = 1.0 if site.spread is None else site.spread, 0.0
     for reader in site.readers:
         weight = reader.weights["weight"].load().astype(np.float64)  # [out, n]
         most = 2 ** (reader["weight_bits"] - 1) - 1
-        steps = np.abs(weight * spread).max(axis=1) / most  # of each row's weights
+        steps = np.abs(weight * spread).max(axis=1) / most  # of each row's integer weights
         sums = np.abs(site.sample @ weight.T).max(axis=0)
         largest = max(largest, float((sums[steps > 0] / steps[steps > 0]).max(initial=0.0)))
     return MARGIN * largest / FULL

@@ -1,14 +1,18 @@
-"""SDLLM: counts of symmetric spikes (arXiv 2604.16475; executable kin: SpikingBrain, 2509.05276).
+"""SDLLM: counts of symmetric spikes (arXiv 2604.16475; related code: SpikingBrain, 2509.05276).
 
-Step 1 counts: c = round(x / V), V = mean|x| / k, of the calibration text, or `per_token` of the
-token at hand, as theirs is.  SpikingBrain has k = 3; the usual k here is 8, since 3 costs a tenth
-of the perplexity and more on small models.  The membrane is clipped; channels that calibration saw
-beyond the clip are the second group, whose spikes count 2**j (bitwise: or values beyond it, if that
-is nearer).  Step 2 trains: `bitwise`, a signed spike a binary digit of |c|; `twos_complement`, a
-spike a bit of c, the sign's the first; `ternary`, a spike of 1 or -1 a unit; `graded`, all in one
-spike.  No code of SDLLM is public: k and the trains are SpikingBrain's, the clip and its second
-group a reconstruction.  The paper's rotation is left out; each channel's gamma is the compiler's
-evened-out threshold.
+Step 1 counts: c = round(x / V), V = mean|x| / k.  The mean is taken over the calibration text or,
+with `per_token`, over each token, as in the paper.  SpikingBrain has k = 3; the default here is 8,
+since 3 costs a tenth of the perplexity and more on small models.  Counts are clipped; channels
+whose calibrated peak exceeds the clip form a second group, whose spikes count 2**j (`bitwise`:
+either those channels or the values beyond the clip, whichever gives less error).
+
+Step 2 sends a count as a spike train: `bitwise`, a signed spike per binary digit of |c|;
+`twos_complement`, a spike per bit of c, the sign bit first; `ternary`, a spike of 1 or -1 per unit;
+`graded`, one spike for all.
+
+No code of SDLLM is public: k and the trains are SpikingBrain's, the clip and its second group a
+reconstruction.  The paper's rotation is left out; an encoder's spread takes the place of gamma, the
+paper's scale of each channel.
 """
 
 from __future__ import annotations
@@ -29,15 +33,15 @@ from las_neuro.systems import las
 from las_neuro.systems.las import Drawing
 from las_neuro.systems.sites import linear_inputs, only_linear, relative, with_weight_bits
 
-MOST_LIFT = 8  # trained encoders have values a thousand times the mean; 2**5 clipped those
-LEAST = 1e-3  # added to a token's mean |x|, so that nothing divides by the mean of a silent one
+MOST_LIFT = 8  # encoder models have values a thousand times the mean, too many for 2**5
+LEAST = 1e-3  # added to a token's mean |x|, so that a token of zeros is not divided by 0
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class SdLlm:
     """SDLLM (arXiv 2604.16475): an activation becomes a symmetric spike count, then a spike train.
 
-    Inputs of linear maps: round(x k / mean|x|), clipped; loud channels count in larger units.
+    Inputs of linear maps: round(x k / mean|x|), clipped; large channels count in larger units.
     """
 
     steps: Annotated[int, Field(ge=1, le=63)] = 63  # the clip, the largest count
@@ -48,8 +52,8 @@ class SdLlm:
     weight_bits: Annotated[int, Field(ge=2, le=8)] = 8
 
     def spiking(self, model: Graph, checkpoint: Checkpoint | None = None) -> Graph:
-        drawn = with_weight_bits(las.spiking(model), self.weight_bits)
-        return per_token(drawn) if self.per_token else drawn
+        graph = with_weight_bits(las.spiking(model), self.weight_bits)
+        return per_token(graph) if self.per_token else graph
 
     def threshold(self, graph: Graph) -> Graph:
         return linear_inputs(graph, lambda node, site: self.code(site))
@@ -75,11 +79,11 @@ class SdLlm:
                 return graded(unit, high, clip, 1, lift=lift, spread=spread)
 
     def _bitwise(self, site: Site | None, unit: float, lift: Ints | None) -> Firing | Code:
-        """Bits of |c| with its sign, in the form of least error.
+        """Bits of |c| with its sign; of two ways to code values beyond the clip, the better one.
 
-        A value beyond the clip is coded whole and 2**j coarser; or all values of its channel are,
-        each channel having its own j, which one j for all cannot do where one channel is far louder
-        than the next.
+        Either each such value is coded whole and 2**j coarser, with one j for all channels; or all
+        values of its channel are, with a j of its own, which is better where one channel is far
+        larger than the others.
         """
         digits = self.steps.bit_length()
         code = Code(digits, unit * 2**digits, spread=None if site is None else site.spread)
@@ -88,7 +92,7 @@ class SdLlm:
         outliers = MARGIN * site.peaks > code.theta
         if not outliers.any():
             return code
-        # No wider than calibrated peaks: in few digits that would cost more than clipping does.
+        # No wider than the calibrated peaks: with few digits that would cost more than clipping.
         least = int(np.ceil(np.log2(max(site.peaks.max() / code.theta, 2.0))))
         trials: list[Firing | Code] = [
             replace(code, outlier_shift=shift, outliers=outliers)
@@ -100,32 +104,34 @@ class SdLlm:
 
 
 def per_token(graph: Graph) -> Graph:
-    """The graph, every encoder that only linear maps read given x / mean|x| of each token.
+    """The graph in which encoders that only linear maps read code x / mean|x| of each token.
 
-    W x = mean|x| W (x / mean|x|): the maps' results are multiplied, and their biases follow.
-    Maps share an encoder in a decoder.  In an encoder model, whose maps may read x in different
-    phases, each has its own: no memory keeps means for all tokens.
+    W x = mean|x| W (x / mean|x|): the maps' results are multiplied, then biases are added.  In a
+    decoder, maps share an encoder.  In an encoder model, whose maps may read x in different phases,
+    each map has its own, because nothing stores the means of all tokens.
     """
     drawing, readers = Drawing(graph, graph.empty_like()), graph.readers()
-    coded = {node.name for node in graph if node.op == "encode"}
-    coded = {name for name in coded if only_linear([graph[reader] for reader in readers[name]])}
+    encoders = {node.name for node in graph if node.op == "encode"}
+    encoders = {
+        name for name in encoders if only_linear([graph[reader] for reader in readers[name]])
+    }
     means: dict[str, Value] = {}
     for node in graph:
-        if node.op == "linear" and node.inputs[0] in coded:
-            shared = node.inputs[0] if graph.causal else f"{node.name}.spikes"
+        if node.op == "linear" and node.inputs[0] in encoders:
+            spikes = node.inputs[0] if graph.causal else f"{node.name}.spikes"
             with drawing.out.scope("", layer=node.layer):
-                if shared not in means:
-                    means[shared] = _relative(drawing, graph[node.inputs[0]], shared)
+                if spikes not in means:
+                    means[spikes] = _relative(drawing, graph[node.inputs[0]], spikes)
                 after = [graph[reader] for reader in readers[node.name]]
-                _weighed(drawing, node, shared, means[shared], after)
-        elif node.name not in coded:
+                _weighed(drawing, node, spikes, means[spikes], after)
+        elif node.name not in encoders:
             drawing.out.nodes[node.name] = node
     verify(drawing.out, SPIKING)
     return drawing.out
 
 
 def _relative(d: Drawing, node: Node, name: str) -> Value:
-    """`name`: spikes of x / m.  Returned: m = mean|x| + LEAST, where |x| = 2 relu(x) - x."""
+    """Draw `name`, the spikes of x / m; returns m = mean|x| + LEAST, |x| = 2 relu(x) - x."""
     x, share = Value(d.out, node.inputs[0]), 1.0 / node.size
     (axis,) = node.axes
     above = d.reduce(f"{name}.above", d.function(f"{name}.relu", x, "relu"), axis, 2 * share)
@@ -137,12 +143,12 @@ def _relative(d: Drawing, node: Node, name: str) -> Value:
 
 
 def _weighed(d: Drawing, node: Node, spikes: str, mean: Value, readers: list[Node]) -> None:
-    """m W s + bias.  The product has the axes that readers see: a view of it is not computed."""
+    """m W s + bias; the product has the axes of the views that read it, if only views do."""
     axes: Axes = readers[0].axes if all(one.op == "view" for one in readers) else node.axes
     weights = dict(node.weights)
-    bias, read = weights.pop("bias", None), (Value(d.out, spikes),)
+    bias, operands = weights.pop("bias", None), (Value(d.out, spikes),)
     counts = d.out.draw(
-        f"{node.name}.relative", "linear", read, node.axes, node.attributes, weights
+        f"{node.name}.relative", "linear", operands, node.axes, node.attributes, weights
     )
     counts = d.view(counts, axes, "heads")
     if bias is None:

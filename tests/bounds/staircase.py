@@ -30,7 +30,7 @@ def spikes(net: Netlist, population: Population, code: Firing, x: Doubles, exact
 
 
 def left(net: Netlist, population: Population, code: Firing, m: Doubles, exact: Doubles) -> Bound:
-    """Of what potentials m [B, S, *axes] leave for the next pass (kind `leak`)."""
+    """Of what potentials m [B, S, *axes] leave for the next repetition (kind `leak`)."""
     source, x = _source(net, population), _flat(m)
     gain = population.params["gain"] / 2.0 ** population.params["divide"]
     share = gain * population.unit / source.unit / (LEAK * code.unit)

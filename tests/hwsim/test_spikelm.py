@@ -1,4 +1,4 @@
-"""SpikeLM: neurons of a trained checkpoint, their leak and reset, over passes laid side by side."""
+"""SpikeLM: neurons of a trained checkpoint, their leak and reset, over repetitions side by side."""
 
 from __future__ import annotations
 
@@ -60,7 +60,9 @@ def test_first_batch_sets_amplitudes_and_gradients_pass_inside() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_graph_is_the_model_in_passes(save_model: Callable[..., Path], family: str) -> None:
+def test_the_graph_is_the_model_in_repetitions(
+    save_model: Callable[..., Path], family: str
+) -> None:
     heads = {"num_key_value_heads": 2} if family in ("mistral", "qwen2") else {}
     checkpoint = Checkpoint.open(spikelm(save_model(family, **heads)))
     graph = find("spikelm").spiking(draw(checkpoint), checkpoint)
@@ -76,7 +78,7 @@ def test_every_spike_and_every_count(save_model: Callable[..., Path], family: st
     _, graph = convert(spikelm(save_model(family)), system=find("spikelm"))
     net = build(graph)
     kinds = [p.kind for p in net.populations.values() if "@" not in p.name]  # not repeated
-    assert kinds.count("leak") == 2 * (3 - 1) * 4  # layers, passes but the last, sites a layer
+    assert kinds.count("leak") == 2 * (3 - 1) * 4  # layers, repetitions but the last, sites a layer
     assert kinds.count("fire") == 2 * 3 * (4 + 2)  # and keys and values
     same_in_both(net, TOKENS)
 
@@ -113,7 +115,7 @@ def test_memories_hold_ternary_values(save_model: Callable[..., Path]) -> None:
     assert min(limits["llama"]["keys"]) > 1000
 
 
-def test_a_pass_costs_cores_and_little_time(plan: Callable[..., Path]) -> None:
+def test_a_repetition_costs_cores_and_little_time(plan: Callable[..., Path]) -> None:
     one, four = (
         build(plan_graph(plan("opt"), system=SpikeLm(steps=n)), weights=False) for n in (1, 4)
     )
@@ -122,7 +124,7 @@ def test_a_pass_costs_cores_and_little_time(plan: Callable[..., Path]) -> None:
     assert one.period < four.period < 1.3 * one.period
 
 
-def test_the_ordinary_network_has_one_pass(plan: Callable[..., Path]) -> None:
+def test_the_ordinary_network_has_one_repetition(plan: Callable[..., Path]) -> None:
     las, three = (
         build(plan_graph(plan("llama"), system=one), weights=False)
         for one in (find("las"), SpikeLm(steps=3))
@@ -139,7 +141,7 @@ def test_what_cannot_be(save_model: Callable[..., Path]) -> None:
     with pytest.raises(ConfigError, match="trained for 3"):
         compile(spikelm(folder), system="spikelm", steps=2)
     ElasticTables(2, {"transformer.h.7.attn.clip_key": (1.0, 1.0)}).write(folder, {})
-    with pytest.raises(CheckpointError, match="passes"):
+    with pytest.raises(CheckpointError, match="repetitions"):
         compile(folder, system="spikelm")
 
 

@@ -46,7 +46,7 @@ def test_a_trained_folder_compiles(
     assert measured["spiking"] < measured["before"]
     tables = ElasticTables.read(Checkpoint.open(out))
     assert tables is not None
-    assert tables.passes == 2
+    assert tables.repetitions == 2
     net = compile(out, system="spikelm", context=16)
     assert Engine(net).run(np.array([[3, 9, 4]])).any()
 

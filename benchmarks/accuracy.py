@@ -1,4 +1,4 @@
-"""How near a netlist stays to its float model on text that it was not calibrated on.
+"""How near a netlist stays to its float model on text that was not used to calibrate it.
 
 In: the models of models.py.  Out: one row per netlist (one weight plane, two, an error budget; for
 an encoder also other calibration texts), and those rows as tables.
@@ -59,8 +59,8 @@ def halves(text: Path, folder: Path) -> tuple[Path, Path]:
 
 def unseen_sentences(texts: Path, folder: Path) -> Path:
     """Sentences of the STS benchmark that are not used for calibration."""
-    seen = set((texts / "sts_sentences.txt").read_text().splitlines())
-    unseen = [sentence for sentence in sts_sentences(texts) if sentence not in seen]
+    calibration = set((texts / "sts_sentences.txt").read_text().splitlines())
+    unseen = [sentence for sentence in sts_sentences(texts) if sentence not in calibration]
     return sample(unseen, folder / "unseen.txt")
 
 
@@ -72,8 +72,8 @@ def sts_sentences(texts: Path) -> list[str]:
 
 def training_sentences(texts: Path, folder: Path) -> Path:
     """Sentences to train an encoder on: the rest of STS, film reviews, school questions."""
-    measured = set(unseen_sentences(texts, folder).read_text().splitlines())
-    measured |= set((texts / "sts_sentences.txt").read_text().splitlines())
+    evaluation = set(unseen_sentences(texts, folder).read_text().splitlines())
+    evaluation |= set((texts / "sts_sentences.txt").read_text().splitlines())
     sentences = sts_sentences(texts)
     reviews = (texts / "sst2_dev_even.tsv").read_text().splitlines()[1:]
     sentences += [row.split("\t")[0] for row in reviews]
@@ -81,7 +81,7 @@ def training_sentences(texts: Path, folder: Path) -> Path:
         for row in map(json.loads, (texts / name).read_text().splitlines()):
             sentences += [" ".join(text.split()) for text in (row["query"], *row["choices"])]
     path = folder / "training.txt"
-    path.write_text("\n".join(s for s in dict.fromkeys(sentences) if s not in measured) + "\n")
+    path.write_text("\n".join(s for s in dict.fromkeys(sentences) if s not in evaluation) + "\n")
     return path
 
 
@@ -135,7 +135,7 @@ def measure(model: Row, folder: Path) -> list[Row]:
 
 
 def rise(figures: Row) -> float:
-    """How much higher the perplexity is than the float model's, as a share of it."""
+    """How much higher the perplexity is than the float model's, as a share of the latter."""
     return float(figures["perplexity"] / figures["reference_perplexity"] - 1)
 
 

@@ -67,7 +67,7 @@ def operator(share: Share) -> str:
 
 
 def head(models: int) -> str:
-    """When, where and on what the shares were measured."""
+    """When, where and on which models the shares were measured."""
     return (
         f"Measured {today()} by `benchmarks/bounds.py`: {machine()}."
         f"\n{models} random models, {len(PLANES)} netlists each, {STEPS} steps, 60 tokens or more."

@@ -12,10 +12,10 @@ BIN = Path(sys.executable).parent
 
 
 def command(name: str, *arguments: Any) -> dict[str, Any]:
-    """Run a command with --json; its output as values.  Exits if the command fails."""
+    """Run a command with --json and return its output; exits if the command fails."""
     run = [BIN / name, *map(str, arguments), "--json"]
-    done = subprocess.run(run, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(map(str, run))} failed:\n{done.stderr}")
-    values: dict[str, Any] = json.loads(done.stdout) if done.stdout.strip().startswith("{") else {}
+    proc = subprocess.run(run, capture_output=True, text=True, check=False)
+    if proc.returncode:
+        raise SystemExit(f"{' '.join(map(str, run))} failed:\n{proc.stderr}")
+    values: dict[str, Any] = json.loads(proc.stdout) if proc.stdout.strip().startswith("{") else {}
     return values

@@ -1,4 +1,4 @@
-"""The same spikes from every engine, for every system and model; writes a table of docs/systems.md.
+"""Checks that all engines give the same spikes; writes a table of docs/systems.md.
 
     python benchmarks/engines.py [--data ../shared/data] [--only tiny] [--trained DIR]
 
@@ -51,7 +51,7 @@ def main(data: Path = DATA, only: str = "", trained: Path | None = None) -> None
 
 
 def compared(source: Path, options: tuple[Any, ...], folder: Path) -> Row:
-    """Spikes compared: step engine, on the whole model; Lava, on its first layer."""
+    """The number of spikes compared: by the step engine, whole model; by Lava, first layer."""
     print(source.name, *options, flush=True)
     return {
         "step": spikes_alike(source, options, "step", folder),
@@ -82,9 +82,9 @@ def first_layer(source: Path, folder: Path) -> Path:
     config |= {key: 1 for key in LAYERS if key in config}
     (copy / "config.json").write_text(json.dumps(config))
     for path in copy.glob("*.safetensors"):
-        kept = {name: x for name, x in load_file(path).items() if not LATER.search(name)}
+        first = {name: x for name, x in load_file(path).items() if not LATER.search(name)}
         path.unlink()
-        save_file(kept, path, metadata={"format": "pt"})
+        save_file(first, path, metadata={"format": "pt"})
     return copy
 
 
@@ -103,9 +103,9 @@ def table(figures: dict[str, Any]) -> str:
         for system in systems
     )
     stamps = by_stamp({name: model["stamp"] for name, model in figures.items()})
-    measured = "; ".join(f"{', '.join(names)}: {stamp}" for stamp, names in stamps)
+    captions = "; ".join(f"{', '.join(names)}: {stamp}" for stamp, names in stamps)
     body = markdown_table(("system", *figures), rows)
-    return f"{body}\n\nCompared by `benchmarks/engines.py`; {measured}."
+    return f"{body}\n\nCompared by `benchmarks/engines.py`; {captions}."
 
 
 def cell(row: Row | None) -> str:

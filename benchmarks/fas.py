@@ -1,4 +1,4 @@
-"""FAS from fine-tuning to netlist: perplexity of the float, the tuned and the spiking model.
+"""FAS from fine-tuning to netlist: perplexity of the float, tuned and spiking model.
 
     python benchmarks/fas.py [--data ../shared/data] [--only shakespeare]
 

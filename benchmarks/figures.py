@@ -108,11 +108,11 @@ def plan(name: str) -> Row:
     started = time.perf_counter()
     with tempfile.TemporaryFile() as output:
         child = subprocess.Popen(run, stdout=output)
-        _, status, used = os.wait4(child.pid, 0)
+        _, status, use = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
         figures: Row = json.loads(output.read())
-    figures |= {"name": name, "seconds": time.perf_counter() - started, "mb": used.ru_maxrss / 1024}
+    figures |= {"name": name, "seconds": time.perf_counter() - started, "mb": use.ru_maxrss / 1024}
     figures.pop("layers")
     return figures
 

@@ -132,8 +132,8 @@ def save_model(folder: Path, tokens: int, window: int | None) -> Path:
 
 def scores(tokens: int, window: int | None) -> int:
     """Number of attention scores: one per token, head, layer and token that it attends to."""
-    seen = np.minimum(np.arange(1, tokens + 1), window or tokens)
-    return int(seen.sum()) * STORIES["num_attention_heads"] * STORIES["num_hidden_layers"]
+    counts = np.minimum(np.arange(1, tokens + 1), window or tokens)
+    return int(counts.sum()) * STORIES["num_attention_heads"] * STORIES["num_hidden_layers"]
 
 
 def closeness(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> tuple[float, float]:

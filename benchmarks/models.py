@@ -39,7 +39,7 @@ def available_models(data: Path) -> list[Row]:
 
 
 def _model(name: str, folder: Path, calibrate: Path, text: Path | None = None) -> Row:
-    """text: to evaluate on; None: the calibration text."""
+    """text: the text to evaluate on; None: the calibration text."""
     return {
         "name": name,
         "model": folder,

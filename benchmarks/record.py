@@ -1,4 +1,4 @@
-"""Measured figures: stored as JSON with day and machine, shown as tables in Markdown pages."""
+"""Measured figures: stored as JSON with date and machine, shown as tables in Markdown pages."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def by_stamp(stamps: Mapping[str, Stamp]) -> list[tuple[Stamp, list[str]]]:
 
 
 def fill(path: Path, tables: Mapping[str, str]) -> None:
-    """Replace tables of a page, each between two comments of which the first has its name."""
+    """Replace tables of a page, each between two comments; the first comment names the table."""
     text = path.read_text()
     for name, table in tables.items():
         mark, end = f"<!-- figures: benchmarks/{name} -->", "<!-- end of figures -->"

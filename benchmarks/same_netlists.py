@@ -3,11 +3,12 @@
     python benchmarks/same_netlists.py 9f0f8f6 HEAD [--only tiny_lm] [--keep /tmp/netlists]
 
 BEFORE and AFTER are git revisions or folders of a checkout.  Each case is compiled by `las-compile`
-of both, on one thread, and both files are read with h5py alone.  All that both hold is compared but
-provenance and graph nodes' names; a field of only one version of the format is listed at the end.
-FAS and SpikeLM compile models that BEFORE trains for a few updates.  With --keep the netlists stay
-in FOLDER/before and FOLDER/after, the trained models in FOLDER/trained; a later run takes what lies
-in FOLDER/before and was compiled by the same commit.  Exit status 1: a difference or a failure.
+of both, on one thread, and both files are read with h5py alone.  Everything in both files is
+compared except provenance and the names of graph nodes; fields that only one version of the format
+has are listed at the end.  FAS and SpikeLM compile models that BEFORE trains for a few updates.
+With --keep the netlists stay in FOLDER/before and FOLDER/after, the trained models in
+FOLDER/trained; a later run uses the netlists in FOLDER/before that the same commit compiled.  Exit
+status 1: a difference or a failure.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     **{of: ("--system", of) for of in ("sdllm", "spikellm", "phase", "fas", "spikelm")},
     "error-budget": ("--error-budget", "1e-3"),  # the slowest
 }
-UPDATES = ("--updates", 3, "--batch-tokens", 512)  # a badly trained model serves as well
+UPDATES = ("--updates", 3, "--batch-tokens", 512)  # a badly trained model is good enough
 SHOWN = 5  # differences of a section that are printed
 COMPARED = set(  # both files must have these fields, and the same ones in each form and params
     "populations synapses tables phases placement output context vocabulary kind axes params steps"
@@ -71,11 +72,11 @@ def main(
     with ExitStack() as stack:
         folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         trees = [checkout(name, stack) for name in (before, after) if name]
-        chosen = [case for case in cases(trees[0], models.resolve()) if only in case.name]
+        selection = [case for case in cases(trees[0], models.resolve()) if only in case.name]
         notes: dict[str, None] = {}  # a set that keeps its order
-        wrong = [case.name for case in chosen if not same(case, trees, folder.resolve(), notes)]
-    print(*notes, f"{len(chosen)} cases; different or failed: {', '.join(wrong) or 0}", sep="\n")
-    raise typer.Exit(1 if wrong or not chosen else 0)
+        wrong = [case.name for case in selection if not same(case, trees, folder.resolve(), notes)]
+    print(*notes, f"{len(selection)} cases; different or failed: {', '.join(wrong) or 0}", sep="\n")
+    raise typer.Exit(1 if wrong or not selection else 0)
 
 
 def checkout(revision: str, stack: ExitStack) -> Path:
@@ -117,8 +118,8 @@ def same(case: Case, trees: list[Path], folder: Path, notes: dict[str, None]) ->
     paths = [folder / half / f"{case.name}.h5" for half in ("before", "after")]
     try:
         source = trained(case, trees[0], folder / "trained")
-        read = () if case.setting == "uncalibrated" else ("--calibrate", case.text)
-        words = (source, *read, *SETTINGS.get(case.setting, ()))
+        calibration = () if case.setting == "uncalibrated" else ("--calibrate", case.text)
+        words = (source, *calibration, *SETTINGS.get(case.setting, ()))
         for tree, path in zip(trees, paths, strict=False):
             seconds = compiled(tree, words, path, reused=tree is trees[0])
             print(f"{seconds:9.1f} s", end="", flush=True)
@@ -132,7 +133,7 @@ def same(case: Case, trees: list[Path], folder: Path, notes: dict[str, None]) ->
 
 
 def trained(case: Case, tree: Path, folder: Path) -> Path:
-    """The case's model; with a system's own neurons, trained unless that has been done."""
+    """The case's model; one with a system's own neurons is trained if it does not exist."""
     path = folder / case.name
     if case.setting not in ("fas", "spikelm"):
         return case.folder
@@ -146,13 +147,13 @@ def trained(case: Case, tree: Path, folder: Path) -> Path:
 
 
 def compiled(tree: Path, words: tuple[Any, ...], path: Path, reused: bool) -> float:
-    """Seconds that las-compile took for the netlist, now or when this commit wrote it before."""
+    """Seconds that las-compile took for the netlist, now or when this commit wrote it earlier."""
     record, git = path.with_suffix(".json"), ("git", "--no-optional-locks", "-C", tree)
-    asked = (*git, "rev-parse", "HEAD"), (*git, "status", "--porcelain")
-    head, changed = (subprocess.run(line, capture_output=True).stdout.decode() for line in asked)
-    known = json.loads(record.read_text()) if record.is_file() else {}
-    if reused and path.is_file() and not changed and head and known.get("commit") == head:
-        return float(known["seconds"])
+    queries = (*git, "rev-parse", "HEAD"), (*git, "status", "--porcelain")
+    head, changed = (subprocess.run(line, capture_output=True).stdout.decode() for line in queries)
+    state = json.loads(record.read_text()) if record.is_file() else {}
+    if reused and path.is_file() and not changed and head and state.get("commit") == head:
+        return float(state["seconds"])
     path.parent.mkdir(parents=True, exist_ok=True)
     record.unlink(missing_ok=True)
     started = time.perf_counter()
@@ -174,14 +175,14 @@ def run(tree: Path, *words: Any) -> None:
     """Python on one thread, with the packages of the checkout."""
     line = [sys.executable, *map(str, words)]
     env = os.environ | ONE_THREAD | {"PYTHONPATH": str(tree)}
-    done = subprocess.run(line, cwd=tree, env=env, capture_output=True, text=True)
-    if done.returncode:
-        last = (done.stderr or done.stdout).strip().splitlines()[-1:]
-        raise FailedError(f"{tree}: {' '.join(last) or done.returncode}")
+    result = subprocess.run(line, cwd=tree, env=env, capture_output=True, text=True)
+    if result.returncode:
+        last = (result.stderr or result.stdout).strip().splitlines()[-1:]
+        raise FailedError(f"{tree}: {' '.join(last) or result.returncode}")
 
 
 def compare(before: Path, after: Path, notes: dict[str, None]) -> list[str]:
-    """How many differences each section has, and the first; fields of one format to the notes."""
+    """Each section's number of differences, and the first; notes: fields of one format only."""
     sections: dict[str, list[str]] = {}
     for place, what in differences(read(before), read(after)):
         depth = {"populations": 3, "synapses": 3, "tables": 3, "placement": 2}.get(place[0], 1)
@@ -197,7 +198,7 @@ def compare(before: Path, after: Path, notes: dict[str, None]) -> list[str]:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The netlist as its text tells it, without provenance, with the arrays in their places."""
+    """The netlist's structure, without provenance, with the arrays in their places."""
     with h5py.File(path, "r") as file:
         places: list[str] = []
         net: dict[str, Any] = json.loads(
@@ -216,7 +217,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def differences(before: Any, after: Any, place: Any = ()) -> Iterator[tuple[Any, str]]:
-    """Every place, as the keys and indices that lead there, where two values differ, and how."""
+    """Every place where two values differ, as a path of keys and indices, and how they differ."""
     if isinstance(before, dict) and isinstance(after, dict):
         for key in {**before, **after}:
             if key in before and key in after:

@@ -1,12 +1,12 @@
-"""Every system on the same models and texts, measured through the user's commands; docs/systems.md.
+"""Every system on the same models and texts, measured by the user's commands; docs/systems.md.
 
     python benchmarks/systems.py [--data ../shared/data] [--only tiny] [--system SDLLM ...]
 
 Compiles each model with each system; `las-eval --compare` then measures all netlists of a model.
---only selects models and --system selects rows besides the first; figures of the others are kept.
-FAS and SpikeLM compile models of their own, trained here from the float model on text that is not
-measured.  --trained keeps them, and the next run uses them again.  Training all-MiniLM-L6-v2 with
-its 22 million weights takes half an hour for each.
+--only selects models, --system selects rows besides the first; figures of the others are kept.  FAS
+and SpikeLM compile models of their own, trained here from the float model on text that is not
+measured.  --trained: a folder that keeps these models for the next run.  Training all-MiniLM-L6-v2
+with its 22 million weights takes half an hour for each.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ def main(
 def keep(name: str, rows: list[Row]) -> None:
     """Replace these rows of a model in the record and on the pages."""
     figures = load(RECORD)
-    known = {row["name"]: row for row in figures.get(name, [])} | {row["name"]: row for row in rows}
-    rows = [known[system] for system in NAMES if system in known]
+    index = {row["name"]: row for row in figures.get(name, [])} | {row["name"]: row for row in rows}
+    rows = [index[system] for system in NAMES if system in index]
     front = pareto([(row["synaptic_events_per_token"], error(row)) for row in rows])
     figures[name] = [row | {"pareto": i in front} for i, row in enumerate(rows)]
     save(RECORD, figures)
@@ -180,7 +180,7 @@ def table(rows: list[Row]) -> str:
 
 
 def cells(row: Row) -> tuple[str, ...]:
-    """Bold: no other row has both less error and fewer synaptic events."""
+    """A row's cells; bold: no other row has both less error and fewer synaptic events."""
     if "perplexity" in row:
         accuracy: tuple[str, ...] = (
             f"{row['perplexity']:.3f} ({row['perplexity_rise']:+.2%})",

@@ -21,8 +21,8 @@ from las_neuro.graph import MODEL, Graph, verify
 def families() -> dict[str, Any]:
     """model_type -> the module of this folder that draws it, sorted by model_type."""
     modules = [import_module(f"{__name__}.{file.name}") for file in iter_modules(__path__)]
-    drawn = {name: module for module in modules for name in getattr(module, "MODEL_TYPES", ())}
-    return dict(sorted(drawn.items()))
+    by_type = {name: module for module in modules for name in getattr(module, "MODEL_TYPES", ())}
+    return dict(sorted(by_type.items()))
 
 
 def draw(checkpoint: Checkpoint, context: int | None = None) -> Graph:
@@ -49,7 +49,7 @@ def draw(checkpoint: Checkpoint, context: int | None = None) -> Graph:
         )
     try:
         graph: Graph = family.build(config, checkpoint, context or longest)
-    except (ConfigError, UnsupportedError) as error:  # the family has not seen the file's name
+    except (ConfigError, UnsupportedError) as error:  # the family does not know the file's name
         raise type(error)(f"{path}: {error.what}", error.remedy) from error
     verify(graph, MODEL)
     return graph

@@ -134,7 +134,7 @@ def norm(g: Graph, cfg: Config, w: Weights, name: str, x: Value) -> Value:
 
 
 def refuse(cfg: Config) -> None:
-    """Raise `UnsupportedError` for settings that make it another network."""
+    """Raise `UnsupportedError` for settings that make the model a different network."""
     if cfg.position_embedding_type not in (None, "absolute"):
         raise UnsupportedError(
             f"position_embedding_type {cfg.position_embedding_type!r} is not supported",

@@ -10,7 +10,7 @@ from las_neuro.checkpoint import Checkpoint, Weights
 from las_neuro.errors import ConfigError, UnsupportedError
 from las_neuro.graph import Graph, Tensor, Value
 
-Count = Annotated[int, Field(ge=1, le=2**24)]  # bounded, so that no config.json runs forever
+Count = Annotated[int, Field(ge=1, le=2**24)]  # bounded: no config.json can run forever
 Layers = Annotated[int, Field(ge=1, le=1024)]
 Epsilon = Annotated[float, Field(gt=0, le=0.1, allow_inf_nan=False)]
 
@@ -42,7 +42,7 @@ class FamilyConfig(BaseModel):
 
     @property
     def longest(self) -> int:
-        """Most tokens of a sequence."""
+        """Largest number of tokens in a sequence."""
         return self.max_position_embeddings
 
 

@@ -1,7 +1,7 @@
 """RoBERTa (arXiv 1907.11692), XLM-RoBERTa: BERT whose positions count from the padding token's id.
 
 The rows up to that id are for padding, so the longest text is shorter than the position table: 512
-tokens for 514 rows.  Texts have no padding here; a padding token in a text is read as any other.
+tokens for 514 rows.  Texts have no padding here; a padding token is read like any other.
 """
 
 from __future__ import annotations

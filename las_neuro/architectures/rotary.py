@@ -1,6 +1,6 @@
 """Rotary position tables (RoFormer, arXiv 2104.09864, eq. 34; half-turn layout of transformers).
 
-Angles are computed in float32, as transformers does: at long contexts more exact angles would give
+Angles are computed in float32, as transformers does: at long contexts, more exact angles would give
 a different model.
 """
 
@@ -53,8 +53,8 @@ def scaled(frequencies: Doubles, scaling: dict[str, Any]) -> Doubles:
     if name == "default":
         return frequencies
     if name == "linear":
-        slowed: Doubles = frequencies / _number(scaling, "factor")
-        return slowed
+        lower: Doubles = frequencies / _number(scaling, "factor")
+        return lower
     if name == "llama3":
         return _llama3(frequencies, scaling)
     raise UnsupportedError(
@@ -63,8 +63,8 @@ def scaled(frequencies: Doubles, scaling: dict[str, Any]) -> Doubles:
 
 
 def _llama3(frequencies: Doubles, scaling: dict[str, Any]) -> Doubles:
-    """Llama 3.1: low frequencies divided by `factor`, high ones kept, a linear ramp between."""
-    factor, trained = (
+    """Llama 3.1: low frequencies divided by `factor`, high ones not, a linear ramp between."""
+    factor, context = (
         _number(scaling, "factor"),
         _number(scaling, "original_max_position_embeddings"),
     )
@@ -73,10 +73,10 @@ def _llama3(frequencies: Doubles, scaling: dict[str, Any]) -> Doubles:
         raise ConfigError(
             "rope_scaling: high_freq_factor must exceed low_freq_factor", "correct it"
         )
-    turns = trained * frequencies / (2 * math.pi)  # full turns within the trained context
-    kept = np.clip((turns - low) / (high - low), 0.0, 1.0)
-    slowed: Doubles = frequencies * (kept + (1.0 - kept) / factor)
-    return slowed
+    turns = context * frequencies / (2 * math.pi)  # full turns within the trained context
+    share = np.clip((turns - low) / (high - low), 0.0, 1.0)  # that is not divided
+    lower: Doubles = frequencies * (share + (1.0 - share) / factor)
+    return lower
 
 
 def _number(scaling: dict[str, Any], key: str) -> float:

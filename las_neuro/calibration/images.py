@@ -1,7 +1,7 @@
 """Calibration images: the user's file, or random pixels.
 
 Random pixels cover the range that the model's processor produces, but not the activations that real
-pictures cause: results are clearly better with images like those the model will see.
+pictures cause: results are clearly better with images like those that the model will see.
 """
 
 from __future__ import annotations

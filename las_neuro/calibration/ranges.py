@@ -13,13 +13,13 @@ from las_neuro.graph import SLOTS, Floats, Graph, Node, Range
 from las_neuro.progress import Progress, silent
 from las_neuro.rows import Rows
 
-# |x| is counted in bins of 1/64 octave, read off the float32's bits: exponent, 6 of mantissa.
+# |x| is counted in bins of 1/64 octave, which the float32's bits give: exponent, 6 of mantissa.
 DROPPED_BITS = 17
 FIRST_BIN = (127 - 32) << 6  # 2**-32; smaller values count as 2**-32
 BINS = 64 << 6  # up to 2**32
 
-SAMPLE_TOKENS = 256  # whose values every encoder keeps,
-SAMPLE_BYTES = 1 << 30  # fewer where those of all encoders would take more
+SAMPLE_TOKENS = 256  # whose values are sampled at encoders and memories;
+SAMPLE_BYTES = 1 << 30  # fewer if all these values would take more
 
 
 @dataclass
@@ -33,13 +33,13 @@ class Measure:
     sample: list[Floats] = field(default_factory=list)
 
     def include(self, value: Floats, by_channel: bool) -> None:
-        """value [B, S, *axes]; -inf (scores a token may not see) is left out."""
+        """Add value [B, S, *axes], without -inf (masked scores)."""
         for sequence in value:  # one at a time: counting needs several times its memory
             size = np.abs(sequence)
             if by_channel:
                 peaks = size.reshape(len(sequence), -1).max(axis=0)
-                seen = self.channel_peak
-                self.channel_peak = peaks if seen is None else np.maximum(seen, peaks)
+                before = self.channel_peak
+                self.channel_peak = peaks if before is None else np.maximum(before, peaks)
             self._count(size[np.isfinite(size)])
 
     def _count(self, size: Floats) -> None:
@@ -70,30 +70,30 @@ def calibrate(
 
     Encoders, what they read and squares also get the peak of each channel, the axes flattened, and
     encoders and memories a sample of values; softmax weights do not: their channels are tokens.
-    Raises `CheckpointError` where the model's own values are not finite.
+    Raises `CheckpointError` if the model's own values are not finite.
     """
     from las_neuro.reference.interpret import interpret  # torch is slow to import
 
     measures: dict[str, Measure] = {node.name: Measure() for node in graph}
     encoders = [node for node in graph if node.op == "encode" and SLOTS not in node.axes]
     by_channel = _by_channel(graph, encoders)
-    kept = {node.name for node in encoders}
-    kept |= {node.name for node in graph if node.op == "memory"}
-    chosen = _chosen(sum(_width(graph, name) for name in kept), batches)
+    sampled = {node.name for node in encoders}
+    sampled |= {node.name for node in graph if node.op == "memory"}
+    tokens_of = _sample_tokens(sum(_width(graph, name) for name in sampled), batches)
     for done, tokens in enumerate(batches):
         progress("calibrate", done, len(batches))
         for node, value in interpret(graph, tokens):
             _check_finite(node, value.numpy())
             measures[node.name].include(value.numpy(), node.name in by_channel)
-            if node.name in kept:
+            if node.name in sampled:
                 rows = value.numpy().reshape(tokens.shape[0] * tokens.shape[1], -1)
-                measures[node.name].sample.append(rows[chosen[done]])
+                measures[node.name].sample.append(rows[tokens_of[done]])
     progress("calibrate", len(batches), len(batches))
     return graph.with_ranges({name: measure.range() for name, measure in measures.items()})
 
 
 def _check_finite(node: Node, value: Floats) -> None:
-    """Raise `CheckpointError` at NaN or +inf; -inf is a score that its token may not see."""
+    """Raise `CheckpointError` at NaN or +inf; -inf is a masked score."""
     if not value.max() < np.inf:  # NaN is not below it either
         raise CheckpointError(
             f"{node.name}: its values on the calibration text are not finite",
@@ -107,16 +107,16 @@ def _by_channel(graph: Graph, encoders: Sequence[Node]) -> set[str]:
 
 
 def _width(graph: Graph, name: str) -> int:
-    """Values of a token; a memory takes in what its input is."""
+    """Values per token; a memory stores its input."""
     node = graph[name]
     return graph[node.inputs[0]].size if node.op == "memory" else node.size
 
 
-def _chosen(width: int, batches: Sequence[Rows]) -> list[NDArray[np.int64]]:
-    """Of each batch, the tokens [B * S] whose `width` values are kept: drawn, not every i-th."""
+def _sample_tokens(width: int, batches: Sequence[Rows]) -> list[NDArray[np.int64]]:
+    """The tokens of each batch [B * S] to sample, `width` values each: random, not every i-th."""
     starts = np.cumsum([0, *(batch.shape[0] * batch.shape[1] for batch in batches)])
-    room = SAMPLE_BYTES // (4 * width or 1)
-    count = max(1, min(SAMPLE_TOKENS, room, int(starts[-1])))
-    drawn = np.sort(np.random.default_rng(0).choice(starts[-1], count, replace=False))
-    cuts = np.searchsorted(drawn, starts)
-    return [drawn[cuts[i] : cuts[i + 1]] - starts[i] for i in range(len(batches))]
+    most = SAMPLE_BYTES // (4 * width or 1)
+    count = max(1, min(SAMPLE_TOKENS, most, int(starts[-1])))
+    picks = np.sort(np.random.default_rng(0).choice(starts[-1], count, replace=False))
+    cuts = np.searchsorted(picks, starts)
+    return [picks[cuts[i] : cuts[i + 1]] - starts[i] for i in range(len(batches))]

@@ -1,6 +1,6 @@
 """Where calibration tokens come from: a text, a file of token ids, or the model itself.
 
-A causal model reads one stream cut into windows; an encoder reads one sentence a line.
+A causal model reads one stream cut into windows; an encoder reads one sentence per line.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from las_neuro.files import read_text
 from las_neuro.graph import Graph
 from las_neuro.rows import Tokens
 
-WINDOW = 256  # tokens a sequence, where the context allows it
+WINDOW = 256  # tokens per sequence, if the context allows it
 BATCH_TOKENS = 1024  # a batch holds about this many tokens
-TEXT_LIMIT = 64  # bytes of text read for each token wanted
+TEXT_LIMIT = 64  # bytes of text read per token of the limit
 SEED = 0
 
 
@@ -32,8 +32,9 @@ def calibration_tokens(
 ) -> list[Tokens]:
     """About `limit` tokens as batches [B, S] of equal length, S at most the context.
 
-    path: a UTF-8 text; `.npy` or `.json` of token ids; None: text the model itself draws (causal),
-    or random tokens between the tokenizer's special tokens (encoders).
+    path: a UTF-8 text; `.npy` or `.json` of token ids; None: text that the model itself generates
+    (causal), or random tokens between the tokenizer's special tokens (encoders).  Raises
+    `CalibrationError` if the file cannot be read, holds no tokens or ids outside the vocabulary.
     """
     if path is None:
         sequences = _from_model(checkpoint, graph, limit)
@@ -70,21 +71,21 @@ def _from_text(checkpoint: Checkpoint, path: Path, graph: Graph, limit: int) -> 
 def _windows(stream: Sequence[int], size: int, start: Sequence[int]) -> list[Sequence[int]]:
     """The stream cut up; every other window begins with the start token.
 
-    Many models put their largest activations on the first token, so calibration must see both
-    a start token there and a plain one: a stream may be run either way.
+    Many models put their largest activations on the first token, so calibration needs both
+    a start token and a plain one there: a stream may be run either way.
     """
     windows: list[Sequence[int]] = []
     place = 0
     while place < len(stream):
         lead = list(start) if size > 1 and len(windows) % 2 == 0 else []
-        taken = size - len(lead)
-        windows.append([*lead, *stream[place : place + taken]])
-        place += taken
+        count = size - len(lead)
+        windows.append([*lead, *stream[place : place + count]])
+        place += count
     return windows
 
 
 def _start(tokenizer: Tokenizer | None) -> list[int]:
-    """The token this tokenizer puts first, if any."""
+    """The token that this tokenizer puts first, if any."""
     return [] if tokenizer is None else list(tokenizer.encode("").ids[:1])
 
 
@@ -93,15 +94,15 @@ def _from_ids(path: Path, graph: Graph) -> list[Sequence[int]]:
     remedy = "save a list of token ids, or a list of such lists"
     try:
         if path.suffix == ".npy":
-            loaded: Any = read_array(path, remedy).tolist()
+            ids: Any = read_array(path, remedy).tolist()
         else:
-            loaded = json.loads(path.read_text(encoding="utf-8"))
+            ids = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise CalibrationError(f"{path}: cannot be read ({error})", remedy) from error
-    if _integers(loaded):
-        return _windows(loaded, _window(graph), ())
-    if isinstance(loaded, list) and all(_integers(row) for row in loaded):
-        return [row[: graph.context] for row in loaded if row]
+    if _integers(ids):
+        return _windows(ids, _window(graph), ())
+    if isinstance(ids, list) and all(_integers(row) for row in ids):
+        return [row[: graph.context] for row in ids if row]
     raise CalibrationError(f"{path}: does not hold token ids", remedy)
 
 
@@ -127,7 +128,7 @@ def _from_model(checkpoint: Checkpoint, graph: Graph, limit: int) -> list[Sequen
 def _random_sentences(
     tokenizer: Tokenizer | None, graph: Graph, limit: int, random: np.random.Generator
 ) -> list[Sequence[int]]:
-    """Uniformly random tokens in sentences of 8 to 32, in the tokenizer's frame of specials."""
+    """Uniformly random tokens in sentences of 8 to 32, between the tokenizer's special tokens."""
     special: set[int] = set()
     frame: tuple[list[int], list[int]] = ([], [])
     if tokenizer is not None:
@@ -153,21 +154,21 @@ def _tokenizer(checkpoint: Checkpoint) -> Tokenizer | None:
 
 def _limited(sequences: Iterable[Sequence[int]], limit: int) -> list[Sequence[int]]:
     """The first sequences up to `limit` tokens; a last one that only partly fits is cut."""
-    kept: list[Sequence[int]] = []
-    left = limit
+    first: list[Sequence[int]] = []
+    rest = limit
     for sequence in sequences:
-        if left < 1:
+        if rest < 1:
             break
-        kept.append(sequence[:left])
-        left -= len(sequence)
-    return kept
+        first.append(sequence[:rest])
+        rest -= len(sequence)
+    return first
 
 
 def _batched(sequences: Sequence[Sequence[int]]) -> list[Tokens]:
-    """Sequences of equal length together, about BATCH_TOKENS a batch; shortest first."""
+    """Sequences of equal length together, about BATCH_TOKENS per batch; shortest first."""
     batches: list[Tokens] = []
-    kept = sorted((sequence for sequence in sequences if sequence), key=len)
-    for size, group in groupby(kept, key=len):
+    by_length = sorted((sequence for sequence in sequences if sequence), key=len)
+    for size, group in groupby(by_length, key=len):
         same = list(group)
         rows = max(1, BATCH_TOKENS // size)
         batches += [np.array(same[i : i + rows], np.int64) for i in range(0, len(same), rows)]

@@ -1,1 +1,1 @@
-"""One file a command, named after it."""
+"""One file per command, named after it."""

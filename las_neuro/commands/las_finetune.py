@@ -1,4 +1,4 @@
-"""las-finetune: a model is trained to be content with integrate-and-fire neurons (FAS)."""
+"""las-finetune: trains a model for integrate-and-fire neurons (FAS)."""
 
 from __future__ import annotations
 
@@ -46,19 +46,21 @@ Steps = Annotated[
     typer.Option(min=1, max=MOST_STEPS, help="T: time steps of a neuron. [default: the levels]"),
 ]
 Updates = Annotated[int, typer.Option(min=0, help="Optimizer steps of fine-tuning.")]
-Batch = Annotated[int, typer.Option("--batch-tokens", min=1, help="Tokens an update.")]
+Batch = Annotated[int, typer.Option("--batch-tokens", min=1, help="Tokens per update.")]
 Rate = Annotated[
     float, typer.Option("--lr", min=0.0, help="Learning rate of the weights (the paper: 9e-5).")
 ]
 ThresholdRate = Annotated[
     float,
     typer.Option(
-        "--threshold-lr", min=0.0, help="That of the thresholds (the paper: 1e-3 to 5e-2)."
+        "--threshold-lr", min=0.0, help="Learning rate of the thresholds (the paper: 1e-3 to 5e-2)."
     ),
 ]
 Quantile = Annotated[
     float,
-    typer.Option(min=0.5, max=1.0, help="Of the float activation, where a threshold starts."),
+    typer.Option(
+        min=0.5, max=1.0, help="Quantile of the float activation at which a threshold starts."
+    ),
 ]
 Distil = Annotated[
     float,
@@ -70,20 +72,20 @@ CalibrationUpdates = Annotated[
     int, typer.Option(min=0, help="Optimizer steps of the fine calibration.")
 ]
 CalibrationRate = Annotated[
-    float, typer.Option("--calibration-lr", min=0.0, help="Its learning rate.")
+    float, typer.Option("--calibration-lr", min=0.0, help="Learning rate of the fine calibration.")
 ]
 Published = Annotated[
     bool,
     typer.Option("--published", help="The paper's coarse step: thresholds * 0.6, m0 0.2 in GPT-2."),
 ]
 Device = Annotated[str, typer.Option(help="Where torch computes: cpu, cuda, cuda:1, ...")]
-Seed = Annotated[int, typer.Option(min=0, help="Of the order of the text.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the order of the text.")]
 SaveEvery = Annotated[
     int, typer.Option(min=1, help="Updates between two states saved in OUTPUT.partial.")
 ]
 Resume = Annotated[
     bool,
-    typer.Option(help="Go on with OUTPUT.partial where there is one; --no-resume: refuse it."),
+    typer.Option(help="Continue from OUTPUT.partial if it exists; --no-resume: refuse it."),
 ]
 
 
@@ -114,17 +116,17 @@ def finetune(
     """Fine-tune a text model for spiking neurons in its feed-forward blocks, then calibrate them.
 
     FAS (arXiv 2502.04405).  The folder is written whole or not at all; las-compile FOLDER --system
-    fas compiles it.  Interrupted, the same command goes on from the last state it saved.
+    fas compiles it.  After an interruption the same command continues from the last saved state.
     """
     from las_neuro.training.finetune import finetune as run
     from las_neuro.training.tuned_folder import check_free
     from las_neuro.training.tuning import Settings
 
     check_free(output)
-    begun = output.with_name(f"{output.name}.partial")
-    if not resume and begun.exists():
-        raise ConfigError(f"{begun}: an interrupted run is there", "remove it, or let it go on")
-    wanted = Settings(
+    state = output.with_name(f"{output.name}.partial")
+    if not resume and state.exists():
+        raise ConfigError(f"{state}: an interrupted run is there", "remove it, or let it go on")
+    settings = Settings(
         steps=steps or levels,
         levels=levels,
         updates=updates,
@@ -138,10 +140,10 @@ def finetune(
         published=published,
         seed=seed,
     )
-    with rereadable(text) as read, rereadable(heldout) as aside, progress_bars(quiet) as tell:
-        assert read is not None
-        train = partial(run, heldout=aside, device=device, save_every=save_every)
-        record = train(model, read, output, wanted, progress=tell)
+    with rereadable(text) as source, rereadable(heldout) as test, progress_bars(quiet) as progress:
+        assert source is not None
+        train = partial(run, heldout=test, device=device, save_every=save_every)
+        record = train(model, source, output, settings, progress=progress)
     if json:
         print_json({"folder": str(output), **record})
     elif not quiet:

@@ -3,7 +3,7 @@
 value = unit * sum_t 2**position[t] * digit[t].  What a digit may be is the code's form:
 
     binary        0 or 1, times the sign of the value (LAS, arXiv 2505.09659)
-    signed-digit  -1, 0 or 1, no two neighbours set: the non-adjacent form, fewest spikes possible
+    signed-digit  -1, 0 or 1, no two neighbours set: the non-adjacent form, with the fewest spikes
     graded        0 to 2**b - 1, times the sign of the value: b binary digits in one graded spike
 
 LAS's OAT neuron: two sub-neurons share the digits; values beyond the normal threshold are coded
@@ -30,11 +30,11 @@ ONES = np.array([bin(i).count("1") for i in range(2**TABLE_BITS)], np.int64)
 class Code:
     """One encoder's code: `digits` binary digits of precision, least significant first.
 
-    theta: the normal threshold, in the value's units.
+    theta: the normal threshold, in the model's own numbers.
     outlier_shift: k, where the outlier sub-neuron's threshold is 2**k theta; 0: no outliers.
-    outliers: which channels have an outlier compartment [n]; absent where none has.
-    spread: each channel's threshold over theta [n]; absent where all are equal.
-    skipped: how many of its lowest digits each channel never sends [n]; absent where none.
+    outliers: which channels have an outlier compartment [n]; None: none has.
+    spread: each channel's threshold divided by theta [n]; None: all are equal.
+    skipped: how many of its lowest digits each channel never sends [n]; None: all are sent.
     """
 
     digits: int
@@ -48,7 +48,7 @@ class Code:
 
     @property
     def top(self) -> int:
-        """Largest magnitude the digits give."""
+        """Largest magnitude that the digits can represent."""
         return largest_magnitude(self.form, self.digits)
 
     @property
@@ -58,7 +58,7 @@ class Code:
 
     @property
     def step(self) -> float | Doubles:
-        """What one step of the magnitude stands for, by channel."""
+        """What one step of the magnitude stands for, by channel [n]."""
         return self.unit if self.spread is None else self.unit * self.spread
 
     def __str__(self) -> str:
@@ -72,7 +72,7 @@ class Code:
 
 
 def largest_magnitude(form: str, digits: int) -> int:
-    """In a signed-digit code every second digit may be set, 101..., else all."""
+    """All digits set; in a signed-digit code every second one, 101..."""
     return 2 ** (digits + 1) // 3 if form == "signed-digit" else int(2**digits) - 1
 
 
@@ -93,7 +93,7 @@ def coded(
 
     top: the largest magnitude that the digits give.  Rounded to nearest, halves up, clamped at the
     top; an outlier is coded in steps of 2**outlier_shift, a channel that skips s digits in 2**s.
-    Arrays of numpy or torch; the compartment kind `encode` runs this very function.
+    Arrays of numpy or torch; the compartment kind `encode` runs this same function.
     """
     xp = namespace(q)
     size, payload, limit, skips = xp.abs(q), xp.sign(q), top, amount(skipped) > 0
@@ -113,12 +113,12 @@ def coded(
 
 
 def decode(code: Code, magnitude: Ints, payload: Ints) -> Doubles:
-    """What the receivers of these spikes are given, in the value's units."""
+    """The values that receivers obtain from these spikes, in the model's own numbers."""
     return np.asarray(magnitude * payload * code.step)
 
 
 def spike_counts(code: Code, magnitude: Ints) -> Ints:
-    """Digits that are not zero: spikes, but for graded ones, which take several digits each."""
+    """Digits that are not zero: the spikes, except in the graded form, which packs digits."""
     if code.form == "signed-digit":
         magnitude = ((3 * magnitude) ^ magnitude) >> 1
     low, high = magnitude & (2**TABLE_BITS - 1), magnitude >> TABLE_BITS

@@ -1,4 +1,4 @@
-"""fas_tables: the neurons that `las-finetune` calibrated, beside the checkpoint they belong to.
+"""fas_tables: the neurons that `las-finetune` calibrated, stored beside their checkpoint.
 
     fas.safetensors  `<layer>.threshold` [channels] and `<layer>.initial` [channels], float32
     fas.json         {"steps": T, "levels": L, "published": ..., "activation": ..., "measured": ...}
@@ -46,7 +46,10 @@ class FasTables:
 
     @staticmethod
     def read(folder: Path) -> FasTables | None:
-        """The tables in a checkpoint's folder; None where it was not made by `las-finetune`."""
+        """The tables in a checkpoint's folder; None if `las-finetune` did not make it.
+
+        Raises `CheckpointError` if a file is missing or damaged, or a value out of range.
+        """
         present = [name for name in (NEURONS, RECORD) if (folder / name).exists()]
         if not present:
             return None
@@ -60,12 +63,12 @@ class FasTables:
             raise CheckpointError(
                 f"{folder / NEURONS}: cannot be read ({error.strerror})", "check its permissions"
             ) from error
-        tables = FasTables(steps, _half(file, "threshold"), _half(file, "initial"))
+        tables = FasTables(steps, _vectors(file, "threshold"), _vectors(file, "initial"))
         _check(file, tables)
         return tables
 
     def write(self, folder: Path, record: Mapping[str, Any]) -> None:
-        """Both files, into a folder that exists; record: what else fas.json is to say."""
+        """Write both files to a folder that exists; record: further entries of fas.json."""
         from safetensors.numpy import save_file
 
         tensors = {
@@ -88,9 +91,9 @@ def _steps(path: Path) -> int:
     return steps
 
 
-def _half(file: WeightFile, part: str) -> dict[int, Floats]:
+def _vectors(file: WeightFile, part: str) -> dict[int, Floats]:
     """Layer -> the vector `<layer>.<part>`."""
-    found = {}
+    vectors = {}
     for name in file.entries:
         layer, _, kind = name.partition(".")
         if not (layer.isascii() and layer.isdigit() and kind in ("threshold", "initial")):
@@ -98,12 +101,12 @@ def _half(file: WeightFile, part: str) -> dict[int, Floats]:
                 f"{file.path}: tensor {name!r} is no <layer>.threshold or <layer>.initial", REMEDY
             )
         if kind == part:
-            found[int(layer)] = file.read(name)
-    return dict(sorted(found.items()))
+            vectors[int(layer)] = file.read(name)
+    return dict(sorted(vectors.items()))
 
 
 def _check(file: WeightFile, tables: FasTables) -> None:
-    """Layers 0, 1, ... each with two vectors of one length; values the neuron can hold."""
+    """Layers are 0, 1, ..., each with two vectors of one length, of values in their range."""
     layers = list(tables.thresholds)
     if not layers or layers != list(range(len(layers))) or layers != list(tables.initial):
         raise CheckpointError(
@@ -116,7 +119,7 @@ def _check(file: WeightFile, tables: FasTables) -> None:
         if threshold.ndim != 1 or threshold.shape != initial.shape or not threshold.size:
             raise CheckpointError(
                 f"{file.path}: layer {layer} has thresholds {list(threshold.shape)} and initial "
-                f"potentials {list(initial.shape)}, not one number a channel",
+                f"potentials {list(initial.shape)}, not one number per channel",
                 REMEDY,
             )
         if not (threshold > 0).all():

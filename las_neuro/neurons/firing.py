@@ -1,4 +1,4 @@
-"""Firing neurons: spike codes by dynamics, of the published systems that are not LAS.
+"""Firing neurons: the spike codes of systems other than LAS, given by a neuron's dynamics.
 
 A neuron is a table of thresholds theta[t], resets reset[t] and spike values send[t]; compartments
 of kind `fire` run it.  All spikes of a value add up: value = unit * sum_t payload[t].
@@ -17,7 +17,7 @@ Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 FINE = 1 << 12  # potential units of an IF neuron's threshold
-LEAK = 0.25  # of SpikeLM's potentials, from pass to pass
+LEAK = 0.25  # of SpikeLM's potentials, from one repetition to the next
 ZERO = np.zeros(1, np.int64)
 
 
@@ -25,11 +25,13 @@ ZERO = np.zeros(1, np.int64)
 class Firing:
     """One encoder's neurons.
 
-    unit: what payload 1 stands for, in a channel of spread 1.  grain: potential units a unit.
-    low, high: the range in potential units, [1] or [n].  theta, reset, send: of each step.
-    offset: potential at the start, [1] or [n], beside the value.  level: most quanta in one spike;
-    most: what a neuron sends that has them.  drive: the value is added at every step, else once.
-    lift: spikes of a channel count 2**lift, [n].  spread: each channel's unit over `unit`, [n].
+    unit: what payload 1 stands for, in a channel of spread 1.  grain: potential units per unit.
+    low, high: the value's range in potential units, [1] or [n].  theta, reset, send: of each step.
+    offset: added to the initial potential, [1] or [n].  level: most quanta in one spike; most: the
+    quanta that a neuron sends from that level on.  drive: the value is added at every step, else
+    once.  signed: the neuron codes magnitudes, its payloads take the value's sign.  strict: it
+    fires above its threshold only.  lift: a channel's spikes count 2**lift, [n].  spread: each
+    channel's unit divided by `unit`, [n].
     """
 
     name: str
@@ -55,18 +57,18 @@ class Firing:
 
     @property
     def digits(self) -> int:
-        """Spikes a value may take; the length of its train."""
+        """Most spikes of a value: the length of its train."""
         return self.steps
 
     @property
     def step(self) -> float | Doubles:
-        """What payload 1 stands for, by channel, its lift left out."""
+        """What payload 1 stands for, by channel, without its lift."""
         wide = 1.0 if self.spread is None else self.spread
         return self.unit * wide
 
     @property
     def factor(self) -> float | Doubles:
-        """Potential units a unit of the value, by channel."""
+        """Potential units for 1 in the model's own numbers, by channel."""
         lift = 0 if self.lift is None else self.lift
         return self.grain / (self.step * np.exp2(lift))
 
@@ -82,7 +84,7 @@ def fire(code: Firing, x: Doubles) -> Ints:
 
 
 def decoded(code: Firing, x: Doubles) -> Doubles:
-    """What the receivers are given for values [.., n], in the values' units."""
+    """What receivers obtain for values [.., n], in the model's own numbers."""
     quanta, channel = _quanta(code, x)
     total = sum(q * send for q, send in zip(quanta, code.send, strict=True))
     return np.asarray(total * channel * code.step)
@@ -98,17 +100,17 @@ def _quanta(code: Firing, x: Doubles) -> tuple[list[Ints], Ints]:
     for theta, reset in zip(code.theta, code.reset, strict=True):
         if steps and code.drive:
             v += value
-        sent = quanta(v, theta, code.level, code.most)
-        v -= sent * reset
-        steps.append(sent)
+        count = quanta(v, theta, code.level, code.most)
+        v -= count * reset
+        steps.append(count)
     return steps, channel if code.lift is None else channel << code.lift
 
 
 def quanta(v: Array, theta: int, level: int, most: int) -> Array:
     """Quanta that potentials v send at a threshold: whole thetas, but `most` from `level` on.
 
-    A negative threshold is met by what is at or below it.  Arrays of numpy or torch; the
-    compartment kind `fire` runs this very function.
+    A negative threshold is reached by potentials at or below it.  Arrays of numpy or torch; the
+    compartment kind `fire` runs this same function.
     """
     xp = namespace(v)
     if level == 1:  # one or none: no division, which is slow
@@ -118,7 +120,7 @@ def quanta(v: Array, theta: int, level: int, most: int) -> Array:
 
 
 def rate(threshold: Doubles, initial: Doubles, steps: int) -> Firing:
-    """IF neurons of FAS (arXiv 2502.04405): mem = m0 thr; mem += x; fires at thr, minus thr.
+    """IF neurons of FAS (arXiv 2502.04405): mem = m0 thr; mem += x; fire at thr, subtract thr.
 
     threshold, initial (m0, a share of it): [n] or [1].  Spikes stand for threshold / steps, so that
     a window's sum is the mean that the paper's code takes over its steps.
@@ -154,9 +156,9 @@ def graded(
 ) -> Firing:
     """GIF neurons of SpikeLLM (arXiv 2407.04752): up to `level` quanta in each of `steps` spikes.
 
-    high, low: the range in quanta; low is -high where it is left out.  level 1: the ternary count
-    of SDLLM (arXiv 2604.16475), a spike of 1 or -1 a unit.  published: a neuron with `level` quanta
-    sends level - 1, as the code of the paper does: top codes come out short.
+    high, low: the range in quanta; low is -high if it is left out.  level 1: the ternary count of
+    SDLLM (arXiv 2604.16475), a spike of 1 or -1 per unit.  published: a neuron with `level` quanta
+    sends level - 1, as in the paper's code, so that the highest codes are too small.
     """
     return Firing(
         "gif" if level > 1 else "count",
@@ -180,8 +182,8 @@ def twos_complement(
 ) -> Firing:
     """Two's complement of a count, top bit first (Int2Spike, arXiv 2509.05276).
 
-    The sign bit counts -2**(bits - 1): its threshold of -1 makes it fire for what is below 0, its
-    reset leaves what the other bits are to say.
+    The sign bit counts -2**(bits - 1): its threshold of -1 makes it fire for values below 0, and
+    its reset leaves the rest for the other bits.
     """
     most = 1 << (bits - 1)
     below = powers(2.0, bits - 1)
@@ -211,9 +213,10 @@ def phase(
 ) -> Firing:
     """Few-spikes neurons (arXiv 2002.00860) whose theta = reset = d = values, largest first.
 
-    values 2**(T-1) .. 1 are LAS's (arXiv 2505.09659) up to the offset: half a last place, so that
-    values are rounded; published: none, and a value fires strictly above its threshold.
-    theta: the largest magnitude that has a code, all steps firing; 2**lift times that in a channel.
+    values 2**(T-1) .. 1 are LAS's (arXiv 2505.09659), except for the offset: half a last place, so
+    that values are rounded.  published: no offset, and a neuron fires only above its threshold.
+    theta: the largest magnitude that has a code, with a spike in every step; 2**lift times that in
+    a channel with a lift.
     """
     fine = 1 << 4  # potential units of payload 1: rounding takes place in the offset
     top = sum(values)
@@ -239,13 +242,13 @@ def powers(base: float, steps: int) -> tuple[int, ...]:
 
 
 def elastic(alpha: float) -> Firing:
-    """SpikeLM's neuron (arXiv 2406.03287) in one pass: alpha * clip(round(x / alpha), -1, 1).
+    """SpikeLM's neuron (arXiv 2406.03287), one repetition: alpha * clip(round(x / alpha), -1, 1).
 
-    Halves are rounded to even there, so a neuron at just half its amplitude is silent.
+    The paper's code rounds halves to even, so a neuron at exactly half its amplitude is silent.
     """
     grain = 1 << 15  # potential units of alpha: as fine as a compartment's multiplier
-    half, room = grain // 2, np.array([1 << 22])  # louder potentials fire as these do
-    return Firing("elastic", alpha, grain, -room, room, (half,), (half,), (1,), ZERO, strict=True)
+    half, bound = grain // 2, np.array([1 << 22])  # larger potentials fire as these do
+    return Firing("elastic", alpha, grain, -bound, bound, (half,), (half,), (1,), ZERO, strict=True)
 
 
 def count_spikes(code: Firing, x: Doubles) -> Ints:

@@ -1,18 +1,18 @@
-"""thresholds: each encoder's thresholds, and the digits a channel may spare, by measured error.
+"""thresholds: each encoder's thresholds, and the digits a channel may skip, by measured error.
 
-In: what calibration saw of an encoder, peaks and a sample of its values, and who reads it.  Out:
-its code.  A code's error is the mean square of what its rounding does to the sample, each channel
+In: an encoder's calibrated peaks and a sample of its values, and the nodes that read it.  Out: its
+code.  A code's error is the mean square of what its rounding does to the sample, each channel
 weighted by the squared norm of its column in the linear maps that read it.
 
-`search` tries a row of normal thresholds.  MARGIN times the calibrated peak of every channel stays
-codable: a channel that goes beyond the normal threshold gets an outlier compartment, and the
+`search` tries a series of normal thresholds.  MARGIN times the calibrated peak of every channel
+stays codable: a channel that goes beyond the normal threshold gets an outlier compartment, and the
 outlier threshold is 2**k times the normal one (k whole: on chip a shift).  An outlier payload
 widens the sums of all receivers by 2**k, so the error is weighed against the share of channels that
-need one; and against the error that values have anyway, from weights of 8 bits.  Short codes so
-take what outliers they need, long ones few or none.
+need one, and against the error that values have anyway, from weights of 8 bits.  Short codes
+therefore take the outliers they need, long codes few or none.
 
-`spared` gives channels their own time steps as SpikeLLM does (arXiv 2407.04752): a channel that
-matters little skips its lowest digits, as far as the error may grow for the spikes that are saved.
+`spared` gives channels their own time steps as SpikeLLM does (arXiv 2407.04752): channels that
+matter little skip their lowest digits, until the error has grown by the share that is allowed.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from las_neuro.neurons.firing import Firing, decoded
 Doubles = NDArray[np.float64]
 
 MARGIN = 3.0  # over the calibrated peak of each channel, for text that calibration did not see
-PER_OCTAVE = 4  # normal thresholds tried
+PER_OCTAVE = 4  # normal thresholds tried per octave
 MOST_SHIFT = 7  # an outlier payload is a signed byte
-OUTLIERS_COST = 0.25  # of the error, if all channels have an outlier compartment
-INT8_ERROR = 0.003  # of a value's root mean square, carried from the int8 weights that made it
-FINE_PLANE = 128  # how much less with two planes
-ALLOWED = 0.25  # growth of the whole error for spared spikes
-HALVINGS = 50
+OUTLIERS_COST = 0.25  # share added to the error if all channels have an outlier compartment
+INT8_ERROR = 0.003  # of a value's root mean square: its error from int8 weights before it
+FINE_PLANE = 128  # how many times smaller it is with two planes
+ALLOWED = 0.25  # growth of the whole error by skipped digits
+HALVINGS = 50  # of the interval that holds the price of a spike
 
 
 @dataclass(frozen=True)
 class Site:
-    """What one encoder reads and what its readers make of errors."""
+    """The values of one encoder, and how much an error in each counts for its readers."""
 
     sample: Doubles  # [tokens, n]
-    peaks: Doubles  # [n], by channel over its spread
+    peaks: Doubles  # [n], each channel's divided by its spread
     spread: Doubles | None
     weight: Doubles  # [n], of a channel's squared error
     floor: float  # weighted squared error that the values have before they are coded
@@ -53,13 +53,13 @@ class Site:
 
     @staticmethod
     def of(node: Node, readers: Sequence[Node]) -> Site:
-        """For a calibrated encoder."""
-        seen = node.range
-        assert seen is not None
-        assert seen.channel_peak is not None
-        assert seen.sample is not None
-        sample, spread = seen.sample.astype(np.float64), node["spread"]
-        peaks = seen.channel_peak.astype(np.float64) / (1.0 if spread is None else spread)
+        """The site of a calibrated encoder."""
+        node_range = node.range
+        assert node_range is not None
+        assert node_range.channel_peak is not None
+        assert node_range.sample is not None
+        sample, spread = node_range.sample.astype(np.float64), node["spread"]
+        peaks = node_range.channel_peak.astype(np.float64) / (1.0 if spread is None else spread)
         weight = _column_norms(readers, len(peaks))
         planes = max((reader["planes"] for reader in readers if reader.op == "linear"), default=1)
         relative = INT8_ERROR / FINE_PLANE ** (planes - 1)
@@ -69,10 +69,10 @@ class Site:
     def errors(self, code: Code | Firing) -> Doubles:
         """Weighted mean squared error of each channel [n]."""
         if isinstance(code, Firing):
-            lost = self.sample - decoded(code, self.sample)
+            error = self.sample - decoded(code, self.sample)
         else:
-            lost = self.sample - decode(code, *encode(code, self.sample))
-        return np.asarray(self.weight * (lost**2).mean(axis=0))
+            error = self.sample - decode(code, *encode(code, self.sample))
+        return np.asarray(self.weight * (error**2).mean(axis=0))
 
     @property
     def gram(self) -> Doubles:
@@ -82,7 +82,7 @@ class Site:
 
 
 def _column_norms(readers: Sequence[Node], n: int) -> Doubles:
-    """Squared; ones where nothing linear reads the spikes (queries)."""
+    """Squared norms [n]; ones if no linear map reads the spikes (queries)."""
     total = np.zeros(n)
     for reader in readers:
         if reader.op == "linear":
@@ -92,7 +92,7 @@ def _column_norms(readers: Sequence[Node], n: int) -> Doubles:
 
 
 def search(site: Site, steps: int, form: str, ranges: int = 2) -> Code:
-    """The code of least error; with one range only, its threshold is MARGIN over the peak."""
+    """The code of least error; with one range, its threshold is MARGIN times the peak."""
     top = MARGIN * float(site.peaks.max())
     best, least = _single(site, steps, form, top), math.inf
     for place in range(PER_OCTAVE * MOST_SHIFT + 1 if ranges == 2 else 0):
@@ -114,7 +114,7 @@ def _single(site: Site, steps: int, form: str, theta: float) -> Code:
 
 
 def spared(site: Site, code: Code) -> Code:
-    """The same code with skipped digits, least spikes for an error grown by ALLOWED of the whole.
+    """The same code with skipped digits: fewest spikes while the error grows by at most ALLOWED.
 
     Each channel picks the s that minimises error + price * spikes (Lagrange); the one price for all
     channels is the highest that the allowed error pays.
@@ -129,7 +129,7 @@ def spared(site: Site, code: Code) -> Code:
     low, high = 0.0, float(error.max()) + 1e-30  # at `high` a spike costs more than any error
     for _ in range(HALVINGS):
         price = math.sqrt(max(low, high * 1e-20) * high)
-        chosen = (error + price * spike).argmin(axis=0)
-        fits = np.take_along_axis(error, chosen[None], axis=0).sum() <= most
+        choice = (error + price * spike).argmin(axis=0)
+        fits = np.take_along_axis(error, choice[None], axis=0).sum() <= most
         low, high = (price, high) if fits else (low, price)
     return replace(code, skipped=(error + low * spike).argmin(axis=0).astype(np.int64))

@@ -1,7 +1,7 @@
-"""Run a spiking graph exactly and, beside it, with linear maps replaced as they are reached.
+"""Run a spiking graph exactly and, beside it, with linear maps replaced one after another.
 
-So that whoever replaces one sees what it will really be given: inputs that carry the error of every
-replacement before it.  All calibration batches go through node by node, once.
+A caller that replaces a map thus gets its real inputs, which carry the error of all earlier
+replacements.  All calibration batches run through the graph once, node by node.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from las_neuro.graph import Floats, Graph, Node, Tensor
 from las_neuro.reference.interpret import RULES, Run
 from las_neuro.rows import Rows
 
-# (linear node, its exact inputs, its real inputs, both [tokens, n], what the value it is added to
-# has lost so far [tokens, n_post] or None) -> its new weights
+# (linear node, its exact inputs, its real inputs, both [tokens, n], exact minus real value of the
+# residual stream that its output is added to [tokens, n_post] or None) -> its new weights
 Replace = Callable[[Node, Floats, Floats, Floats | None], Mapping[str, Tensor]]
 
 
-def run_beside(graph: Graph, batches: Sequence[Rows], replaced: Replace) -> None:
-    """Call `replaced` for every linear map, in order; the values of a node live to its last reader.
+def run_beside(graph: Graph, batches: Sequence[Rows], new_weights: Replace) -> None:
+    """Call `new_weights` for every linear map, in order.
 
-    Memory: both runs of all batches, of the nodes still to be read.
+    Memory holds both values of each node, for all batches, until its last reader has run.
     """
     runs = [Run(graph, rows, torch.float32) for rows in batches]
     readers = graph.readers()
@@ -32,22 +32,22 @@ def run_beside(graph: Graph, batches: Sequence[Rows], replaced: Replace) -> None
     exact: dict[str, list[Torch]] = {}
     real: dict[str, list[Torch]] = {}
     for node in graph:
-        changed = node
+        real_node = node
         if node.op == "linear":
-            source, beside = node.inputs[0], _added_to(graph, readers, node.name)
-            lost = None
+            source, beside = node.inputs[0], _residual(graph, readers, node.name)
+            error = None
             if beside in real and real[beside] is not exact[beside]:
-                lost = _rows(exact[beside]) - _rows(real[beside])
-            weights = replaced(node, _rows(exact[source]), _rows(real[source]), lost)
-            changed = replace(node, weights=weights)
-        for kept, rule_of in ((exact, node), (real, changed)):
-            if kept is real and all(real[name] is exact[name] for name in node.inputs):
-                if changed is node:  # nothing was replaced yet on the way here
+                error = _rows(exact[beside]) - _rows(real[beside])
+            weights = new_weights(node, _rows(exact[source]), _rows(real[source]), error)
+            real_node = replace(node, weights=weights)
+        for values, rule_of in ((exact, node), (real, real_node)):
+            if values is real and all(real[name] is exact[name] for name in node.inputs):
+                if real_node is node:  # no map before it was replaced
                     real[node.name] = exact[node.name]
                     continue
             with torch.inference_mode():
-                kept[node.name] = [
-                    RULES[node.op](run, rule_of, [kept[name][i] for name in node.inputs])
+                values[node.name] = [
+                    RULES[node.op](run, rule_of, [values[name][i] for name in node.inputs])
                     for i, run in enumerate(runs)
                 ]
         for name in (node.name, *node.inputs):
@@ -57,13 +57,13 @@ def run_beside(graph: Graph, batches: Sequence[Rows], replaced: Replace) -> None
                 real.pop(name, None)
 
 
-def _added_to(graph: Graph, readers: Mapping[str, list[str]], name: str) -> str:
-    """The residual stream that a value is only added to; "" where it is used otherwise."""
+def _residual(graph: Graph, readers: Mapping[str, list[str]], name: str) -> str:
+    """The residual stream to which a value is added; "" if it is used in any other way."""
     if len(readers[name]) != 1:
         return ""
     reader = graph[readers[name][0]]
     if reader.op == "view":
-        return _added_to(graph, readers, reader.name)
+        return _residual(graph, readers, reader.name)
     if reader.op == "sum" and reader["signs"] == (1, 1):
         return next((other for other in reader.inputs if other != name), "")
     return ""

@@ -1,6 +1,6 @@
 """Run a spiking graph in floating point: every encoder exact, so the result is the float model's.
 
-Proves the drawing (against transformers) and shows calibration every value.  B sequences, S tokens.
+Tests compare it with transformers; calibration reads every value.  B sequences of S tokens.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ Rule = Callable[["Run", Node, Sequence[Torch]], Torch]
 
 
 class Run:
-    """What rules need beside their operands."""
+    """What rules need besides their operands."""
 
     def __init__(
         self, graph: Graph, tokens: Rows, dtype: torch.dtype = torch.float32, start: int = 0
     ) -> None:
-        """start: how many tokens of the sequences came before these, for a run in pieces."""
+        """start: how many tokens of each sequence came before these, for a run in pieces."""
         self.graph, self.tokens, self.dtype, self.start = graph, tokens, dtype, start
 
     def load(self, weight: Tensor) -> Torch:
-        """The weight, read now and dropped by the caller: one node's weights live at a time."""
+        """The weight, read now; the caller drops it, so that memory holds one node's weights."""
         return torch.from_numpy(weight.load()).to(self.dtype)
 
     def axes(self, node: Node, operand: int) -> Axes:
@@ -114,29 +114,29 @@ def _input(run: Run, node: Node, _: Sequence[Torch]) -> Torch:
         "position": np.broadcast_to(run.start + np.arange(length), (batch, length)),
         "type": np.zeros((batch, length), np.int64),
     }
-    picked = node.weights["table"].load()[rows[node["source"]] + node["offset"]]
-    return torch.from_numpy(picked).to(run.dtype)
+    values = node.weights["table"].load()[rows[node["source"]] + node["offset"]]
+    return torch.from_numpy(values).to(run.dtype)
 
 
 def _encode(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
-    """Exact, but for neurons that the model was trained with: those are its activations."""
+    """Exact, except for neurons that the model was trained with: they are its activations."""
     if not node["trained"]:
         return operands[0]
-    found = decoded(node["code"], operands[0].flatten(2).double().numpy())
-    return torch.from_numpy(found).to(run.dtype).view_as(operands[0])
+    values = decoded(node["code"], operands[0].flatten(2).double().numpy())
+    return torch.from_numpy(values).to(run.dtype).view_as(operands[0])
 
 
 def _same(_: Run, __: Node, operands: Sequence[Torch]) -> Torch:
-    """A memory shows what each token wrote, a wait and the output what they read."""
+    """A memory's value is what each token wrote; that of a wait or the output is its operand."""
     return operands[0]
 
 
 def _leak(_: Run, node: Node, operands: Sequence[Torch]) -> Torch:
-    """SpikeLM's leak and reset, by what a neuron of this potential sends."""
+    """SpikeLM's leak and reset, from what a neuron of this potential sends."""
     m, code = operands[0].double(), node["code"]
-    sent = torch.from_numpy(decoded(code, m.flatten(2).numpy())).view_as(m)
-    left: Torch = LEAK * m * (code.unit - sent)
-    return left.to(operands[0].dtype)
+    spikes = torch.from_numpy(decoded(code, m.flatten(2).numpy())).view_as(m)
+    rest: Torch = LEAK * m * (code.unit - spikes)
+    return rest.to(operands[0].dtype)
 
 
 def _linear(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
@@ -145,8 +145,8 @@ def _linear(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
 
 
 def _affine(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:
-    scaled: Torch = operands[0] * run.load(node.weights["gain"])
-    return scaled + run.load(node.weights["bias"]) if "bias" in node.weights else scaled
+    product: Torch = operands[0] * run.load(node.weights["gain"])
+    return product + run.load(node.weights["bias"]) if "bias" in node.weights else product
 
 
 def _sum(run: Run, node: Node, operands: Sequence[Torch]) -> Torch:

@@ -1,4 +1,4 @@
-"""The checkpoint as transformers runs it, in float32: what spikes are compared with.
+"""The checkpoint as transformers runs it, in float32: the reference for spikes.
 
 Offline and without remote code; weights come from safetensors only.
 """
@@ -35,7 +35,7 @@ AUTO = {
 
 @dataclass(frozen=True)
 class FloatModel:
-    """transformers' model of a checkpoint; `kind`: what its graph's output is.
+    """transformers' model of a checkpoint; kind: what its graph outputs.
 
     "logits" of a causal model, "hidden" states of an encoder, "classes" of an image.
     """
@@ -45,14 +45,14 @@ class FloatModel:
 
     @staticmethod
     def load(checkpoint: Checkpoint) -> FloatModel:
-        """Raises `CheckpointError` for weights that the compiler would refuse, before torch."""
+        """Load the model; raises `CheckpointError` for weights that the compiler would refuse."""
         if checkpoint.weights is None:
             raise CheckpointError(
                 f"{checkpoint.config_path}: a plan holds no weights to run",
                 "open the model instead",
             )
         graph = draw(checkpoint)
-        _prove_weights(graph)
+        _check_weights(graph)
         kind = str(graph["output"]["kind"])
         logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         try:
@@ -107,7 +107,7 @@ class FloatModel:
     def sample(self, starts: Tokens, length: int, seed: int) -> Tokens:
         """Continue `starts` [B, s] to [B, length], drawing each token at temperature 1.
 
-        Raises `CheckpointError` where the logits are not finite.
+        Raises `CheckpointError` if the logits are not finite.
         """
         generator = torch.Generator().manual_seed(seed)
         tokens, cache, fresh = torch.from_numpy(starts), None, torch.from_numpy(starts)
@@ -123,24 +123,24 @@ class FloatModel:
                 )
             fresh = torch.multinomial(chances, 1, generator=generator)
             tokens = torch.cat([tokens, fresh], dim=1)
-        drawn: Tokens = tokens.numpy()
-        return drawn
+        sequences: Tokens = tokens.numpy()
+        return sequences
 
-    def _run(self, given: Tokens | Floats, **options: bool) -> Any:
-        wanted = np.float32 if given.dtype.kind == "f" else np.int64
+    def _run(self, inputs: Tokens | Floats, **options: bool) -> Any:
+        dtype = np.float32 if inputs.dtype.kind == "f" else np.int64
         with torch.inference_mode():
-            return self.module(torch.from_numpy(np.asarray(given, wanted)), **options)
+            return self.module(torch.from_numpy(np.asarray(inputs, dtype)), **options)
 
 
-def _prove_weights(graph: Graph) -> None:
-    """Read every weight by our own reader first: transformers takes NaN as it is."""
+def _check_weights(graph: Graph) -> None:
+    """Read every weight with our own reader first: transformers accepts NaN."""
     for node in graph:
         for tensor in node.weights.values():
             tensor.load()
 
 
 def _put_neurons(module: Any, checkpoint: Checkpoint) -> None:
-    """A model that las-finetune made has neurons in the place of its activations."""
+    """Put neurons in the place of the activations of a model that las-finetune made."""
     tables = FasTables.read(checkpoint.folder)
     if tables is None:
         return
@@ -154,8 +154,8 @@ def _put_neurons(module: Any, checkpoint: Checkpoint) -> None:
 def _link(checkpoint: Checkpoint, folder: Path) -> None:
     """A folder of links holding exactly what the checkpoint is: config.json and its weight files.
 
-    Whatever else lies beside them (adapters, pickles, code) is out of transformers' sight, and a
-    weight file may have any name.
+    So transformers sees no other file of the model's folder (adapters, pickles, code), and a weight
+    file may have any name.
     """
     assert checkpoint.weights is not None
     (folder / "config.json").symlink_to(checkpoint.config_path.resolve())

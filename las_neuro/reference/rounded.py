@@ -1,8 +1,8 @@
 """A float run of a spiking graph with some of its rounding, to measure what that rounding costs.
 
-Encoders give what their spikes stand for, linear maps use their rounded weights, functions are off
-by the error their tables state, with signs drawn once.  Units and stored keys and values, which are
-finer, are left out.
+Encoders give what their spikes stand for, linear maps use their rounded weights, functions deviate
+by the error that their tables state, with random signs of a fixed seed.  Units and stored keys and
+values are rounded more finely, and are left out.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ SEED = 0
 class Rounding:
     """Node name -> what rounds it.
 
-    absolute, relative: how far a function's value is off.  tables: functions that are computed by
-    imported few-spikes tables.
+    absolute, relative: how far a function's value deviates.  tables: functions that are computed
+    by imported few-spikes tables.
     """
 
     codes: Mapping[str, Code | Firing] = field(default_factory=dict)
@@ -43,8 +43,8 @@ class Rounding:
 class Probe:
     """Measures the error of the graph's output on a few sequences.
 
-    Logits: mean KL divergence from the exact run, nats a token.  Hidden states: mean 1 - cosine of
-    the sequences' mean states.
+    Logits: mean KL divergence from the exact run, in nats per token.  Hidden states: mean of
+    1 - cosine of each sequence's mean state.
     """
 
     def __init__(self, graph: Graph, batches: Sequence[Rows]) -> None:
@@ -56,8 +56,8 @@ class Probe:
     def error(self, rounding: Rounding) -> float:
         total, weight = 0.0, 0
         for rows, exact in zip(self.batches, self.exact, strict=True):
-            found = self._output(rows, rounding)
-            each = _divergence(exact, found) if self.kind != "hidden" else _turned(exact, found)
+            measure = _divergence if self.kind != "hidden" else _cosine_error
+            each = measure(exact, self._output(rows, rounding))
             total, weight = total + float(each.sum()), weight + each.numel()
         return total / weight
 
@@ -74,7 +74,7 @@ class Probe:
                     values[node.name] = _by_tables(rounding.tables[node.name], operands[0])
                 else:
                     value = RULES[node.op](run, node, operands)
-                    values[node.name] = _off(node, value, rounding, generator)
+                    values[node.name] = _rounded(node, value, rounding, generator)
             for name in node.inputs:
                 waiting[name] -= 1
                 if not waiting[name]:
@@ -87,15 +87,15 @@ def _by_tables(domains: Sequence[SubDomain], x: Torch) -> Torch:
     return torch.from_numpy(computed(domains, x.double().numpy())).to(x.dtype)
 
 
-def _off(node: Node, value: Torch, rounding: Rounding, generator: torch.Generator) -> Torch:
-    """The value as its rounding leaves it."""
+def _rounded(node: Node, value: Torch, rounding: Rounding, generator: torch.Generator) -> Torch:
+    """A node's value after its rounding."""
     if node.name in rounding.codes:
         code, exact = rounding.codes[node.name], value.flatten(2).double().numpy()
         if isinstance(code, Firing):
-            found = decoded(code, exact)
+            values = decoded(code, exact)
         else:
-            found = decode(code, *encode(code, exact))
-        return torch.from_numpy(found).to(value.dtype).view_as(value)
+            values = decode(code, *encode(code, exact))
+        return torch.from_numpy(values).to(value.dtype).view_as(value)
     absolute = rounding.absolute.get(node.name, 0.0)
     relative = rounding.relative.get(node.name, 0.0)
     if absolute or relative:
@@ -104,24 +104,24 @@ def _off(node: Node, value: Torch, rounding: Rounding, generator: torch.Generato
     return value
 
 
-def _divergence(exact: Torch, found: Torch) -> Torch:
-    """KL of every token [B, S]."""
-    p, q = exact.log_softmax(-1), found.log_softmax(-1)
+def _divergence(exact: Torch, output: Torch) -> Torch:
+    """KL divergence of every token [B, S], in nats."""
+    p, q = exact.log_softmax(-1), output.log_softmax(-1)
     each: Torch = (p.exp() * (p - q)).sum(-1)
     return each
 
 
-def _turned(exact: Torch, found: Torch) -> Torch:
+def _cosine_error(exact: Torch, output: Torch) -> Torch:
     """1 - cosine of each sequence's mean state [B]."""
-    alike: Torch = torch.nn.functional.cosine_similarity(exact.mean(1), found.mean(1), dim=-1)
-    turned: Torch = 1 - alike
-    return turned
+    cosine: Torch = torch.nn.functional.cosine_similarity(exact.mean(1), output.mean(1), dim=-1)
+    error: Torch = 1 - cosine
+    return error
 
 
 def rounded_weights(
     node: Node, value: NDArray[np.float64], bias: NDArray[np.float64] | None = None
 ) -> dict[str, Tensor]:
-    """A linear map's weights for `Rounding`: `value` [n_post, n_pre], its own bias where none."""
+    """A linear map's weights for `Rounding`: `value` [n_post, n_pre]; bias None: its own."""
     weights = {**node.weights, "weight": Tensor.of(node.name, value.astype(np.float32))}
     if bias is not None:
         weights["bias"] = Tensor.of(node.name, bias.astype(np.float32))

@@ -18,7 +18,7 @@ def tokenizer_json(folder: Path) -> str | None:
     """Text for `tokenizers.Tokenizer.from_str`, with its post-processor; None without a tokenizer.
 
     Truncation and padding are switched off: a text too long for the context must be an error, and
-    a padded one would cost spikes.
+    padding would cost spikes.  Raises `CheckpointError` if the files are not readable.
     """
     path = folder / "tokenizer.json"
     if path.is_file():
@@ -41,7 +41,7 @@ def _without_stdout() -> Iterator[None]:
     It writes to the descriptor itself, past sys.stdout.
     """
     try:
-        kept = os.dup(1)
+        stdout = os.dup(1)
     except OSError:  # closed
         yield
         return
@@ -50,8 +50,8 @@ def _without_stdout() -> Iterator[None]:
         os.dup2(nowhere, 1)
         yield
     finally:
-        os.dup2(kept, 1)
-        os.close(kept)
+        os.dup2(stdout, 1)
+        os.close(stdout)
         os.close(nowhere)
 
 

@@ -383,7 +383,7 @@ WRONG: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {
     "nan": ("NaN", lambda t: t["1.threshold"].__setitem__(1, np.nan)),
     "full": ("outside", lambda t: t["1.initial"].__setitem__(1, 1)),
     "shape": (
-        "not one number a channel",
+        "not one number per channel",
         lambda t: t.update({"0.initial": np.zeros((1, 5), "f4")}),
     ),
     "missing": ("must be 0, 1", lambda t: t.pop("0.initial")),

@@ -61,20 +61,20 @@ class SpikeLlm:
         return with_weight_bits(las.spiking(model), self.weight_bits, **learned)
 
     def threshold(self, graph: Graph) -> Graph:
-        coded = linear_inputs(graph, lambda node, site: self.code(site))
+        spiking = linear_inputs(graph, lambda node, site: self.code(site))
         if not self.keys_and_values:
-            return coded
-        readers = coded.readers()
+            return spiking
+        readers = spiking.readers()
 
         def few_bits(node: Node) -> Node:
             if node.op == "memory":
-                return self.coded_memory(coded, readers, node)
-            recalls = [coded[name] for name in readers[node.name] if coded[name].op == "recall"]
+                return self.coded_memory(spiking, readers, node)
+            recalls = [spiking[name] for name in readers[node.name] if spiking[name].op == "recall"]
             if node.op == "encode" and any(recall["axis"] == "d" for recall in recalls):
                 return node.with_attributes(code=self.query(node["code"], node.size))
             return node
 
-        return coded.mapped(few_bits)
+        return spiking.mapped(few_bits)
 
     def query(self, code: Code, size: int) -> Code:
         """Queries of `bits` bits, no outlier range; payloads from which scores can be rescaled."""

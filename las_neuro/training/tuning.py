@@ -70,6 +70,7 @@ class Tuning:
     device: torch.device
 
     def put(self, activations: Sequence[nn.Module]) -> None:
+        """Put these modules in the place of the activations at `names`, in their order."""
         for name, activation in zip(self.names, activations, strict=True):
             put(self.model, name, activation)
 

@@ -14,7 +14,7 @@ from hwsim.backends.fast.engine import Engine
 from las_neuro.calibration.ranges import calibrate
 from las_neuro.graph import Graph
 from las_neuro.reference.interpret import interpret
-from las_neuro.systems.spikellm import SpikeLlm, recalled
+from las_neuro.systems.spikellm import SpikeLlm, memory_site
 
 SaveModel = Callable[..., Path]
 LAYER = "layers.0.self_attn."
@@ -29,7 +29,7 @@ def seen(save_model: SaveModel, tokens: np.ndarray) -> Graph:
 
 
 def score(graph: Graph, part: str) -> np.ndarray:
-    _, found = recalled(graph, graph.readers(), graph[LAYER + part])
+    _, found = memory_site(graph, graph.readers(), graph[LAYER + part])
     return found.reshape(2, -1)
 
 

@@ -1,13 +1,13 @@
-"""leak: what a membrane potential leaves for the next pass of the network; SpikeLM's reset.
+"""leak: what a membrane potential leaves for the next repetition of the network; SpikeLM's reset.
 
 SpikeLM (arXiv 2406.03287) runs the network T times over the same input; a neuron's potential is
 
     m[t] = m[t-1] / 4 * (alpha - y[t-1]) + x[t],    y = alpha * clip(round(m / alpha), -1, 1)
 
 so its reset depends on what it sent: the potential is multiplied by alpha / 4 after silence, by 0
-after a spike up, by alpha / 2 after a spike down.  The passes are laid side by side here: this
-compartment hears m[t-1] and sends the first term to the neuron of pass t.  It makes its own test of
-whether `fire` has fired, with the same integers: more than `threshold` away from 0.
+after a spike up, by alpha / 2 after a spike down.  The repetitions are laid side by side here: this
+compartment hears m[t-1] and sends the first term to the neuron of repetition t.  It makes its own
+test of whether `fire` has fired, with the same integers: more than `threshold` away from 0.
 """
 
 from compiler.netlist.kinds.kind import Cost, Kind, Port, Rescaling, Word, at_once

@@ -1,17 +1,18 @@
-"""lower_attention: spike-equivalent attention as memories, a spiking maximum and an antilog.
+"""lower_attention: spike-equivalent attention as written synapses, a spiking maximum, an antilog.
 
 LAS (arXiv 2505.09659) multiplies two spike trains incrementally, O_t = A_t S_B(t) + S_A(t-1) B_t.
-Here one factor (K, V) has been received whole and waits in memory compartments, so O_t = A_t S_B.
+Here one factor (K, V) has been received whole and stands in synapses, so O_t = A_t S_B.
 Axes: k key-value heads, g queries that share one, j slots (of the context, or of a layer's sliding
 window where that is shorter), d width of a head.
 
-    keys     memory [k g j d]    value * digit of q, summed over d by unit synapses; with a sliding
-                                 window a ring: token t overwrites slot t % j
-    scores   integrate [k g j]   in 2**-12 octaves, offset so that a live slot is >= 1; gated by
-    slots    memory [j]          the flags of written slots, read once a token
+    keys     integrate [k d]     written into synapses [k j d] where a pointer [j] stands; with a
+                                 sliding window a ring: token t overwrites slot t % j
+    scores   integrate [k g j]   digits of q through the keys, in 2**-12 octaves, offset so that a
+                                 slot in use is >= 1; gated by synapses [j] that a token's slot sets
     top      compete [k g j], any [k g], integrate [k g]: the maximum's leading bits, rest ones
     weights  antilog [k g j]     2**-(top - score)
-    values   memory [k g j d]    value * digit of the weight, summed over j by unit synapses
+    values   integrate [k d]     written into synapses [k j d]
+    mixed    integrate [k g d]   digits of the weights through the values
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from compiler.lowering.functions import error_budget, kept
 from compiler.lowering.lowering import RESCALE, Lowering
 from compiler.lowering.network import LoweredPopulation, Scaling
 from compiler.lowering.units import seen
+from compiler.netlist.model import Written, slice_limit
 from las_neuro.graph import SLOTS, Node
 from las_neuro.integers import WORD_BITS, WORD_LIMIT
 from las_neuro.neurons.firing import graded
@@ -32,47 +34,51 @@ from las_neuro.neurons.firing import graded
 SCORE_BITS = 12  # of an octave's fraction: e**x is right to 1e-4
 SCORE_OFFSET = 1 << (WORD_BITS - 2)
 MAXIMUM_BITS = 12  # the reference is within half an octave above the maximum
-KEY_BITS = 16  # scores are sums over one head's width, and softmax magnifies their errors
-VALUE_BITS = 14  # sums over the whole context: every bit more costs a cut more
-FINER_BITS = 2  # more of each, where the weights have two planes
-HEADROOM = 2.0  # of stored keys and values over the largest calibrated
+STORED_SLICES = 2  # of a key's or value's synapses: 14 bits
+FINER_SLICES = 3  # where the weights have two planes
+WAITING_SLICES = 3  # of a residual stream that waits
+HEADROOM = 2.0  # of keys and values over the largest calibrated
+WAITING_HEADROOM = 1.9  # of the residual stream; its 20 bits then lose one
 
 
 def _memory(low: Lowering, node: Node) -> None:
-    """Slots for one value per token, written where the pointer stands."""
+    """What a token stores, in whole units up to the limit, and the pointer to its slot."""
     source = low.source(node)
+    limit = _limit(low, node)
+    unit = node["unit"] or (seen(node).peak or 1.0) * HEADROOM / limit
+    lift = node["lift"]
+    if lift is not None:  # 2**lift units, in a channel's own steps: a neuron that fires once
+        code = graded(unit, limit >> lift, 1, limit, lift=lift)
+        value = fire(low, node, source, code, role="written")
+    else:
+        value = _bounded(low, node, source, unit, limit, "", "written")
+    pointer = _pointer(low, node, ".pointer", node.axes[SLOTS])
+    axes = ("k", SLOTS, "d")
+    low.written[node.name] = Written(axes, value.name, pointer.name, limit)
+
+
+def _limit(low: Lowering, node: Node) -> int:
+    """Of the numbers in a memory: a sum over all slots, or over a head's width, takes a digit."""
     readers = [low.graph[name] for name in low.readers[node.name]]
     over_slots = any(reader.op == "recall" and reader["axis"] == SLOTS for reader in readers)
-    finer = FINER_BITS if node["planes"] == 2 else 0
-    bits, summed = (VALUE_BITS, SLOTS) if over_slots else (KEY_BITS, "d")
-    # A sum over all slots, or over a head's width, must leave room for a digit.
-    bits = bits + finer if node["bits"] is None else node["bits"]
-    bits = max(2, min(bits, WORD_BITS - math.ceil(math.log2(node.axes[summed]))))
-    limit = 2 ** (bits - 1) - 1
-    unit = node["unit"] or (seen(node).peak or 1.0) * HEADROOM / limit
-    value = _value(low, node, source, unit, limit)
-    axes = {
-        "k": source.axes["k"],
-        "g": low.groups,
-        SLOTS: node.axes[SLOTS],
-        "d": source.axes["d"],
-    }
-    writer = _pointer(low, node, ".pointer", node.axes[SLOTS])
-    target = low.add(node, "memory", axes, unit, role="store", limit=limit, slot_axis=2)
-    low.join(value, target, "write")
-    low.join(writer, target, "enable")
+    summed = node.axes[SLOTS if over_slots else "d"]
+    widest = WORD_BITS - math.ceil(math.log2(summed))
+    if node["bits"] is not None:
+        return int(2 ** (max(2, min(node["bits"], widest)) - 1) - 1)
+    limit = slice_limit(FINER_SLICES if node["planes"] == 2 else STORED_SLICES)
+    return min(limit, 2 ** (widest - 1) - 1)
 
 
-def _value(
-    low: Lowering, node: Node, source: LoweredPopulation, unit: float, limit: int
+def _bounded(
+    low: Lowering,
+    node: Node,
+    source: LoweredPopulation,
+    unit: float,
+    limit: int,
+    suffix: str,
+    role: str,
 ) -> LoweredPopulation:
-    """What is written: whole units up to the limit, or 2**lift of them in a channel's own steps."""
-    lift = node["lift"]
-    if lift is not None:  # a neuron that fires once rounds so
-        return fire(
-            low, node, source, graded(unit, limit >> lift, 1, limit, lift=lift), ".value", "written"
-        )
-    value = low.rescale(source, node, unit, ".value", "written")
+    value = low.rescale(source, node, unit, suffix, role)
     low.net.update(value.name, params={**value.params, "low": -limit, "high": limit})
     return value
 
@@ -83,27 +89,29 @@ def _pointer(low: Lowering, node: Node, suffix: str, slots: int) -> LoweredPopul
 
 
 def _recall(low: Lowering, node: Node) -> None:
-    memory, spikes = low.source(node, 0), low.source(node, 1)
-    low.join(spikes, memory, "read")
-    exact = memory.unit * spikes.unit * node["factor"]
+    stored, spikes = low.source(node, 0), low.source(node, 1)
+    form = low.written[node.inputs[0]]
+    exact = stored.unit * spikes.unit * node["factor"]
     if node["axis"] == "d":
-        return _scores(low, node, memory, exact)
-    unit = low.units[node.name]
-    axes = {axis: memory.axes[axis] for axis in ("k", "g", "d")}
-    target = low.add(node, "integrate", axes, unit, scaling=Scaling(exact / unit), **RESCALE)
-    low.join(memory, target, "a")
+        target = _scores(low, node, spikes, form, exact)
+    else:
+        unit = low.units[node.name]
+        axes = {**{axis: spikes.axes[axis] for axis in ("k", "g")}, "d": stored.axes["d"]}
+        target = low.add(node, "integrate", axes, unit, scaling=Scaling(exact / unit), **RESCALE)
+    low.connect(spikes, target, "a", form)
 
 
-def _scores(low: Lowering, node: Node, memory: LoweredPopulation, exact: float) -> None:
+def _scores(
+    low: Lowering, node: Node, spikes: LoweredPopulation, form: Written, exact: float
+) -> LoweredPopulation:
     """Scores in octaves; only slots that were written take part."""
     unit = math.log(2) / 2**SCORE_BITS
-    axes = {axis: memory.axes[axis] for axis in ("k", "g", SLOTS)}
-    slots = memory.axes[SLOTS]
     keys = low.graph[node.inputs[0]]
-    writer = _pointer(low, keys, ".written", slots)
-    mark = _pointer(low, keys, ".mark", 1)
+    slots = keys.axes[SLOTS]
+    axes = {**{axis: spikes.axes[axis] for axis in ("k", "g")}, SLOTS: slots}
+    used = _pointer(low, keys, ".mark", 1)
+    pointer = _pointer(low, keys, ".written", slots)
     clock = _pointer(low, node, ".clock", 1)
-    flags = low.add(node, "memory", {SLOTS: slots}, 1.0, ".slots", "control", limit=1, slot_axis=0)
     target = low.add(
         node,
         "integrate",
@@ -114,11 +122,8 @@ def _scores(low: Lowering, node: Node, memory: LoweredPopulation, exact: float) 
         high=WORD_LIMIT,
         gated=1,
     )
-    low.join(memory, target, "a")
-    low.join(mark, flags, "write")
-    low.join(writer, flags, "enable")
-    low.join(clock, flags, "read")
-    low.join(flags, target, "enable")
+    low.connect(clock, target, "enable", Written((SLOTS,), used.name, pointer.name, 1))
+    return target
 
 
 def _maximum(low: Lowering, node: Node) -> None:
@@ -161,20 +166,20 @@ def _exponential(low: Lowering, node: Node) -> None:
 
 
 def _wait(low: Lowering, node: Node) -> None:
-    """A value of an earlier phase, kept for every token and recalled in the same order."""
+    """A value of an earlier phase, written for every token and read in the same order."""
     source, slots = low.source(node), low.graph.context
-    axes = {SLOTS: slots, **source.axes}
     earlier, phase = low.graph[node.inputs[0]], node["phase"]
-    writer = _pointer(low, earlier, f".to{phase}", slots)
+    limit = slice_limit(WAITING_SLICES)
+    excess = WAITING_HEADROOM * (seen(earlier).peak or 1.0) / source.unit / limit
+    unit = source.unit * 2.0 ** max(0, math.ceil(math.log2(excess)))  # an exact factor
+    value = _bounded(low, earlier, source, unit, limit, f".kept{phase}", "part")
+    pointer = _pointer(low, earlier, f".to{phase}", slots)
     reader = _pointer(low, node, ".turn", slots)
-    memory = low.add(
-        node, "memory", axes, source.unit, ".kept", "store", limit=WORD_LIMIT, slot_axis=0
+    target = low.add(
+        node, "integrate", source.axes, source.unit, scaling=Scaling(unit / source.unit), **RESCALE
     )
-    low.join(source, memory, "write")
-    low.join(writer, memory, "enable")
-    low.join(reader, memory, "read")
-    target = low.add(node, "integrate", source.axes, source.unit, scaling=Scaling(1.0), **RESCALE)
-    low.join(memory, target, "a")
+    form = Written((SLOTS, *source.axes), value.name, pointer.name, limit)
+    low.connect(reader, target, "a", form)
 
 
 RULES: dict[str, Callable[[Lowering, Node], None]] = {

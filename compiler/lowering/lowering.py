@@ -7,7 +7,7 @@ from typing import Any
 
 from compiler.lowering.network import LoweredNetwork, LoweredPopulation, Scaling
 from compiler.lowering.units import fix_units
-from compiler.netlist.model import Form, Pattern, Population, Synapses
+from compiler.netlist.model import Form, Pattern, Population, Synapses, Written
 from las_neuro.graph import Axes, Graph, Node
 from las_neuro.integers import WORD_LIMIT
 
@@ -23,6 +23,7 @@ class Lowering:
         self.units = fix_units(graph)
         self.readers = graph.readers()
         self.population_of: dict[str, str] = {}
+        self.written: dict[str, Written] = {}  # memory node -> the synapses that it writes
         self.parts: dict[
             str, list[LoweredPopulation]
         ] = {}  # node -> what holds its values together

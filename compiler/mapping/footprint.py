@@ -7,6 +7,8 @@ Assumptions where Intel publishes nothing (each marked [I] in the target files):
               axon), so a core stores at most one synapse a target compartment, and one axon a
               combination of the shared axes' values it holds
     Gather    one sparse synapse and one input axon a target compartment
+    Written   one plastic synapse for each slice of 7 bits; compartments that share weights (queries
+              of one key head) read the same synapses, as shared weights of convolutions are read
     state     a kind's state words (Kind.state_bits) and the parameters each compartment has of its
               own, rescaling behind int8 weights always (it scales by output row); what all share
               (scalars, tables) once a core
@@ -23,7 +25,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from compiler.netlist.model import Dense, Network, Pattern, Population, Synapses
+from compiler.netlist.model import (
+    Dense,
+    Gather,
+    Network,
+    Pattern,
+    Population,
+    Synapses,
+    Written,
+)
 from compiler.netlist.reach import digit_widths
 from compiler.netlist.wiring import Wiring
 from compiler.targets.target import Figure, Target
@@ -66,6 +76,7 @@ class Capacity:
     dense_bits: int  # of a dense synapse with the widest weight there is
     weight_bits: int  # of that weight
     sparse_bits: int
+    plastic_bits: int
     axon_bits: int
     map_bits: int
     word_bits: int
@@ -87,8 +98,9 @@ class Capacity:
         )
         axon = int(core.input_axon_bits) if core.input_axon_bits else 0
         mapped = int(core.axon_map_bits) if core.axon_map_bits else 0
-        sparse, word = int(core.sparse_synapse_bits), int(target.word.state_bits)
-        return Capacity(limit, dense, widest, sparse, axon, mapped, word)
+        sparse, plastic = int(core.sparse_synapse_bits), int(core.plastic_synapse_bits)
+        word = int(target.word.state_bits)
+        return Capacity(limit, dense, widest, sparse, plastic, axon, mapped, word)
 
     def weight(self, bits: int) -> int:
         """Synapse memory, in bits, of a dense weight of so many."""
@@ -121,45 +133,80 @@ def _limit(figure: Figure | None) -> int:
 
 
 @dataclass(frozen=True)
+class AlongAxes:
+    """What grows with the values that some axes take in a piece of a population.
+
+    axes: which of the row axes; times: how much of it for each combination of their values.
+    """
+
+    axes: tuple[bool, ...]
+    times: int
+
+
+@dataclass(frozen=True)
 class TileCost:
-    """What compartments of one population take, without its Dense synapses."""
+    """What compartments of one population take, without its Dense synapses.
+
+    A population is cut into rows of `lanes` compartments: those that share their written weights
+    (queries of one key head) stay on one core; elsewhere a row is one compartment.
+    """
 
     own_bits: int  # of state and parameters, each compartment
     shared_bits: int  # scalars and tables, once a core
-    sizes: tuple[int, ...]  # of the population's axes
-    shared_axes: tuple[tuple[bool, ...], ...]  # a Pattern: which axes its source has too
+    sizes: tuple[int, ...]  # of the population's row axes
+    lanes: int
+    patterns: tuple[AlongAxes, ...]  # input axons of each Pattern
     gathers: int
     summed: int  # synapses of one compartment in Patterns that add up several sources
+    written: tuple[AlongAxes, ...]  # written synapses of each group
+    written_axons: tuple[AlongAxes, ...]
     sends: bool
 
     def use(self, capacity: Capacity, n: int, step: int) -> Use:
-        """Compartments i .. i + n of the population, where `step` divides i and n <= step."""
-        axons = n * self.gathers
-        for shared in self.shared_axes:
-            axons += min(n, self._combinations(shared, n, step))
-        synapses = n * (self.gathers + len(self.shared_axes))
-        words = -(-synapses * capacity.sparse_bits // WORD)
-        state = n * self.own_bits + self.shared_bits
-        reached = min(n * self.summed, capacity.limit.reached) if n == 1 else n * self.summed
-        return capacity.use(n, words, state, axons, self.sends)._replace(reached=reached)
+        """Rows i .. i + n of the population, where `step` divides i and n <= step."""
+        compartments = n * self.lanes
+        axons = compartments * self.gathers
+        axons += sum(min(compartments, self._count(one, n, step)) for one in self.patterns)
+        axons += sum(self._count(one, n, step) for one in self.written_axons)
+        plastic = sum(self._count(one, n, step) for one in self.written)
+        synapses = compartments * (self.gathers + len(self.patterns))
+        bits = synapses * capacity.sparse_bits + plastic * capacity.plastic_bits
+        state = compartments * self.own_bits + self.shared_bits
+        reached = compartments * self.summed + plastic * self.lanes
+        if n == 1:
+            reached = min(reached, capacity.limit.reached)
+        use = capacity.use(compartments, -(-bits // WORD), state, axons, self.sends)
+        return use._replace(reached=reached)
 
-    def _combinations(self, shared: tuple[bool, ...], n: int, step: int) -> int:
-        """At most how many different values the shared axes take in such a range."""
+    def _count(self, along: AlongAxes, n: int, step: int) -> int:
+        """At most how much a range has: combinations of the axes' values, times what each has."""
         inner, total = 1, 1
-        for size, is_shared in zip(reversed(self.sizes), reversed(shared), strict=True):
-            if is_shared:
+        for size, counts in zip(reversed(self.sizes), reversed(along.axes), strict=True):
+            if counts:
                 total *= min(size, _touched(n, step, inner))
             inner *= size
-        return total
+        return total * along.times
+
+    @property
+    def rows(self) -> int:
+        return math.prod(self.sizes)
 
     def aligned(self, most: int) -> list[int]:
-        """Tile sizes up to `most` that end where an axis ends."""
+        """Tile sizes up to `most` rows that end where an axis ends."""
         inner, sizes = 1, []
         for size in reversed((0, *self.sizes)):
             if inner <= most:
                 sizes.append(most // inner * inner)
             inner *= size
         return sizes
+
+
+def lane_axes(net: Network[Any], population: Population) -> tuple[str, ...]:
+    """The axes that the written weights into a population's sum lack: they share the weights."""
+    port = population.does.sum_port
+    forms = [g.form for g in net.into(population.name) if g.port == port]
+    written = [form for form in forms if isinstance(form, Written)]
+    return tuple(a for a in population.axes if written and a not in written[0].axes)
 
 
 def _touched(n: int, step: int, inner: int) -> int:
@@ -183,18 +230,29 @@ def tile_costs(net: Network[Any]) -> dict[str, TileCost]:
 def _tile_cost(
     net: Network[Any], population: Population, into: list[Synapses], sends: bool
 ) -> TileCost:
-    kind, dense = population.does, False
-    shared_axes, gathers, summed = [], 0, 0
+    kind, dense, lanes = population.does, False, lane_axes(net, population)
+    rows = {axis: size for axis, size in population.axes.items() if axis not in lanes}
+    patterns, written, axons, gathers, summed = [], [], [], 0, 0
     for group in into:
-        if isinstance(group.form, Dense):
+        form, source = group.form, net.populations[group.source]
+        if isinstance(form, Dense):
             dense = True
-        elif isinstance(group.form, Pattern):
-            have = group.form.source
-            shared_axes.append(tuple(axis in have for axis in population.axes))
+        elif isinstance(form, Gather):
+            gathers += 1
+        else:
+            heard = tuple(axis in source.axes for axis in rows)
+            times = math.prod(size for axis, size in source.axes.items() if axis in lanes)
+        if isinstance(form, Pattern):
+            patterns.append(AlongAxes(heard, times))
             fan_in = fan_in_of(net, group)
             summed += fan_in if fan_in > 1 else 0
-        else:
-            gathers += 1
+        elif isinstance(form, Written):
+            sizes = net.content_axes(form)
+            inner = math.prod(size for axis, size in sizes.items() if axis not in population.axes)
+            held = tuple(axis in sizes for axis in rows)
+            written.append(AlongAxes(held, inner * form.slices))
+            # Read along the axes that the source shares; a value or pointer reaches each row.
+            axons += [AlongAxes(heard, times * fan_in_of(net, group)), AlongAxes(held, 1)]
     own, shared = kind.state_bits, 0
     scaling = kind.rescaling
     folded = () if scaling is None else (scaling.multiplier, scaling.shift, scaling.bias)
@@ -204,17 +262,26 @@ def _tile_cost(
             own += param.bits
         else:
             shared += param.bits * value.size
-    sizes = tuple(population.axes.values())
-    return TileCost(own, shared, sizes, tuple(shared_axes), gathers, summed, sends)
+    return TileCost(
+        own,
+        shared,
+        tuple(rows.values()),
+        population.n // math.prod(rows.values()),
+        tuple(patterns),
+        gathers,
+        summed,
+        tuple(written),
+        tuple(axons),
+        sends,
+    )
 
 
 def fan_in_of(net: Network[Any], group: Synapses) -> int:
-    """Synapses that one target compartment has in a Pattern or Gather."""
-    if not isinstance(group.form, Pattern):
+    """Source compartments that one target compartment hears in a group that is not dense."""
+    if isinstance(group.form, Gather):
         return 1
-    axes = net.populations[group.source].axes
-    summed = [size for axis, size in axes.items() if axis not in group.form.target]
-    return math.prod(summed)
+    source, target = net.populations[group.source], net.populations[group.target]
+    return math.prod(size for axis, size in source.axes.items() if axis not in target.axes)
 
 
 def block_use(capacity: Capacity, rows: int, cols: int, planes: int, bits: int) -> Use:
@@ -243,9 +310,9 @@ def expected_spikes(wiring: Wiring, name: str) -> float:
     population: Population = wiring.net.populations[name]
     if population.does.one_hot:
         return 1.0 / population.n
-    widths, coder = digit_widths(wiring, name), wiring.coder(name)
+    widths = digit_widths(wiring, name)
     if not widths:
         return 1.0
-    if coder is not None and coder.params.get("signed_digit"):
+    if population.params.get("signed_digit"):
         return SIGNED_FIRING * len(widths)
     return sum(1 - (1 - FIRING) ** width for width in widths)  # a digit that is not 0

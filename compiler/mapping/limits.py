@@ -15,6 +15,7 @@ from compiler.mapping.footprint import Capacity, Use, block_use, partial_use, ti
 from compiler.mapping.size import Size
 from compiler.netlist.kinds.spikes import signed_width
 from compiler.netlist.model import (
+    SLICE_BITS,
     Dense,
     Gather,
     Netlist,
@@ -108,8 +109,10 @@ def weight_bits(group: Synapses, target: Target) -> Excess | None:
         need = signed_width(abs(group.form.weight))
     elif isinstance(group.form, Gather):
         need = signed_width(int(np.abs(group.form.weight.astype(np.int64)).max(initial=0)))
-    else:
+    elif isinstance(group.form, Dense):
         need = group.form.bits
+    else:
+        need = SLICE_BITS
     return _over(need, target.word.weight_bits, "split the weight over two synapse groups")
 
 
@@ -186,11 +189,18 @@ def _core_uses(
     costs = tile_costs(net)
     steps: dict[str, int] = {}
     homes: set[tuple[str, int, int]] = set()
+    lanes: dict[tuple[str, int], int] = {}  # (population, core) -> compartments
     for tile in placement.tiles:
-        n = tile.stop - tile.start
+        n, cost = tile.stop - tile.start, costs[tile.population]
+        if cost.lanes > 1:
+            lanes[tile.population, tile.core] = lanes.get((tile.population, tile.core), 0) + n
+            continue
         step = steps.setdefault(tile.population, n)
-        add(tile.core, tile.population, costs[tile.population].use(capacity, n, max(n, step)))
+        add(tile.core, tile.population, cost.use(capacity, n, max(n, step)))
         homes.add((tile.population, tile.start, tile.core))
+    for (name, core), n in lanes.items():
+        rows = n // costs[name].lanes
+        add(core, name, costs[name].use(capacity, rows, max(rows, steps.setdefault(name, rows))))
     planes: dict[tuple[str, str, str, int, tuple[int, int], tuple[int, int], int], int] = {}
     for block in placement.blocks:
         group = net.synapses[block.group]
@@ -239,7 +249,7 @@ def too_small(size: Size, target: Target) -> str:
     systems = -(-size.cores // target.cores)
     return (
         f"needs {size.cores:,} cores, {target.name} has {target.cores:,}: {systems} systems "
-        f"(weights alone {size.weight_cores:,} cores, memories {size.memory_cores:,})"
+        f"(weights alone {size.weight_cores:,} cores, written synapses {size.written_cores:,})"
     )
 
 
@@ -254,6 +264,8 @@ def advice(size: Size, target: Target, narrow: Size | None = None) -> str:
         fewer = -(-narrow.cores // largest.cores)
         where = held[0] if held else f"{fewer} {largest.name} system{'s' * (fewer > 1)}"
         remedies.append(f"{narrow.weight_bits}-bit weights ({narrow.cores:,} cores) on {where}")
-    if 4 * size.memory_cores > size.cores:
-        remedies.append(f"a shorter context: memories take {size.memory_cores:,} cores")
+    if 4 * size.written_cores > size.cores:
+        remedies.append(
+            f"a shorter context: keys, values and what waits take {size.written_cores:,} cores"
+        )
     return ", or ".join(remedies)

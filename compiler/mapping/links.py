@@ -1,9 +1,10 @@
 """Links: which compartments send to which core, and which blocks send partial sums.
 
 A spike goes once to each core that holds a synapse of its compartment, however many synapses and
-groups wait there; a Pattern's or Gather's synapses live with the target's compartments, a Dense
-group's with its blocks.  A block away from its rows' compartments sends them one sum a row and run
-of steps between cuts.  Expected messages are estimates for the placer; traffic.py measures.
+groups wait there; a Dense group's synapses live with its blocks, all others with the target's
+compartments.  A number to be written and its pointer's spike go where the written synapses are.  A
+block away from its rows' compartments sends them one sum a row and run of steps between cuts.
+Expected messages are estimates for the placer; traffic.py measures.
 """
 
 from __future__ import annotations
@@ -16,22 +17,22 @@ from numpy.typing import NDArray
 
 from compiler.mapping.footprint import expected_spikes, segments
 from compiler.mapping.mesh import Ints
-from compiler.netlist.model import Block, Dense, Gather, Netlist, Pattern, Placement, Synapses, Tile
+from compiler.netlist.model import Block, Dense, Gather, Netlist, Placement, Synapses, Tile
 from compiler.netlist.wiring import Wiring
 
-Row = tuple[int, int, int, int, int]  # group, core that sends, core that receives, start, stop
+Row = tuple[int, int, int, int, int]  # population, core that sends, core that receives, start, stop
 
 
 @dataclass(frozen=True)
 class Links:
     """One array entry a link.
 
-    Spikes: compartments start .. stop of the group's source, on `sender`, send to `receiver`.
-    Partial sums: rows start .. stop of the group's target, summed on `sender`, go to `receiver`.
-    A spike link that serves several groups carries the number of the first.
+    population: its number in the netlist.
+    Spikes: compartments start .. stop of the population, on `sender`, send to `receiver`.
+    Partial sums: those of its compartments start .. stop, made on `sender`, go to `receiver`.
     """
 
-    group: Ints
+    population: Ints
     sender: Ints
     receiver: Ints
     start: Ints
@@ -39,19 +40,15 @@ class Links:
     partial: NDArray[np.bool_]
 
     def __len__(self) -> int:
-        return len(self.group)
+        return len(self.population)
 
     def expected(self, net: Netlist) -> NDArray[np.float64]:
         """Messages in a token before any run has counted them (an estimate)."""
         wiring = Wiring(net)
         each = np.array(
-            [
-                (expected_spikes(wiring, g.source), segments(net.populations[g.target]))
-                for g in net.synapses
-            ],
-            np.float64,
-        ).reshape(-1, 2)
-        per_row = np.where(self.partial, each[self.group, 1], each[self.group, 0])
+            [(expected_spikes(wiring, p.name), segments(p)) for p in net.populations.values()]
+        )
+        per_row = np.where(self.partial, each[self.population, 1], each[self.population, 0])
         result: NDArray[np.float64] = per_row * (self.stop - self.start)
         return result
 
@@ -80,18 +77,31 @@ def _spikes(
     net: Netlist, tiles: dict[str, list[Tile]], blocks: dict[int, list[Block]]
 ) -> Iterator[Row]:
     wiring = Wiring(net)
-    for name in net.populations:
-        by_core: dict[int, list[tuple[int, int, int]]] = {}  # core -> start, stop, group
-        for i, group in wiring.numbered_out_of(name):
-            for core, start, stop in _wanted(net, group, tiles[group.target], blocks.get(i, [])):
-                by_core.setdefault(core, []).append((start, stop, i))
+    for number, name in enumerate(net.populations):
+        by_core: dict[int, list[tuple[int, int]]] = {}  # core -> start, stop
+        for core, start, stop in _reached(wiring, name, tiles, blocks):
+            by_core.setdefault(core, []).append((start, stop))
         for core, ranges in by_core.items():
-            for start, stop, i in _merged(ranges):
+            for start, stop in _merged(ranges):
                 for sender, first, last in _split(tiles[name], start, stop):
-                    yield i, sender, core, first, last
+                    yield number, sender, core, first, last
 
 
-def _wanted(
+def _reached(
+    wiring: Wiring, name: str, tiles: dict[str, list[Tile]], blocks: dict[int, list[Block]]
+) -> Iterator[tuple[int, int, int]]:
+    """(core, start, stop) of the compartments whose spikes a core needs, to add up or to write."""
+    net: Netlist = wiring.net  # type: ignore[assignment]
+    for i, group in wiring.numbered_out_of(name):
+        yield from _heard(net, group, tiles[group.target], blocks.get(i, []))
+    for i, form in wiring.written:
+        if name in (form.value, form.pointer):
+            for tile in tiles[net.synapses[i].target]:
+                for start, stop in _ranges(_along_axes(net, name, tile)):
+                    yield tile.core, start, stop
+
+
+def _heard(
     net: Netlist, group: Synapses, targets: list[Tile], blocks: list[Block]
 ) -> Iterator[tuple[int, int, int]]:
     """(core, start, stop) of source compartments that the core has synapses of."""
@@ -100,11 +110,10 @@ def _wanted(
             yield block.core, *block.cols
         return
     for tile in targets:
-        if isinstance(group.form, Pattern):
-            reached = _along_axes(net, group, tile)
-        else:
-            assert isinstance(group.form, Gather)
+        if isinstance(group.form, Gather):
             reached = np.unique(group.form.index[tile.start : tile.stop]).astype(np.int64)
+        else:
+            reached = _along_axes(net, group.source, tile)
         for start, stop in _ranges(reached):
             yield tile.core, start, stop
 
@@ -117,13 +126,13 @@ def _ranges(places: Ints) -> Iterator[tuple[int, int]]:
     yield from zip(firsts.tolist(), (lasts + 1).tolist(), strict=True)
 
 
-def _along_axes(net: Netlist, group: Synapses, tile: Tile) -> Ints:
-    """Source compartments that share their common axes' values with some compartment of a tile."""
-    source = net.populations[group.source].axes
-    target = net.populations[group.target].axes
+def _along_axes(net: Netlist, name: str, tile: Tile) -> Ints:
+    """Compartments of a population that agree with some compartment of a tile on common axes."""
+    source = net.populations[name].axes
+    target = net.populations[tile.population].axes
     shape = tuple(target.values())
     if not shape or not set(source) & set(target):
-        return np.arange(net.populations[group.source].n, dtype=np.int64)
+        return np.arange(net.populations[name].n, dtype=np.int64)
     here = dict(zip(target, np.unravel_index(np.arange(tile.start, tile.stop), shape), strict=True))
     first, height = 0, next(iter(source.values()))  # only a part of the outermost axis is wanted
     outer = next(iter(source))
@@ -142,18 +151,18 @@ def _along_axes(net: Netlist, group: Synapses, tile: Tile) -> Ints:
     return found
 
 
-def _merged(ranges: list[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
-    """Union of ranges; each part carries the first group that asked for it."""
-    begin, end, group = -1, -1, -1
-    for start, stop, i in sorted(ranges):
+def _merged(ranges: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Union of ranges."""
+    begin, end = -1, -1
+    for start, stop in sorted(ranges):
         if start > end:
-            if group >= 0:
-                yield begin, end, group
-            begin, end, group = start, stop, i
+            if begin >= 0:
+                yield begin, end
+            begin, end = start, stop
         else:
-            end, group = max(end, stop), min(group, i)
-    if group >= 0:
-        yield begin, end, group
+            end = max(end, stop)
+    if begin >= 0:
+        yield begin, end
 
 
 def _split(tiles: list[Tile], start: int, stop: int) -> Iterator[tuple[int, int, int]]:
@@ -168,8 +177,10 @@ def _split(tiles: list[Tile], start: int, stop: int) -> Iterator[tuple[int, int,
 def _partials(
     net: Netlist, tiles: dict[str, list[Tile]], blocks: dict[int, list[Block]]
 ) -> Iterator[Row]:
+    numbers = {name: number for number, name in enumerate(net.populations)}
     for i, own in blocks.items():
+        target = net.synapses[i].target
         for block in own:
-            for core, start, stop in _split(tiles[net.synapses[i].target], *block.rows):
+            for core, start, stop in _split(tiles[target], *block.rows):
                 if core != block.core:
-                    yield i, block.core, core, start, stop
+                    yield numbers[target], block.core, core, start, stop

@@ -13,9 +13,11 @@ with the fewest messages wins.  The first column's blocks live with their rows' 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from compiler.mapping.footprint import (
     Use,
     block_use,
     expected_spikes,
+    lane_axes,
     partial_use,
     segments,
     tile_costs,
@@ -33,10 +36,20 @@ from compiler.mapping.footprint import (
 )
 from compiler.mapping.packing import Laid, Packing
 from compiler.mapping.size import LayerSize, Size
-from compiler.netlist.model import Block, Dense, Netlist, Network, Placement, Population, Tile
+from compiler.netlist.model import (
+    Block,
+    Dense,
+    Netlist,
+    Network,
+    Placement,
+    Population,
+    Tile,
+    Written,
+)
 from compiler.netlist.wiring import Wiring
 from compiler.targets.target import Target
 from las_neuro.errors import TargetError
+from las_neuro.graph import Axes
 
 SLACK = 1.05  # cores a grid may take over the fewest, for fewer messages
 
@@ -91,11 +104,14 @@ def partition(net: Netlist, target: Target) -> Netlist:
     tiles: list[Tile] = []
     blocks: list[Block] = []
     for run in laid.runs:
+        population = net.populations[run.population]
+        lanes = lane_axes(net, population)
+        n = population.n // math.prod(population.axes[axis] for axis in lanes)
         for row, col, core in _pieces(run):
-            n = net.populations[run.population].n
             start, stop = row * run.rows, min(n, (row + 1) * run.rows)
             if run.home:
-                tiles.append(Tile(run.population, start, stop, core))
+                spans = compartments(population.axes, lanes, start, stop)
+                tiles += [Tile(run.population, first, last, core) for first, last in spans]
             if run.bundle is None:
                 continue
             left, right = col * run.cols, min(run.bundle.cols, (col + 1) * run.cols)
@@ -122,6 +138,10 @@ def summary(net: Network[Any], laid: Layout, target_name: str) -> Size:
     capacity = laid.capacity
     size = Size(target_name, laid.cores, weight_widths(net))
     layers: dict[int, LayerSize] = {}
+    compartments_of = {name: population.n for name, population in net.populations.items()}
+    ports = {name: population.does.sum_port for name, population in net.populations.items()}
+    written = (g for g in net.synapses if isinstance(g.form, Written))
+    stored = {g.target for g in written if g.port == ports[g.target]}
     for run in laid.runs:
         population = net.populations[run.population]
         layer = layers.setdefault(population.layer, LayerSize(population.layer))
@@ -130,16 +150,19 @@ def summary(net: Network[Any], laid: Layout, target_name: str) -> Size:
         layer.synapse_bytes += 8 * run.pieces * run.use.synapse_words
         layer.state_bytes += run.pieces * run.use.state_bytes
         if run.home:
-            layer.compartments += _rows_in(run, population.n)
+            layer.compartments += compartments_of[run.population]
+            compartments_of[run.population] = 0
         else:
             layer.partial_sums += run.pieces * run.use.compartments
-        if population.does.recalled_by:
-            layer.memory_cores += share
-            layer.memory_compartments += _rows_in(run, population.n)
+        if run.population in stored:
+            layer.written_cores += share
     for group in net.synapses:
+        layer = layers[net.populations[group.target].layer]
         if isinstance(group.form, Dense):
             post, pre = group.form.weights.shape
-            layers[net.populations[group.target].layer].weights += post * pre
+            layer.weights += post * pre
+        elif isinstance(group.form, Written):
+            layer.written += math.prod(net.content_axes(group.form).values())
     size.layers = [layers[number] for number in sorted(layers)]
     bits = sum(weights * capacity.weight(bits) for bits, weights in size.widths.items())
     words = -(-bits // 64)
@@ -192,7 +215,7 @@ def _runs(
 ) -> Iterator[Run]:
     """The pieces of one population and of the dense groups into it."""
     if not bundles:
-        rows = _tile_size(cost, population.n, capacity)
+        rows = _tile_size(cost, cost.rows, capacity)
         yield from _grid_runs(population, None, rows, 1, cost, capacity)
     for bundle in bundles:
         home = cost if bundle is bundles[0] else None
@@ -206,7 +229,7 @@ def _grid_runs(
     home: TileCost | None, capacity: Capacity,
 ) -> Iterator[Run]:  # fmt: skip
     """Whole rows and the last, shorter one; the home column and the others."""
-    whole, rest = divmod(population.n, rows)
+    whole, rest = divmod(population.n if home is None else home.rows, rows)
     parts = 1 if bundle is None else -(-bundle.cols // cols)
     for first, last, height in ((0, whole, rows), (whole, whole + 1, rest)):
         if last == first or not height:
@@ -281,8 +304,8 @@ def _most_rows(
 
 
 def _tile_size(cost: TileCost, n: int, capacity: Capacity) -> int:
-    """Most compartments of a tile; within 5 % of that, the size that needs the fewest axons."""
-    most = min(n, capacity.limit.compartments)
+    """Most rows of a tile; within 5 % of that, the size that needs the fewest axons."""
+    most = min(n, capacity.limit.compartments // cost.lanes)
     while most > 1:
         fitting = [s for s in cost.aligned(most) if cost.use(capacity, s, s).fits(capacity.limit)]
         if fitting:
@@ -303,9 +326,25 @@ def _pieces(run: Run) -> Iterator[tuple[int, int, int]]:
             i += 1
 
 
-def _rows_in(run: Run, n: int) -> int:
-    """Compartments of a home run."""
-    return min(n, run.row_parts[1] * run.rows) - run.row_parts[0] * run.rows
+def compartments(
+    axes: Axes, lanes: tuple[str, ...], start: int, stop: int
+) -> list[tuple[int, int]]:
+    """Runs (first, one past the last) of the compartments in rows start .. stop of a population.
+
+    A row has one compartment for each combination of the lane axes.
+    """
+    places = {axis: list(axes).index(axis) for axis in axes}
+    rows = [size for axis, size in axes.items() if axis not in lanes]
+    if not lanes or len(rows) == len(axes):
+        return [(start, stop)]
+    strides = np.array([math.prod(list(axes.values())[places[a] + 1 :]) for a in axes])
+    row_strides = [strides[places[axis]] for axis in axes if axis not in lanes]
+    index = np.unravel_index(np.arange(start, stop), rows)
+    first = sum(i * stride for i, stride in zip(index, row_strides, strict=True))
+    own = [range(0, axes[axis] * strides[places[axis]], strides[places[axis]]) for axis in lanes]
+    every = np.sort(np.concatenate([first + sum(offset) for offset in product(*own)]))
+    cuts = np.flatnonzero(np.diff(every) != 1) + 1
+    return [(int(run[0]), int(run[-1]) + 1) for run in np.split(every, cuts)]
 
 
 def _too_large(population: Population, use: Use, limit: Use, target: Target) -> TargetError:

@@ -20,7 +20,7 @@ from compiler.mapping.footprint import expected_spikes, fan_in_of
 from compiler.mapping.latency import Latency, latency
 from compiler.mapping.partition import Layout, Run, count, layout, summary
 from compiler.mapping.size import LayerSize, Size
-from compiler.netlist.model import Dense, Network, Synapses
+from compiler.netlist.model import Dense, Network, Synapses, Written
 from compiler.netlist.wiring import Wiring
 from compiler.targets.target import Target, automatic, load
 
@@ -53,11 +53,11 @@ class Plan:
     weight_bits: int  # of the widest
     weight_widths: dict[int, int]  # bits of a weight -> how many have them
     weight_cores: int  # the least that the weights' bytes need
-    memory_cores: int  # taken by key, value and waiting memories
+    written_cores: int  # taken by written synapses (keys, values, waiting streams) and their sums
     synapse_bytes: int
     state_bytes: int
     compartments: int
-    memory_compartments: int
+    written: int  # numbers that written synapses hold
     partial_sums: int
     latency: Latency | None  # None: the netlist has no schedule yet
     worst_layer: int
@@ -119,11 +119,11 @@ def _assembled(
         weight_bits=size.weight_bits,
         weight_widths=size.widths,
         weight_cores=size.weight_cores,
-        memory_cores=size.memory_cores,
+        written_cores=size.written_cores,
         synapse_bytes=size.synapse_bytes,
         state_bytes=size.state_bytes,
         compartments=size.compartments,
-        memory_compartments=size.memory_compartments,
+        written=size.written,
         partial_sums=size.partial_sums,
         latency=_latency(net, laid, target) if net.period else None,
         worst_layer=worst.layer,
@@ -154,7 +154,7 @@ def _latency(net: Network[Any], laid: Layout, target: Target) -> Latency:
     for run in laid.runs:
         population = net.populations[run.population]
         if run.home:
-            tile[run.population] = max(tile.get(run.population, 0), _height(run, population.n))
+            tile[run.population] = max(tile.get(run.population, 0), run.use.compartments)
         elif population.steps:
             summed.add(population.steps[0])
         if run.bundle is not None:
@@ -166,7 +166,8 @@ def _latency(net: Network[Any], laid: Layout, target: Target) -> Latency:
         updates[at] = np.maximum(updates[at], rows)
     for group in net.synapses:
         if not isinstance(group.form, Dense):
-            _raise_to(events, wiring, group, tile[group.target] * fan_in_of(net, group))
+            slices = group.form.slices if isinstance(group.form, Written) else 1
+            _raise_to(events, wiring, group, tile[group.target] * fan_in_of(net, group) * slices)
     return latency(target, events[: net.period], updates[: net.period], len(summed))
 
 
@@ -200,11 +201,12 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
         ("fits", verdict),
         ("cores", f"{plan.cores:,} ({plan.chips:,} chips, {plan.systems:,} systems)"),
         ("cores for weights", f"at least {plan.weight_cores:,}, by bytes alone"),
-        ("cores for memories", f"{plan.memory_cores:,} (keys, values, waiting streams)"),
+        ("cores for attention", f"{plan.written_cores:,} (keys, values, waiting streams)"),
         ("weights", ", ".join(f"{n:,} of {b} bits" for b, n in plan.weight_widths.items())),
         ("synapse memory", f"{plan.synapse_bytes / 1e6:,.1f} MB"),
         ("neuron state", f"{plan.state_bytes / 1e6:,.1f} MB"),
-        ("compartments", f"{plan.compartments:,}, {plan.memory_compartments:,} in memories"),
+        ("compartments", f"{plan.compartments:,}"),
+        ("written numbers", f"{plan.written:,}"),
         ("partial sums", f"{plan.partial_sums:,} compartments more"),
         ("worst layer", f"{plan.worst_layer}"),
     ]

@@ -11,12 +11,12 @@ class LayerSize:
 
     layer: int
     cores: float = 0.0
-    memory_cores: float = 0.0  # of these, for key, value and waiting memories
+    written_cores: float = 0.0  # of these, for populations with written synapses and the synapses
     weights: int = 0  # dense synapses
     synapse_bytes: int = 0  # stored, with padding to whole words
     state_bytes: int = 0
     compartments: int = 0
-    memory_compartments: int = 0
+    written: int = 0  # numbers that written synapses hold
     partial_sums: int = 0  # compartments more, that only add up parts of a row
 
 
@@ -52,13 +52,13 @@ class Size:
         return sum(layer.compartments for layer in self.layers)
 
     @property
-    def memory_compartments(self) -> int:
-        return sum(layer.memory_compartments for layer in self.layers)
+    def written(self) -> int:
+        return sum(layer.written for layer in self.layers)
 
     @property
     def partial_sums(self) -> int:
         return sum(layer.partial_sums for layer in self.layers)
 
     @property
-    def memory_cores(self) -> int:
-        return -int(-sum(layer.memory_cores for layer in self.layers) // 1)
+    def written_cores(self) -> int:
+        return -int(-sum(layer.written_cores for layer in self.layers) // 1)

@@ -26,9 +26,12 @@ from compiler.netlist.model import (
     Pattern,
     Population,
     Synapses,
+    Written,
 )
 from compiler.netlist.packed import within
 from compiler.netlist.wiring import Wiring
+from las_neuro.graph import SLOTS
+from las_neuro.integers import WORD_LIMIT
 
 
 def check(net: Netlist) -> None:
@@ -93,18 +96,16 @@ def _whole(net: Netlist) -> None:
 
 
 def _steps(net: Netlist, population: Population) -> None:
-    """Updates and sends inside the period; all but what answers a read stay in one phase."""
+    """Updates and sends inside the period and inside one phase."""
     at, steps, sends = population.called, population.steps, population.sends
     for some in (steps, sends):
         need(all(a < b for a, b in pairwise(some)), at, "steps out of order")
         need(not some or 0 <= some[0] <= some[-1] < net.period, at, "steps outside the phases")
     timing = population.does.timing
-    if timing.sends is None:
-        return need(set(sends) <= set(steps), at, "sends while it sleeps")
     expected = timing.sends(steps, population.params)
     need(sends == expected and sends, at, f"sends at {sends[:3]}.., not at {expected[:3]}..")
     need(len(steps) == 1 or not timing.one_step, at, f"{len(steps)} steps instead of one")
-    return need(_phase(net, steps[0]) == _phase(net, steps[-1]), at, "is updated across phases")
+    need(_phase(net, steps[0]) == _phase(net, steps[-1]), at, "is updated across phases")
 
 
 def _phase(net: Network[Any], step: int) -> int:
@@ -122,13 +123,13 @@ def _form(wiring: Wiring, group: Synapses) -> None:
         # A matrix that is not held is checked when it is written and when it is read.
         held = form.weights.array if isinstance(form.weights, Held) else np.zeros(0, np.int8)
         need(within(held, form.bits), at, f"weights beyond {form.bits} bits")
-        need(not source.does.recalled_by, at, "recalled values need a pattern")
     elif isinstance(form, Gather):
         index, weight = form.index, form.weight
         need(index.shape == weight.shape == (target.n,), at, f"index is {index.shape}")
         need(index.dtype == np.int32 and weight.dtype == np.int8, at, f"index is {index.dtype}")
         need(index.min() >= 0 and index.max() < source.n, at, f"index over {source.n} sources")
-        need(not source.does.recalled_by, at, "recalled values need a pattern")
+    elif isinstance(form, Written):
+        _written(wiring, group, form)
     else:
         _pattern(at, form, source, target)
 
@@ -140,8 +141,42 @@ def _pattern(at: str, form: Pattern, source: Population, target: Population) -> 
     theirs = [(axis, size) for axis, size in target.axes.items() if axis in source.axes]
     need(shared == theirs, at, f"axes {shared} of the source, {theirs} of the target")
     need(-128 <= form.weight <= 127, at, f"weight {form.weight} is no int8")
-    stored = source.does.recalled_by or target.does.recalled_by
-    need(form.weight == 1 or not stored, at, f"weight {form.weight} at a memory")
+
+
+def _written(wiring: Wiring, group: Synapses, form: Written) -> None:
+    """Who writes where and when; every weight belongs to one pair of compartments at most."""
+    at, net = group.called, wiring.net
+    for end in (form.value, form.pointer):
+        need(end in net.populations, at, f"there is no population `{end:.80}`")
+    value, pointer = net.populations[form.value], net.populations[form.pointer]
+    need(pointer.does.one_hot, at, f"`{pointer.name}` is no pointer to slots")
+    need(pointer.axes in ({SLOTS: pointer.n}, {}), at, f"`{pointer.name}` points along other axes")
+    fits = pointer.n == net.context or (pointer.n < net.context and net.causal)
+    need(fits, at, f"{pointer.n} slots for {net.context} tokens")  # fewer slots are a ring
+    named = sorted(form.axes) == sorted({*value.axes, SLOTS}) and SLOTS not in value.axes
+    need(named, at, f"axes {form.axes} of values along {tuple(value.axes)}")
+    need(1 <= form.limit <= WORD_LIMIT, at, f"limit {form.limit}")
+    sizes, (source, target) = net.content_axes(form), wiring.ends(group)
+    for population in (source, target):
+        alike = all(sizes.get(axis, size) == size for axis, size in population.axes.items())
+        need(alike, at, f"axes {population.axes} of `{population.name}`, {sizes} of the content")
+    shared = all(target.axes.get(axis, n) == n for axis, n in source.axes.items())
+    need(shared, at, f"axes {source.axes} of the source, {target.axes} of the target")
+    need(set(sizes) <= {*source.axes, *target.axes}, at, f"no end has all of {tuple(sizes)}")
+    summed = {axis for axis in source.axes if axis not in target.axes}
+    need(summed <= set(sizes), at, f"sums over {sorted(summed - set(sizes))}, which no weight has")
+    _writes(at, net, (value, pointer), source)
+
+
+def _writes(
+    at: str, net: Network[Any], writers: tuple[Population, Population], reader: Population
+) -> None:
+    """Value and pointer send together, once; a spike of the same token comes later."""
+    value, pointer = writers
+    need(len(pointer.sends) == 1, at, f"`{pointer.name}` sends {len(pointer.sends)} times")
+    need(value.sends == pointer.sends, at, "value and pointer are not sent in the same step")
+    early = reader.sends[0] <= pointer.sends[0]
+    need(not early, at, f"`{reader.name}` sends before its weights are written")
 
 
 def _arrival(wiring: Wiring, group: Synapses) -> None:
@@ -159,7 +194,7 @@ def _arrival(wiring: Wiring, group: Synapses) -> None:
         proven = abs(weight) == 1 or not target.params["safe"]
         need(proven, at, f"no proof holds for weight {weight}")
         return _sum(at, target, arrivals, _positions(wiring, group.source))
-    if port.form in ("train", "spikes") or group.feedback:
+    if port.form == "spikes" or group.feedback:
         return None
     need(len(arrivals) == 1, at, f"port {group.port} takes one graded value, not a code")
     need(_copies(group.form, source, target), at, f"port {group.port} takes no sums")
@@ -170,17 +205,18 @@ def _arrival(wiring: Wiring, group: Synapses) -> None:
 
 def _positions(wiring: Wiring, name: str) -> tuple[int, ...]:
     """Which binary digit each of a population's spikes stands for; () for a graded value."""
-    coder = wiring.coder(name)
-    if coder is None:
-        return ()
-    return coder.does.spikes.code(coder.params, len(coder.sends)).positions
+    source: Population = wiring.net.populations[name]
+    return source.does.spikes.code(source.params, len(source.sends)).positions
 
 
 def _copies(form: Form, source: Population, target: Population) -> bool:
-    """Whether each compartment of the target hears one of the source's, as it was sent."""
+    """Whether each compartment of the target hears one of the source's, through weight 1 or -1.
+
+    Or through a written weight.
+    """
     if isinstance(form, Gather):
         return bool((np.abs(form.weight) == 1).all())
-    one = isinstance(form, Pattern) and abs(form.weight) == 1
+    one = isinstance(form, Written) or (isinstance(form, Pattern) and abs(form.weight) == 1)
     return one and set(source.axes) <= set(target.axes)
 
 

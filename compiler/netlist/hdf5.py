@@ -41,7 +41,7 @@ from compiler.netlist.packed import pack, packed_shape, unpack, within
 from las_neuro.errors import NetlistError
 from las_neuro.files import replacing
 
-VERSION = 3
+VERSION = 4
 FORMAT = "las_neuro netlist"
 HEADER_BYTES = 512  # HDF5's smallest user block
 HEADER = re.compile(FORMAT.encode() + rb" (\d{1,9}) sha256 ([0-9a-f]{64})\n\0*")

@@ -73,12 +73,51 @@ class Gather:
     weight: NDArray[np.int8]
 
 
-Form = Dense | Pattern | Gather
+SLICE_BITS = 7  # of a written weight that one synapse holds, in two's complement
+MOST_SLICES = 4
+
+
+@dataclass(frozen=True)
+class Written:
+    """Synapses whose weights are written at run time, a slot at a time, and kept until overwritten.
+
+    The weight between two compartments is the content at the indices that they have along `axes`,
+    of which SLOTS is one; it is 0 until it is written.  In the step in which compartment s of
+    `pointer` sends, the payloads of `value` become the content of slot s: spikes sent in later
+    steps are weighted by it, those of the same step are not.  Both are populations; `value` has the
+    content's axes without SLOTS, and sends payloads of at most `limit`.
+
+    A synapse holds a slice of 7 bits, so content takes several synapses: a copy of Lava's learning
+    rules, whose traces have 7 bits (lava-nc 0.10.0, LearningDense).
+    """
+
+    axes: tuple[str, ...]
+    value: str
+    pointer: str
+    limit: int
+
+    @property
+    def slices(self) -> int:
+        """Synapses that hold one number: the fewest whose digits -64 .. 63 reach +-limit."""
+        return next(n for n in range(1, MOST_SLICES + 1) if self.limit <= slice_limit(n))
+
+    @property
+    def slot_axis(self) -> int:
+        """Which of the axes counts slots."""
+        return self.axes.index(SLOTS)
+
+
+def slice_limit(slices: int) -> int:
+    """Largest magnitude that so many 7-bit slices hold with either sign."""
+    half = 1 << (SLICE_BITS - 1)
+    return (half - 1) * sum(1 << (SLICE_BITS * place) for place in range(slices))
+
+
+Form = Dense | Pattern | Gather | Written
 
 ROLES = {
     "value": "sends the node's value",
-    "written": "sends what the node, a memory, stores",
-    "store": "holds what was written until it is read",
+    "written": "sends what is written into synapses, the value of a memory node",
     "part": "sends a part of the value, which another population of the node adds up",
     "control": "times writes, reads and verdicts; carries no value",
 }
@@ -236,7 +275,13 @@ class Network(Generic[P]):
         if isinstance(group.form, Gather):
             return np.bincount(group.form.index, minlength=source.n).astype(np.int64)
         copied = [size for axis, size in target.axes.items() if axis not in source.axes]
+        copied += [group.form.slices] if isinstance(group.form, Written) else []
         return np.full(source.n, int(np.prod(copied, dtype=np.int64)), np.int64)
+
+    def content_axes(self, form: Written) -> Axes:
+        """Axes and sizes of what written synapses hold."""
+        sizes = {**self.populations[form.value].axes, SLOTS: self.populations[form.pointer].n}
+        return {axis: sizes[axis] for axis in form.axes}
 
     def update(self, name: str, **changes: Any) -> None:
         """Replace fields of one population."""

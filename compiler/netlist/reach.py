@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.netlist.model import Dense, Pattern, Population, Synapses
+from compiler.netlist.model import Dense, Gather, Population, Synapses, Written
 from compiler.netlist.wiring import Wiring
 
 
@@ -27,21 +27,20 @@ def dense_reach(weights: NDArray[np.int8], population: Population) -> int:
 
 
 def reach(wiring: Wiring, group: Synapses) -> int:
-    """Largest |sum| of digits 1 in one step at any compartment of the group's target."""
+    """Largest |sum| of digits 1 in one step at any compartment of the group's target.
+
+    Of a pointer one compartment sends, so that sums over its slots have one term.
+    """
     source, target = wiring.ends(group)
     if isinstance(group.form, Dense):
         return dense_reach(group.form.weights.load(), source)
-    if isinstance(group.form, Pattern):
-        summed = [size for axis, size in source.axes.items() if axis not in target.axes]
-        return int(np.prod(summed, dtype=np.int64)) * _largest_sent(wiring, source)
-    return _largest_sent(wiring, source)
-
-
-def _largest_sent(wiring: Wiring, source: Population) -> int:
-    """A store multiplies the digit that reads it by what it holds."""
-    coder = wiring.coder(source.name)
-    digit = 1 if coder is None else int(largest_spikes(coder).max())
-    return int(source.params["limit"]) * digit if source.does.recalled_by else digit
+    digit = int(largest_spikes(source).max())
+    if isinstance(group.form, Gather) or source.does.one_hot:
+        summed = 1
+    else:
+        sizes = [size for axis, size in source.axes.items() if axis not in target.axes]
+        summed = int(np.prod(sizes, dtype=np.int64))
+    return summed * digit * (group.form.limit if isinstance(group.form, Written) else 1)
 
 
 def volley_reach(wiring: Wiring, group: Synapses) -> int | None:
@@ -56,7 +55,5 @@ def volley_reach(wiring: Wiring, group: Synapses) -> int | None:
 
 def digit_widths(wiring: Wiring, name: str) -> tuple[int, ...]:
     """Binary digits that each spike of a population's train stands for; () for graded values."""
-    coder = wiring.coder(name)
-    if coder is None:
-        return ()
-    return coder.does.spikes.code(coder.params, len(coder.sends)).widths
+    source: Population = wiring.net.populations[name]
+    return source.does.spikes.code(source.params, len(source.sends)).widths

@@ -10,7 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from compiler.netlist.model import Dense, Gather, Netlist, Network, Pattern, Population, Synapses
+from compiler.netlist.model import (
+    Dense,
+    Gather,
+    Netlist,
+    Network,
+    Pattern,
+    Population,
+    Synapses,
+    Written,
+)
 
 DIGEST = 12  # hexadecimal digits of sha256
 
@@ -65,6 +74,9 @@ def _group(group: Synapses) -> str:
         shape = f"dense {form.bits} bits {array_text(form.weights)}"
     elif isinstance(form, Pattern):
         shape = f"pattern {form}"
+    elif isinstance(form, Written):
+        axes = " ".join(form.axes)
+        shape = f"written [{axes}] by {form.value} at {form.pointer}  limit={form.limit}"
     else:
         assert isinstance(form, Gather)
         shape = f"gather {array_text(form.index)} weights {array_text(form.weight)}"

@@ -123,34 +123,7 @@ class Volley:
         return count
 
 
-@dataclass(frozen=True)
-class Recalled:
-    """What memory compartments send: each arriving digit times the stored content.
-
-    digits' arrays have size 1 on the axis the reader does not know, content on none of its own.
-    The slot axis holds entries: the slots used before this window, then one for each token, which
-    may take the slot of an older entry; `visible` tells them apart (kinds/memory.py).
-    """
-
-    digits: Digits | Graded
-    content: Array  # [batch, 1, *axes]
-    visible: Array | None  # [1, tokens, *axes] of truth values, size 1 but on tokens and slots
-    limit: int  # largest |content|
-    slot_axis: int  # which of *axes are the slots
-
-    def at(self, k: int, steps: int) -> Array:
-        sent = self.digits.at(k, steps) * self.content
-        return sent if self.visible is None else sent * self.visible
-
-    def seen(self, plane: Array) -> Array:
-        return plane if self.visible is None else plane * self.visible
-
-    def spikes(self) -> Array:
-        sent = self.digits.spikes() * (self.content != 0)
-        return sent if self.visible is None else sent * self.visible
-
-
-Train = Graded | Digits | Volley | Recalled
+Train = Graded | Digits | Volley
 
 
 def view(train: Train, shape: tuple[int, ...]) -> Train:
@@ -168,13 +141,11 @@ def view(train: Train, shape: tuple[int, ...]) -> Train:
             payload=reshape(train.payload),
             minus=reshape(train.minus),
         )
-    if isinstance(train, Volley):
-        return Volley(tuple(reshape(sent) for sent in train.sent))
-    raise TypeError("a recalled train is summed, never copied on")
+    return Volley(tuple(reshape(sent) for sent in train.sent))
 
 
 def narrow(train: Train, word: Any) -> Train:
-    """The train's torch arrays as integers of type `word`; a recalled train is narrow already."""
+    """The train's torch arrays as integers of type `word`."""
     if isinstance(train, Graded):
         return Graded(train.value.to(word))
     if isinstance(train, Digits):
@@ -184,6 +155,4 @@ def narrow(train: Train, word: Any) -> Train:
             payload=train.payload if train.payload is None else train.payload.to(word),
             minus=train.minus if train.minus is None else train.minus.to(word),
         )
-    if isinstance(train, Volley):
-        return Volley(tuple(sent.to(word) for sent in train.sent))
-    return train
+    return Volley(tuple(sent.to(word) for sent in train.sent))

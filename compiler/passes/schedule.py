@@ -3,7 +3,7 @@
 Needs: lowered populations in topological order.  Leaves: `steps`, `sends`, phases, and the
 parameters that depend on time.  A population starts when its first spike arrives (one step after it
 was sent) and sends when its last one has; an encoder then sends for T steps; what comes early waits
-in the receiver's state.  Pointers are timed so that a memory's enable arrives with its value.
+in the receiver's state.  Pointers send with the value that they write.
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ def schedule(net: LoweredNetwork, task: Task) -> LoweredNetwork:
 def _settle(net: LoweredNetwork, table: Timetable, name: str) -> None:
     """Write the steps, and the parameters that count them, into the population."""
     population = net.populations[name]
-    sends = table.sends_of(name)
-    steps = tuple(sorted({*table.steps[name], *sends}))
+    steps, sends = table.steps[name], table.sends[name]
     params = dict(population.params)
     if "arrivals" in population.does.params:
         params["arrivals"] = len(steps)

@@ -83,6 +83,7 @@ class Core(_Closed):
     axon_map_bits: Figure | None = None
     dense_synapse_bits: Figure
     sparse_synapse_bits: Figure
+    plastic_synapse_bits: Figure  # of a written weight's slice
 
 
 class Time(_Closed):

@@ -11,10 +11,11 @@ the ANN uses it once.  Below 4.6 / 0.9 = 5.1 the papers' formula calls the spiki
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from compiler.netlist.model import Dense, Netlist
+from compiler.netlist.model import Dense, Netlist, Synapses, Written
 from hwsim.backends.counters import Counters
 from hwsim.energy import Bill, Profile
 from hwsim.energy.bill import JOULE
@@ -111,7 +112,7 @@ def dense_macs(net: Netlist) -> int:
 def attention_macs(net: Netlist, counters: Counters, lengths: Sequence[int] | None) -> int:
     """MACs of both attention products over the whole run."""
     seen = _visible(net, counters, lengths)
-    return round(sum(_stored_per_slot(net, name) for name in net.populations) * seen)
+    return round(sum(_macs_per_slot(net, group) for group in net.synapses) * seen)
 
 
 def _visible(net: Netlist, counters: Counters, lengths: Sequence[int] | None) -> float:
@@ -122,15 +123,13 @@ def _visible(net: Netlist, counters: Counters, lengths: Sequence[int] | None) ->
     return sum(n * (n + 1) / 2 if net.causal else n * n for n in lengths)
 
 
-def _stored_per_slot(net: Netlist, name: str) -> int:
-    """Numbers a memory of K or V holds for one position; 0 for every other population.
+def _macs_per_slot(net: Netlist, group: Synapses) -> int:
+    """MACs of one query with one position's keys or values; 0 for all other synapses.
 
-    K and V are memories that data read; the memories that a pointer reads only wait or flag.
+    Keys and values are written weights that data read; those that a pointer reads wait or gate.
     """
-    population = net.populations[name]
-    read = [g for g in net.into(name) if g.port == population.does.recalled_by]
-    by_data = any(not net.populations[group.source].does.one_hot for group in read)
-    if population.repetition or not by_data:
+    source, target = net.populations[group.source], net.populations[group.target]
+    if not isinstance(group.form, Written) or target.repetition or source.does.one_hot:
         return 0
-    slots = list(population.axes.values())[int(population.params["slot_axis"])]
-    return population.n // slots
+    slots = net.populations[group.form.pointer].n
+    return math.prod({**source.axes, **target.axes}.values()) // slots

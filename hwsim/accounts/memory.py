@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compiler.netlist.model import Dense, Gather, Netlist, Population
+from compiler.netlist.model import (
+    SLICE_BITS,
+    Dense,
+    Gather,
+    Netlist,
+    Pattern,
+    Population,
+    Written,
+)
 from compiler.netlist.packed import packed_shape
 
 
@@ -19,12 +27,14 @@ class Memory:
     dense_bytes: int  # weights of all-to-all groups, each of its group's bits
     sparse_bytes: int  # int8 weights of one-to-one groups, one shared weight a pattern
     state_bytes: int  # state words of every compartment
-    kept_bytes: int  # the part of it that lives from token to token: K, V, flags
+    kept_bytes: int  # the part of it that lives from token to token
+    written_bytes: int  # weights that are written at run time, 7 bits a slice: K, V, what waits
     parameter_bytes: int  # thresholds, biases, multipliers, tables
 
     @property
     def total_bytes(self) -> int:
-        return self.dense_bytes + self.sparse_bytes + self.state_bytes + self.parameter_bytes
+        held = self.state_bytes + self.parameter_bytes + self.written_bytes
+        return self.dense_bytes + self.sparse_bytes + held
 
 
 def measure(net: Netlist) -> Memory:
@@ -37,6 +47,7 @@ def measure(net: Netlist) -> Memory:
         sparse_bytes=_sparse_bytes(net),
         state_bytes=_state_bytes(net),
         kept_bytes=_bytes(sum(p.n * _kept_bits(p) for p in populations)),
+        written_bytes=_written_bytes(net),
         parameter_bytes=_bytes(sum(_parameter_bits(p) for p in populations)),
     )
 
@@ -48,14 +59,22 @@ def stored(net: Netlist) -> dict[str, int]:
     return {
         "weight_bytes": packed + _sparse_bytes(net),
         "state_bytes": _state_bytes(net),
+        "written_bytes": _written_bytes(net),
         "host_table_bytes": sum(4 * math.prod(table.rows.shape) for table in net.tables),
     }
 
 
 def _sparse_bytes(net: Netlist) -> int:
     """int8 weights of one-to-one groups; all synapses of a pattern share one."""
-    forms = [group.form for group in net.synapses if not isinstance(group.form, Dense)]
-    return sum(len(form.weight) if isinstance(form, Gather) else 1 for form in forms)
+    forms = [group.form for group in net.synapses]
+    gathers = sum(len(form.weight) for form in forms if isinstance(form, Gather))
+    return gathers + sum(isinstance(form, Pattern) for form in forms)
+
+
+def _written_bytes(net: Netlist) -> int:
+    forms = [group.form for group in net.synapses if isinstance(group.form, Written)]
+    numbers = ((math.prod(net.content_axes(form).values()), form.slices) for form in forms)
+    return _bytes(sum(SLICE_BITS * slices * count for count, slices in numbers))
 
 
 def _state_bytes(net: Netlist) -> int:

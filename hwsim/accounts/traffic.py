@@ -53,23 +53,24 @@ def hops(net: Netlist, counters: Counters) -> Traffic:
     def total(which: NDArray[np.bool_]) -> Hops:
         return Hops(*columns[:, which].sum(1).tolist())
 
-    names = {name: i for i, name in enumerate(net.populations)}
-    sources = np.array([names[group.source] for group in net.synapses], np.int64)[carried.group]
-    own = {name: total((sources == i) & ~carried.partial) for name, i in names.items()}
+    own = {
+        name: total((carried.population == i) & ~carried.partial)
+        for i, name in enumerate(net.populations)
+    }
     return Traffic(total(~carried.partial), total(carried.partial), own)
 
 
 def _messages(net: Netlist, counters: Counters, carried: Links) -> NDArray[np.int64]:
     """Messages of each link in the whole run."""
     sent = np.zeros(len(carried), np.int64)
-    for i, group in enumerate(net.synapses):
-        mine = (carried.group == i) & ~carried.partial
+    for i, population in enumerate(net.populations.values()):
+        mine = (carried.population == i) & ~carried.partial
         if mine.any():
-            spikes = counters.populations[group.source].spikes
+            spikes = counters.populations[population.name].spikes
             upto = np.concatenate(([0], np.cumsum(spikes)))
             sent[mine] = upto[carried.stop[mine]] - upto[carried.start[mine]]
-        mine = (carried.group == i) & carried.partial
+        mine = (carried.population == i) & carried.partial
         if mine.any():
             rows = carried.stop[mine] - carried.start[mine]
-            sent[mine] = rows * segments(net.populations[group.target]) * counters.tokens
+            sent[mine] = rows * segments(population) * counters.tokens
     return sent

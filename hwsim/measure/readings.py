@@ -124,7 +124,7 @@ def operator(net: Netlist, population: Population) -> str:
 def softmax_degrees(net: Netlist) -> Mapping[str, tuple[str, int]]:
     """Population -> the exponential it is proportional to, and to which power.
 
-    Encoders, sums and memories pass a numerator on, a product adds powers and a reciprocal turns
+    Encoders and sums pass a numerator on, a product adds powers and a reciprocal turns
     the sign, so that numerators over their sum come out at 0 and are left out.
     """
     wiring = Wiring(net)
@@ -133,10 +133,9 @@ def softmax_degrees(net: Netlist) -> Mapping[str, tuple[str, int]]:
         if population.does.relative_to:
             degrees[population.name] = population.name, 1
             continue
-        # A memory multiplies what reads it by what it holds, which no numerator ever is.
+        # A written weight multiplies what reads it, and no numerator is ever written.
         sources = _operands(wiring, population)
-        coders = [wiring.coder(source.name) or source for source in sources]
-        read = [degrees[coder.name] for coder in coders if coder.name in degrees]
+        read = [degrees[source.name] for source in sources if source.name in degrees]
         degree = sum(power for _, power in read) * population.does.degree(population.params)
         if read and degree:
             degrees[population.name] = read[0][0], degree

@@ -68,13 +68,12 @@ class Port:
           sum    weighted spikes of several groups, added up; `window` gets one total for each
                  linear segment of steps.  The kind then has parameters `shift` and `cut` (one for
                  each step) and `safe`, which the compiler sets
-          train  the spikes of one group, step by step
           spikes whatever comes in a step, heard in that step only
           host   what the host injects; no synapses
     needed: whether a netlist must connect it; needed_if: a parameter that, where not 0, needs it.
     """
 
-    form: Literal["latch", "sum", "train", "spikes", "host"]
+    form: Literal["latch", "sum", "spikes", "host"]
     needed: bool = True
     needed_if: str = ""
 
@@ -137,8 +136,6 @@ class Kind:
     lava: the built-in Lava process that is equal to this kind, or None: custom microcode.
     window: None for the populations of a closed loop; the outer kind's `loop` covers both.
     segments: the runs of steps between two right shifts of the state, inside which sums are linear.
-    recalled_by: the port whose spikes a store of values multiplies by its content and sends on; its
-    spikes have the code of what arrives there.
     one_hot: one compartment of the population spikes a token, the others are silent.
     relative_to: the port of a reference r; the payload is proportional to 2**(x - r).
     degree: how the payload grows with the inputs' common factor: 1 linear, -1 inverse, 0 neither.
@@ -159,7 +156,6 @@ class Kind:
     rescaling: Rescaling | None = None
     segments: Callable[[Params], list[tuple[int, int]]] | None = None
     loop: Callable[[Array, Params, Callable[[Array], Array]], Loop] | None = None
-    recalled_by: str = ""
     one_hot: bool = False
     relative_to: str = ""
     degree: Callable[[Params], int] = _once

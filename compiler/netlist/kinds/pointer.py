@@ -1,8 +1,8 @@
 """pointer: a ring of compartments that passes one spike along, one place a token.
 
-It addresses memory: the compartment of the current slot sends 1, the others are silent.  After the
-last slot comes the first again, so memory forgets the oldest token first.  A ring of one
-compartment is the clock that triggers a read every token.
+It says which slot of written synapses is written or read: the compartment of the current slot sends
+1, the others are silent.  After the last slot comes the first again, so the oldest token is
+forgotten first.  A ring of one compartment sends once every token.
 """
 
 from __future__ import annotations
@@ -52,17 +52,14 @@ def check(population: Population) -> None:
 
 
 def _steps(table: Timetable, population: Population) -> Steps:
-    """With the phase, or with the keys where it reads the flags that gate their scores.
-
-    Where it times a write, the memory that is written moves it to the step of the value.
-    """
-    start = table.begin
-    for flags in table.stores_read_by(population.name):
-        for gate in table.wiring.out_of(flags):
-            if gate.port == "enable":
-                keys = table.wiring.source(gate.target, "a")
-                start = table.sends[table.wiring.source(keys, "read")][0]
-    return (start,)
+    """With the value that it writes, with the digits of a sum that it gates, else at the start."""
+    for form in table.wiring.writes(population.name):
+        return table.sends[form.value]
+    for group in table.wiring.out_of(population.name):
+        gated = table.net.populations[group.target].does
+        if gated.sum_port and group.port != gated.sum_port:
+            return table.sends[table.wiring.source(group.target, gated.sum_port)][:1]
+    return (table.begin,)
 
 
 KIND = Kind(

@@ -40,15 +40,14 @@ class Timing:
 
     steps(timetable, population): its updates, chosen by the schedule in topological order; by
     default one wherever a spike may arrive.
-    sends(steps, params): which of them send; by default the last.  None: it sends whenever it is
-    read, in any phase.
+    sends(steps, params): which of them send; by default the last.
     listens(params): place, among the steps, of the last at which a latched value may arrive;
     None: the last.
     one_step: whether there is one update only.
     """
 
     steps: Callable[[Timetable, Population], Steps] = at_arrivals
-    sends: Callable[[Steps, Params], Steps] | None = at_last
+    sends: Callable[[Steps, Params], Steps] = at_last
     listens: Callable[[Params], int] | None = None
     one_step: bool = False
 
@@ -62,11 +61,11 @@ def counts_its_steps(population: Population) -> None:
 def train_of_spikes(table: Timetable, population: Population) -> Steps:
     """A step for each spike, from the value's arrival on: its own step if it comes earlier.
 
-    The first spike waits until the stores that it reads hold the token's own value.
+    The first spike waits until the synapses that it reads hold the token's own value.
     """
     arrival = start = table.arrivals(population.name)[-1]
-    for store in table.stores_read_by(population.name):
-        start = max(start, *table.steps[store])
+    for form in table.wiring.reads(population.name):
+        start = max(start, *(t + 1 for t in table.sends[form.value]))
     return tuple(sorted({arrival, *range(start, start + population.params["steps"])}))
 
 

@@ -18,12 +18,13 @@ from compiler.netlist.model import (
     Pattern,
     Population,
     Synapses,
+    Written,
 )
 from compiler.netlist.reach import dense_reach, digit_widths, largest_spikes, volley_reach
-from compiler.netlist.trains import Digits, Graded, Recalled, Train, Volley, view
+from compiler.netlist.trains import Digits, Train
 from compiler.netlist.wiring import Wiring
-from hwsim.backends.fast import recall
 from hwsim.backends.fast.byte_product import ByteWeights
+from hwsim.backends.fast.written import Entries, ProductAxes, by_slot, passed_on, totals
 from las_neuro.errors import NetlistError
 from las_neuro.integers import WORD_BITS, WORD_LIMIT
 
@@ -36,39 +37,55 @@ class Channel:
     """One synapse group, its arrays on the device."""
 
     group: Synapses
+    number: int  # of the group in the netlist
     source: Population
     target: Population
     alone: bool  # no other group reaches the same port
-    unread: tuple[str, ...]  # axes of a memory source that its reader does not know
+    layout: ProductAxes | None  # of written weights that are summed
     bytes: ByteWeights | None  # dense, where 8-bit kernels serve; else
     weights: Tensor | None  # dense: [n_post, n_pre], float32 or float64
     index: Tensor | None
     sign: Tensor | None
 
-    def broadcast(self, train: Train) -> Train:
-        """The train as the target's compartments see it, new axes of size 1."""
-        return view(train, self._shape(train_shape(train)))
+    def totals(
+        self,
+        train: Train,
+        segments: list[Segment],
+        shift: tuple[int, ...],
+        entries: Entries | None = None,
+    ) -> list[Tensor]:
+        """One total a segment; a dense group multiplies all segments in one product.
 
-    def totals(self, train: Train, segments: list[Segment], shift: tuple[int, ...]) -> list[Tensor]:
-        """One total a segment; a dense group multiplies all segments in one product."""
+        entries: what written synapses hold.
+        """
+        if entries is not None:
+            return self._through(entries, train, segments, shift)
         if isinstance(train, Digits) and self.bytes is not None:
             sums = self.bytes.totals(train, segments, shift)
             leading = train.magnitude.shape[:2]
             return [total.reshape(*leading, *self.target.axes.values()) for total in sums]
-        if isinstance(train, Recalled):
-            return self._recalled(train, segments, shift)
         if self.weights is None:
-            return [self.total(train, segment, shift) for segment in segments]
+            return [self._sparse(train, segment, shift) for segment in segments]
         planes = torch.stack([train.plane(*segment, shift) for segment in segments])
         flat = planes.reshape(-1, self.weights.shape[1]).to(self.weights.dtype)
         summed = torch.nn.functional.linear(flat, self.weights)
         summed = summed.to(planes.dtype if summed.dtype == torch.float32 else torch.int64)
         return list(summed.reshape(*planes.shape[:3], *self.target.axes.values()))
 
-    def total(self, train: Train, segment: Segment, shift: tuple[int, ...]) -> Tensor:
+    def _through(
+        self, entries: Entries, train: Train, segments: list[Segment], shift: tuple[int, ...]
+    ) -> list[Tensor]:
+        form, target = self.group.form, self.target
+        assert isinstance(form, Written)
+        if self.layout is not None:
+            return totals(
+                train, entries, self.layout, form, target, segments, shift, alone=self.alone
+            )
+        ends = self.source, target
+        return [passed_on(train, entries, form, ends, segment, shift) for segment in segments]
+
+    def _sparse(self, train: Train, segment: Segment, shift: tuple[int, ...]) -> Tensor:
         """Sum over the steps of weight * payload << shift: [batch, tokens, *target axes]."""
-        if isinstance(train, Recalled):
-            return self._recalled(train, [segment], shift)[0]
         plane: Tensor = train.plane(*segment, shift)
         if self.index is not None and self.sign is not None:
             turned = plane.reshape(*plane.shape[:2], -1)[..., self.index] * self.sign
@@ -95,36 +112,11 @@ class Channel:
         sizes = iter(kept)
         return tuple(next(sizes) if axis in self.source.axes else 1 for axis in self.target.axes)
 
-    def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        return self._spread(list(shape))
 
-    def _recalled(
-        self, train: Recalled, segments: list[Segment], shift: tuple[int, ...]
-    ) -> list[Tensor]:
-        """Digits times content, summed over the axis the target lacks."""
-        axes = list(self.source.axes)
-        summed = [axis for axis in axes if axis not in self.target.axes]
-        if not summed:  # flags: nothing to add up
-            planes = (train.digits.plane(*segment, shift) for segment in segments)
-            return [self._along(train.seen(plane * train.content)) for plane in planes]
-        (over,), (free,) = summed, self.unread
-        layout = recall.ProductAxes.of(train, axes, over, free)
-        return recall.totals(train, layout, segments, shift, alone=self.alone)
-
-
-def train_shape(train: Train) -> tuple[int, ...]:
-    """Sizes of the feature axes of a train that can be copied on."""
-    if isinstance(train, Recalled):
-        raise TypeError("a recalled train is summed, never copied on")
-    if isinstance(train, Volley):
-        return tuple(train.sent[0].shape[2:])
-    x = train.value if isinstance(train, Graded) else train.magnitude
-    return tuple(x.shape[2:])
-
-
-def channel(wiring: Wiring, group: Synapses, device: torch.device) -> Channel:
+def channel(wiring: Wiring, number: int, device: torch.device) -> Channel:
     """Load a group; dense weights as bytes, or in the narrowest float type whose sums are exact."""
-    net, (source, target) = wiring.net, wiring.ends(group)
+    group: Synapses = wiring.net.synapses[number]
+    source, target = wiring.ends(group)
     packed = weights = index = sign = None
     if isinstance(group.form, Dense):
         matrix = torch.from_numpy(group.form.weights.load()).to(device)
@@ -135,12 +127,10 @@ def channel(wiring: Wiring, group: Synapses, device: torch.device) -> Channel:
     elif isinstance(group.form, Gather):
         index = torch.from_numpy(group.form.index.astype("int64")).to(device)
         sign = torch.from_numpy(group.form.weight.astype("int64")).to(device)
-    unread: tuple[str, ...] = ()
-    if port := source.does.recalled_by:
-        reader = net.populations[wiring.source(source.name, port)]
-        unread = tuple(a for a in source.axes if a not in reader.axes)
     alone = len(wiring.into(target.name, group.port)) == 1
-    return Channel(group, source, target, alone, unread, packed, weights, index, sign)
+    written = isinstance(group.form, Written)
+    layout = ProductAxes.of(source, target, group.form) if written else None
+    return Channel(group, number, source, target, alone, layout, packed, weights, index, sign)
 
 
 def _pack(wiring: Wiring, group: Synapses, matrix: Tensor) -> ByteWeights | None:
@@ -165,12 +155,9 @@ def _prove(group: Synapses, largest: int) -> None:
 
 def spikes_by_compartment(train: Train, population: Population, start: int) -> Tensor:
     """Spikes summed over batch and the tokens from `start` on, [n] of the whole population."""
-    if isinstance(train, Recalled):
-        spikes, tokens = recall.spikes(train), train.digits.tokens
-    else:
-        spikes, tokens = train.spikes().sum(dim=(0, 1)), train.tokens
+    spikes, tokens = train.spikes().sum(dim=(0, 1)), train.tokens
     place = population.slot_axis
     if place is not None:
         slots = list(population.axes.values())[place]
-        spikes = recall.by_slot(spikes, place, slots, start, tokens)
+        spikes = by_slot(spikes, place, slots, start, tokens)
     return spikes.expand(list(population.axes.values()) or ()).reshape(-1)  # lazy axes

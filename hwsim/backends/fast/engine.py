@@ -14,12 +14,13 @@ import numpy as np
 import torch
 
 from compiler.netlist.kinds import State
-from compiler.netlist.model import Netlist, Population
-from compiler.netlist.trains import Graded, Recalled, Train, Volley, narrow, view
+from compiler.netlist.model import Netlist, Population, Written
+from compiler.netlist.trains import Graded, Train, Volley, narrow, view
 from compiler.netlist.wiring import Wiring
 from hwsim.backends.counters import Counters
 from hwsim.backends.fast.delivery import Channel, channel, spikes_by_compartment
 from hwsim.backends.fast.heap import keep_freed_arrays
+from hwsim.backends.fast.written import Entries, write
 from hwsim.backends.host import Host
 from las_neuro.errors import BackendError
 from las_neuro.integers import WORD_LIMIT
@@ -28,12 +29,14 @@ from las_neuro.rows import Rows
 Tensor = torch.Tensor
 CHUNK, FEWEST = 64, 16  # tokens of a piece
 SCORES = 1 << 20  # of a piece, where FEWEST tokens have no more
+BUG = "this is a bug: report it with the netlist"
 WORD = torch.int32  # holds a 24-bit word; kinds widen their own products
+Task = str | int  # a population to compute, or a group of written synapses by its number
 Sent = Callable[[Population, Train, int], None]  # the last: first token of the train
 
 
 class Engine:
-    """Runs a netlist by windows.  Memories live on until `reset`."""
+    """Runs a netlist by windows.  Written weights live on until `reset`."""
 
     def __init__(
         self, net: Netlist, *, device: str = "cpu", count: bool = True, on_train: Sent | None = None
@@ -47,17 +50,19 @@ class Engine:
         self.counters = Counters.of(net)
         wiring = Wiring(net)
         self.into = {
-            name: [channel(wiring, group, self.device) for group in wiring.into(name)]
+            name: [channel(wiring, i, self.device) for i, _ in wiring.numbered_into(name)]
             for name in net.populations
         }
+        self.written = dict(wiring.written)
         self.params = {p.name: _on_device(p, self.device) for p in net.populations.values()}
-        self.order = [_order(net, self.into, phase) for phase in net.phases]
-        self.last = [_last_use(names, self.into) for names in self.order]
+        self.order = [_order(net, self.into, self.written, phase) for phase in net.phases]
+        self.last = [_last_use(tasks, self.into, self.written) for tasks in self.order]
         self.scores = {(p.n // slots, slots) for p, slots in _by_slot(net)} or {(1, 1)}
         self.reset()
 
     def reset(self) -> None:
-        """Forget the sequences: memories empty, pointers at slot 0."""
+        """Forget the sequences: written weights 0, pointers at slot 0."""
+        self.contents: dict[int, Tensor] = {}  # group -> [batch, *axes with slots used so far]
         self.states: dict[str, State] = {name: {} for name in self.net.populations}
         self.tokens = 0
 
@@ -90,14 +95,17 @@ class Engine:
         }
         blank = torch.zeros((batch, count), dtype=WORD, device=self.device)
         output: Tensor | None = None
-        for names, last in zip(self.order, self.last, strict=True):
+        for tasks, last in zip(self.order, self.last, strict=True):
             trains: dict[str, Train] = {}
-            for name in names:
-                if name not in trains:  # the inner population of a loop comes with the outer
-                    self._compute(self.net.populations[name], trains, injected, blank)
-                if name == self.net.output:
-                    output = trains[name].value  # type: ignore[union-attr]
-                for done in last.get(name, ()):
+            self.entries = {group: Entries(held, None) for group, held in self.contents.items()}
+            for task in tasks:
+                if isinstance(task, int):
+                    self._write(task, trains)
+                elif task not in trains:  # the inner population of a loop comes with the outer
+                    self._compute(self.net.populations[task], trains, injected, blank)
+                if task == self.net.output:
+                    output = trains[self.net.output].value  # type: ignore[union-attr]
+                for done in last.get(task, ()):
                     trains.pop(done, None)
         self.tokens += count
         if self.count:
@@ -126,8 +134,21 @@ class Engine:
         self.states[name] = swept.state
         self._send(population, swept, trains)
 
+    def _write(self, group: int, trains: dict[str, Train]) -> None:
+        """The weights of one written group, for this window and after it."""
+        form = self.written[group]
+        pointer, value = (trains[name] for name in (form.pointer, form.value))
+        assert isinstance(pointer, Graded)
+        assert isinstance(value, Graded)
+        axes = self.net.populations[form.value].axes.values()
+        payloads = value.value.expand(*value.value.shape[:2], *axes)
+        if self.count and int(payloads.abs().max()) > form.limit:
+            raise BackendError(f"{form.value} sent more than +-{form.limit} to be written", BUG)
+        held = self.contents.get(group)
+        self.entries[group], self.contents[group] = write(form, held, pointer.value, payloads)
+
     def _arrivals(self, population: Population, trains: dict[str, Train]) -> dict[str, Any]:
-        """What reaches each port: a sum for each segment, one sum, or the train itself."""
+        """What reaches each port: a sum for each segment, or one sum."""
         p, kind = self.params[population.name], population.does
         arrivals: dict[str, Any] = {}
         channels = [c for c in self.into[population.name] if c.group.source in trains]
@@ -135,15 +156,13 @@ class Engine:
             wired = [(c, trains[c.group.source]) for c in channels if c.group.port == port]
             if not wired:
                 continue
-            if declared.form == "train":
-                arrivals[port] = wired[0][0].broadcast(wired[0][1])
-            elif declared.form == "sum":
+            runs, shift = [(0, 1)], (0,)
+            if declared.form == "sum":
                 assert kind.segments is not None
-                runs = kind.segments(p)
-                each = [c.totals(train, runs, p["shift"]) for c, train in wired]
-                arrivals[port] = [_add(totals) for totals in zip(*each, strict=True)]
-            else:
-                arrivals[port] = _add(c.total(train, (0, 1), (0,)) for c, train in wired)
+                runs, shift = kind.segments(p), p["shift"]
+            each = [c.totals(t, runs, shift, self.entries.get(c.number)) for c, t in wired]
+            sums = [_add(totals) for totals in zip(*each, strict=True)]
+            arrivals[port] = sums if declared.form == "sum" else sums[0]
         return arrivals
 
     def _close(self, population: Population, x: Tensor, trains: dict[str, Train]) -> None:
@@ -180,9 +199,7 @@ class Engine:
 
     def _check(self, population: Population, train: Train) -> None:
         """Integers always; their width where the run is counted, since that reads every value."""
-        if isinstance(train, Recalled):
-            sent = train.content
-        elif isinstance(train, Volley):
+        if isinstance(train, Volley):
             sent = max(train.sent, key=lambda payload: int(payload.abs().max()))
         else:
             sent = train.value if isinstance(train, Graded) else train.magnitude
@@ -191,7 +208,7 @@ class Engine:
             raise BackendError(
                 f"{population.name} sent {sent.dtype} up to {sent.abs().max()},"
                 " not integers of 24 bits",
-                "this is a bug: report it with the netlist",
+                BUG,
             )
 
 
@@ -200,7 +217,7 @@ def _by_slot(net: Netlist) -> list[tuple[Population, int]]:
     return [
         (p, list(p.axes.values())[p.slot_axis])
         for p in net.populations.values()
-        if p.slot_axis is not None and not p.does.recalled_by
+        if p.slot_axis is not None
     ]
 
 
@@ -224,18 +241,29 @@ def _on_device(population: Population, device: torch.device) -> dict[str, Any]:
     return tensors
 
 
-def _order(net: Netlist, into: dict[str, list[Channel]], phase: tuple[int, int]) -> list[str]:
-    """Populations active in a phase, each after all that send to it in this phase."""
+def _order(
+    net: Netlist,
+    into: dict[str, list[Channel]],
+    written: dict[int, Written],
+    phase: tuple[int, int],
+) -> list[Task]:
+    """The populations active in a phase and the groups written in it.
+
+    Each comes after all that it needs of this phase.
+    """
     first, stop = phase
     active = {p.name for p in net.populations.values() if any(first <= t < stop for t in p.steps)}
     sending = {p.name for p in net.populations.values() if any(first <= t < stop for t in p.sends)}
-    before = {
-        name: [
-            c.group.source for c in into[name] if not c.group.feedback and c.group.source in sending
-        ]
-        for name in net.populations
-        if name in active
+    before: dict[Task, list[Task]] = {
+        number: [form.pointer, form.value]
+        for number, form in written.items()
+        if form.pointer in sending
     }
+    for name in net.populations:
+        if name in active:
+            channels = [c for c in into[name] if not c.group.feedback]
+            sources = [c.group.source for c in channels if c.group.source in sending]
+            before[name] = [*sources, *(c.number for c in channels if c.number in before)]
     try:
         return list(TopologicalSorter(before).static_order())
     except CycleError as error:
@@ -244,10 +272,17 @@ def _order(net: Netlist, into: dict[str, list[Channel]], phase: tuple[int, int])
         ) from error
 
 
-def _last_use(names: list[str], into: dict[str, list[Channel]]) -> dict[str, list[str]]:
-    """Population -> trains nobody needs once it is computed."""
-    last = {c.group.source: name for name in names for c in into[name] if not c.group.feedback}
-    last_used: dict[str, list[str]] = {}
-    for source, name in last.items():
-        last_used.setdefault(name, []).append(source)
+def _last_use(
+    tasks: list[Task], into: dict[str, list[Channel]], written: dict[int, Written]
+) -> dict[Task, list[str]]:
+    """Task -> trains nobody needs once it is done."""
+    last: dict[str, Task] = {}
+    for task in tasks:
+        if isinstance(task, int):
+            last |= dict.fromkeys((written[task].pointer, written[task].value), task)
+        else:
+            last |= {c.group.source: task for c in into[task] if not c.group.feedback}
+    last_used: dict[Task, list[str]] = {}
+    for source, task in last.items():
+        last_used.setdefault(task, []).append(source)
     return last_used

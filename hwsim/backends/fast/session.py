@@ -11,7 +11,7 @@ from compiler.netlist.trains import Digits, Graded, Train, Volley
 from hwsim.backends.backend import Spike, Value
 from hwsim.backends.counters import Counters
 from hwsim.backends.fast.engine import Engine, Sent
-from hwsim.backends.fast.recall import by_slot
+from hwsim.backends.fast.written import by_slot
 from hwsim.backends.values import READ
 from las_neuro.integers import Ints
 from las_neuro.rows import Rows

@@ -1,8 +1,8 @@
 """The reference engine: one time step after the other, every spike an integer, nothing clever.
 
 For each phase, each token, each step of the phase: deliver what was sent one step ago, call `step`
-of every population whose schedule names this step, send.  Slow and plain on purpose: the fast
-engine and Lava are right when they give the same spikes.
+of every population whose schedule names this step, send, then write weights.  Slow and plain on
+purpose: the fast engine and Lava are right when they give the same spikes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compiler.netlist.kinds import Outcome, State, Word
-from compiler.netlist.model import Dense, Form, Gather, Netlist, Pattern, Population, Synapses
+from compiler.netlist.model import (
+    Dense,
+    Form,
+    Gather,
+    Netlist,
+    Pattern,
+    Population,
+    Synapses,
+    Written,
+)
 from compiler.netlist.wiring import Wiring
 from hwsim.backends.backend import Spike
 from hwsim.backends.counters import Counters
@@ -35,13 +44,15 @@ class Delivery:
     weights: NDArray[np.int64] | None  # [n_post, n_pre] of a dense group
     source: Population
     target: Population
+    content: Content | None = None  # of a written group
 
     @staticmethod
     def of(wiring: Wiring, group: Synapses) -> Delivery:
-        """Load a group's weights."""
+        """Load a group's weights; those that are written start at 0."""
         weights = group.form.weights.load() if isinstance(group.form, Dense) else None
         wide = None if weights is None else weights.astype(np.int64)
-        return Delivery(group, group.form, wide, *wiring.ends(group))
+        content = Content.of(wiring, group) if isinstance(group.form, Written) else None
+        return Delivery(group, group.form, wide, *wiring.ends(group), content)
 
     def carry(self, payload: Ints) -> Ints:
         """What the target's dendrites receive, [n_post]."""
@@ -50,8 +61,44 @@ class Delivery:
             return self.weights[:, firing] @ payload[firing]
         if isinstance(self.form, Gather):
             return payload[self.form.index] * self.form.weight.astype(np.int64)
+        if self.content is not None:
+            return self.content.carry(payload, self.source, self.target)
         assert isinstance(self.form, Pattern)
         return along(payload, self.source, self.target) * self.form.weight
+
+
+@dataclass
+class Content:
+    """What one group of written synapses holds."""
+
+    form: Written
+    name: str
+    axes: dict[str, int]
+    array: Ints  # [*axes]
+
+    @staticmethod
+    def of(wiring: Wiring, group: Synapses) -> Content:
+        assert isinstance(group.form, Written)
+        axes = wiring.net.content_axes(group.form)
+        return Content(group.form, group.name, axes, np.zeros(list(axes.values()), np.int64))
+
+    def carry(self, payload: Ints, source: Population, target: Population) -> Ints:
+        """What the target's dendrites receive, [n_post]: a product summed over axes it lacks."""
+        letter = {axis: chr(ord("a") + i) for i, axis in enumerate({**source.axes, **self.axes})}
+        kept = [axis for axis in target.axes if axis in letter]
+        names = ("".join(letter[axis] for axis in axes) for axes in (source.axes, self.axes, kept))
+        x = payload.reshape(list(source.axes.values()))
+        sums = np.einsum("{},{}->{}".format(*names), x, self.array)
+        shape = [size if axis in letter else 1 for axis, size in target.axes.items()]
+        full = np.broadcast_to(sums.reshape(shape), list(target.axes.values()))
+        return full.reshape(-1)
+
+    def write(self, pointer: Ints, value: Ints) -> None:
+        """The slots of the pointer's spikes take the value's payloads."""
+        if int(np.abs(value).max()) > self.form.limit:
+            raise BackendError(f"{self.name} is to hold more than +-{self.form.limit}", BUG)
+        slots = np.moveaxis(self.array, self.form.slot_axis, 0)
+        slots[np.flatnonzero(pointer)] = value.reshape(slots.shape[1:])
 
 
 def along(payload: Ints, source: Population, target: Population) -> Ints:
@@ -77,6 +124,8 @@ class Stepper:
             name: [Delivery.of(wiring, group) for group in wiring.out_of(name)]
             for name in net.populations
         }
+        contents = (d.content for ds in self.deliveries.values() for d in ds)
+        self.contents = [content for content in contents if content is not None]
         self.active: dict[int, list[Population]] = {}
         for population in net.populations.values():
             for step in population.steps:
@@ -84,9 +133,11 @@ class Stepper:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the sequence: all states 0, no spike under way."""
+        """Forget the sequence: all states and written weights 0, no spike under way."""
         self.states: dict[str, State] = {name: {} for name in self.net.populations}
         self.arriving: dict[tuple[str, str], Ints] = {}
+        for content in self.contents:
+            content.array[...] = 0
         self.tokens = 0
 
     def run(self, tokens: Rows) -> Ints:
@@ -121,6 +172,9 @@ class Stepper:
                     self.on_spike(name, token, t, outcome.payload)
         for name, payload in sent.items():
             self._deliver(name, payload)
+        for content in self.contents:
+            if content.form.pointer in sent:
+                content.write(sent[content.form.pointer], sent[content.form.value])
         return sent
 
     def _inputs(

@@ -1,15 +1,15 @@
-"""lower_attention: spike-equivalent attention as memories, a spiking maximum and an antilog.
+"""attention: spike-equivalent attention from memories, a spiking maximum and an antilog.
 
 LAS (arXiv 2505.09659) multiplies two spike trains incrementally, O_t = A_t S_B(t) + S_A(t-1) B_t.
-Here one factor (K, V) has been received whole and waits in memory compartments, so O_t = A_t S_B.
-Axes: k key-value heads, g queries that share one, j slots (of the context, or of a layer's sliding
-window where that is shorter), d width of a head.
+Here one factor (K or V) has arrived completely and is kept in memory compartments, so
+O_t = A_t S_B.  Axes: k key-value heads, g queries that share one, j slots (of the context, or of a
+layer's sliding window where that is shorter), d width of a head.
 
-    keys     memory [k g j d]    value * digit of q, summed over d by unit synapses; with a sliding
-                                 window a ring: token t overwrites slot t % j
-    scores   integrate [k g j]   in 2**-12 octaves, offset so that a live slot is >= 1; gated by
-    slots    memory [j]          the flags of written slots, read once a token
-    top      compete [k g j], any [k g], integrate [k g]: the maximum's leading bits, rest ones
+    keys     memory [k g j d]    key * digit of q, summed over d by unit synapses; with a sliding
+                                 window a ring buffer: token t overwrites slot t % j
+    scores   integrate [k g j]   in 2**-12 octaves, offset so that a written slot is >= 1; gated by
+    slots    memory [j]          the flags of written slots, read once per token
+    top      compete [k g j], any [k g], integrate [k g]: leading bits of the maximum, then ones
     weights  antilog [k g j]     2**-(top - score)
     values   memory [k g j d]    value * digit of the weight, summed over j by unit synapses
 """
@@ -21,25 +21,25 @@ from collections.abc import Callable
 
 from compiler.functions.fit_functions import ANTILOG_BUDGET, antilog_fit
 from compiler.lowering.codes import fire
-from compiler.lowering.functions import error_budget, kept
+from compiler.lowering.functions import error_budget, fit_table
 from compiler.lowering.lowering import RESCALE, Lowering
 from compiler.lowering.network import LoweredPopulation, Scaling
-from compiler.lowering.units import seen
+from compiler.lowering.units import range_of
 from las_neuro.graph import SLOTS, Node
 from las_neuro.integers import WORD_BITS, WORD_LIMIT
 from las_neuro.neurons.firing import graded
 
-SCORE_BITS = 12  # of an octave's fraction: e**x is right to 1e-4
+SCORE_BITS = 12  # of an octave's fraction: e**x is correct to 1e-4
 SCORE_OFFSET = 1 << (WORD_BITS - 2)
-MAXIMUM_BITS = 12  # the reference is within half an octave above the maximum
+MAXIMUM_BITS = 12  # the reference is at most half an octave above the maximum
 KEY_BITS = 16  # scores are sums over one head's width, and softmax magnifies their errors
-VALUE_BITS = 14  # sums over the whole context: every bit more costs a cut more
-FINER_BITS = 2  # more of each, where the weights have two planes
-HEADROOM = 2.0  # of stored keys and values over the largest calibrated
+VALUE_BITS = 14  # summed over the whole context: every additional bit costs another cut
+FINER_BITS = 2  # additional bits of both, where the weights have two planes
+HEADROOM = 2.0  # limit of stored keys and values over the largest calibrated one
 
 
 def _memory(low: Lowering, node: Node) -> None:
-    """Slots for one value per token, written where the pointer stands."""
+    """A memory with one slot per token; the pointer selects the slot that is written."""
     source = low.source(node)
     readers = [low.graph[name] for name in low.readers[node.name]]
     over_slots = any(reader.op == "recall" and reader["axis"] == SLOTS for reader in readers)
@@ -49,7 +49,7 @@ def _memory(low: Lowering, node: Node) -> None:
     bits = bits + finer if node["bits"] is None else node["bits"]
     bits = max(2, min(bits, WORD_BITS - math.ceil(math.log2(node.axes[summed]))))
     limit = 2 ** (bits - 1) - 1
-    unit = node["unit"] or (seen(node).peak or 1.0) * HEADROOM / limit
+    unit = node["unit"] or (range_of(node).peak or 1.0) * HEADROOM / limit
     value = _value(low, node, source, unit, limit)
     axes = {
         "k": source.axes["k"],
@@ -66,9 +66,12 @@ def _memory(low: Lowering, node: Node) -> None:
 def _value(
     low: Lowering, node: Node, source: LoweredPopulation, unit: float, limit: int
 ) -> LoweredPopulation:
-    """What is written: whole units up to the limit, or 2**lift of them in a channel's own steps."""
+    """Population that is written: whole units up to the limit.
+
+    With a lift, multiples of 2**lift units, each channel with its own lift.
+    """
     lift = node["lift"]
-    if lift is not None:  # a neuron that fires once rounds so
+    if lift is not None:  # neurons that fire once do this rounding
         return fire(
             low, node, source, graded(unit, limit >> lift, 1, limit, lift=lift), ".value", "written"
         )
@@ -95,7 +98,7 @@ def _recall(low: Lowering, node: Node) -> None:
 
 
 def _scores(low: Lowering, node: Node, memory: LoweredPopulation, exact: float) -> None:
-    """Scores in octaves; only slots that were written take part."""
+    """Scores in octaves, of written slots only."""
     unit = math.log(2) / 2**SCORE_BITS
     axes = {axis: memory.axes[axis] for axis in ("k", "g", SLOTS)}
     slots = memory.axes[SLOTS]
@@ -151,17 +154,18 @@ def _exponential(low: Lowering, node: Node) -> None:
         (reader["code"] for reader in readers if reader.op == "encode"),
         key=lambda code: code.digits,
     )
-    # The largest weight is all that the code's digits hold, not quite 1; softmax divides that out.
+    # The largest weight is what the code can hold, slightly below 1; the softmax's division
+    # cancels this factor.
     bits = max(16, code.digits)
     one = int(code.top * code.unit * 2**bits)
     fit = antilog_fit(SCORE_BITS, one, error_budget(node, ANTILOG_BUDGET))
-    target = low.add(node, "antilog", scores.axes, 2.0**-bits, **kept(node, fit))
+    target = low.add(node, "antilog", scores.axes, 2.0**-bits, **fit_table(node, fit))
     low.join(scores, target, "x")
     low.join(top, target, "reference")
 
 
 def _wait(low: Lowering, node: Node) -> None:
-    """A value of an earlier phase, kept for every token and recalled in the same order."""
+    """A value of an earlier phase, stored for every token and recalled in the same order."""
     source, slots = low.source(node), low.graph.context
     axes = {SLOTS: slots, **source.axes}
     earlier, phase = low.graph[node.inputs[0]], node["phase"]

@@ -40,7 +40,7 @@ def audit(
     """Run a netlist on a text, count everything, and write what it cost."""
     from hwsim.accounts import render
     from hwsim.energy import load_with_builtin
-    from hwsim.generate import opened
+    from hwsim.generate import open_netlist
     from hwsim.measure.account import account
     from hwsim.measure.evaluate import read_sequences
 
@@ -51,7 +51,7 @@ def audit(
     for path in written:
         check_writable(path, (netlist, text, *own))
     profiles = load_with_builtin(own)
-    net = opened(netlist)
+    net = open_netlist(netlist)
     sequences = read_sequences(net, text, max_tokens)
     with progress_bars(quiet) as tell:
         costs = account(net, sequences, f"{netlist.name} on {text.name}", tell, profiles)

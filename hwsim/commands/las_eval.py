@@ -80,7 +80,7 @@ def evaluate(
     A decoder reads a text as one stream, in windows as long as its context; an encoder reads one
     sentence a line.  A question is answered by the likeliest of its choices.
     """
-    from hwsim.generate import opened
+    from hwsim.generate import open_netlist
     from hwsim.measure.reference import float_model
 
     if compare or output:
@@ -96,7 +96,7 @@ def evaluate(
     check_sources(text, tasks, images, lines)
     if depth:
         check_writable(depth, (netlist, text, tasks, images, *model_files(reference)))
-    net = opened(netlist)
+    net = open_netlist(netlist)
     check_reads(net, tasks, images)
     model = float_model(reference, net)
     with rereadable(text) as source, progress_bars(quiet) as tell:
@@ -178,9 +178,9 @@ def task_figures(
     net: Netlist, tasks: Path, reference: Reference | None, progress: Progress
 ) -> dict[str, Any]:
     from hwsim.measure.tasks import read_items, score
-    from hwsim.measure.threads import spare_threads
+    from hwsim.measure.threads import limit_threads
 
-    spare_threads(net)  # questions are short
+    limit_threads(net)  # questions are short
     return score(net, read_items(net, tasks), reference, progress)
 
 

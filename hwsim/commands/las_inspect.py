@@ -27,9 +27,9 @@ def inspect(
     from compiler.netlist.hdf5 import VERSION
     from compiler.netlist.text import text
     from hwsim.accounts.contents import contents
-    from hwsim.generate import opened
+    from hwsim.generate import open_netlist
 
-    net = opened(netlist)
+    net = open_netlist(netlist)
     entries = contents(net, VERSION, netlist.stat().st_size)
     if everything and json:
         entries["text"] = text(net).splitlines()

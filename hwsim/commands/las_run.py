@@ -52,14 +52,14 @@ def run(
     from hwsim import generate
     from hwsim.measure import continuation
     from hwsim.measure.reference import float_model
-    from hwsim.measure.threads import spare_threads
+    from hwsim.measure.threads import limit_threads
 
-    net, ids = generate.opened(netlist), _ids(tokens)
+    net, ids = generate.open_netlist(netlist), _ids(tokens)
     ids = generate.prompt_tokens(net, prompt, ids)
     for name in (backend, check or backend):
         find(name)
     model = float_model(reference, net)
-    spare_threads(net)
+    limit_threads(net)
     writer = Writer(net, ids, (lambda text: None) if json else _write)
     generation = generate.run(
         net,

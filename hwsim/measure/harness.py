@@ -100,7 +100,7 @@ class NetlistLM(TemplateLM):  # type: ignore[misc]  # lm_eval has no types
     def loglikelihood_rolling(
         self, requests: Sequence[Any], disable_tqdm: bool = False
     ) -> list[float]:
-        """ln p of whole texts: each token is scored once, in windows that overlap only as needed."""
+        """ln p of whole texts: each token is scored once, in windows with the least overlap."""
         windows: list[tuple[None, list[int], list[int]]] = []
         owners: list[int] = []
         for i, request in enumerate(requests):

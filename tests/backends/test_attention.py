@@ -22,7 +22,7 @@ from compiler.netlist.model import Dense, Held, Netlist, Synapses
 from compiler.pipeline import build
 from hwsim.backends.fast import engine as engine_module
 from hwsim.backends.fast.engine import Engine
-from hwsim.backends.fast.session import unrolled
+from hwsim.backends.fast.session import spike_listener
 from hwsim.backends.step.stepper import Stepper
 from hwsim.backends.traces import Trace, first_difference
 from las_neuro.systems import find
@@ -74,7 +74,10 @@ def test_every_spike_and_every_count(name: str) -> None:
 def test_tokens_in_pieces(name: str, pieces: tuple[int, ...]) -> None:
     net = netlist(name)
     fast, plain = Trace(net), Trace(net)
-    engine, stepper = Engine(net, on_train=unrolled(fast.spike)), Stepper(net, on_spike=plain.spike)
+    engine, stepper = (
+        Engine(net, on_train=spike_listener(fast.spike)),
+        Stepper(net, on_spike=plain.spike),
+    )
     parts = np.split(TOKENS, np.cumsum(pieces)[:-1])
     read = np.concatenate([engine.run(part[None])[0].numpy() for part in parts])
     np.testing.assert_array_equal(read, stepper.run(TOKENS))

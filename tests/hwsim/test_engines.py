@@ -19,7 +19,7 @@ from compiler.pipeline import build
 from compiler.weights.quantize import quantize
 from hwsim.backends.fast import engine as engine_module
 from hwsim.backends.fast.engine import Engine
-from hwsim.backends.fast.session import unrolled
+from hwsim.backends.fast.session import spike_listener
 from hwsim.backends.step.stepper import Stepper
 from hwsim.backends.traces import Trace, first_difference
 from las_neuro.errors import BackendError
@@ -51,7 +51,10 @@ def compiled(save_model: Callable[..., Path], case: str, steps: int = 16) -> Net
 def run_both(net: Netlist, tokens: np.ndarray) -> tuple[Engine, Stepper, Trace, Trace]:
     """The same tokens [count] through both engines."""
     fast, plain = Trace(net), Trace(net)
-    engine, stepper = Engine(net, on_train=unrolled(fast.spike)), Stepper(net, on_spike=plain.spike)
+    engine, stepper = (
+        Engine(net, on_train=spike_listener(fast.spike)),
+        Stepper(net, on_spike=plain.spike),
+    )
     outputs = engine.run(tokens[None])[0].numpy()
     np.testing.assert_array_equal(outputs, stepper.run(tokens))
     return engine, stepper, fast, plain

@@ -1,9 +1,10 @@
-"""How whole windows travel through synapse groups: closed-form trains in, sums of a segment out.
+"""Delivery of whole windows through synapse groups: from closed-form trains to sums of segments.
 
-A segment is linear, so its steps collapse into one exact integer product.  Where the compiler
-proved the sum below 2**23, float32 products are exact whatever the order of addition (all partial
-sums stay below 2**24) and are used as the fastest exact integer product at hand; else float64,
-exact below 2**53.  The result is converted back at once: no population ever sees a float.
+Within a segment (the steps between two cuts) all is linear, so its steps are one exact integer
+product.  Where the compiler proved the sum below 2**23, float32 products are exact in whatever
+order the terms are added (all partial sums stay below 2**24), and are the fastest exact integer
+product available; elsewhere float64 is used, exact below 2**53.  The result is converted to
+integers at once: no population ever receives a float.
 """
 
 from __future__ import annotations
@@ -33,24 +34,27 @@ Segment = tuple[int, int]
 
 @dataclass(frozen=True)
 class Channel:
-    """One synapse group, its arrays on the device."""
+    """One synapse group with its arrays on the device."""
 
     group: Synapses
     source: Population
     target: Population
     alone: bool  # no other group reaches the same port
-    unread: tuple[str, ...]  # axes of a memory source that its reader does not know
-    bytes: ByteWeights | None  # dense, where 8-bit kernels serve; else
-    weights: Tensor | None  # dense: [n_post, n_pre], float32 or float64
+    unread: tuple[str, ...]  # axes of a memory source that the population reading it lacks
+    bytes: ByteWeights | None  # of a dense group, where 8-bit kernels are exact
+    weights: Tensor | None  # of any other dense group: [n_post, n_pre], float32 or float64
     index: Tensor | None
     sign: Tensor | None
 
     def broadcast(self, train: Train) -> Train:
-        """The train as the target's compartments see it, new axes of size 1."""
-        return view(train, self._shape(train_shape(train)))
+        """The train with the target's axes; axes that the source lacks have size 1."""
+        return view(train, self._target_sizes(list(train_shape(train))))
 
     def totals(self, train: Train, segments: list[Segment], shift: tuple[int, ...]) -> list[Tensor]:
-        """One total a segment; a dense group multiplies all segments in one product."""
+        """One total per segment; a dense group multiplies all segments in one product.
+
+        shift: of each step of the window.  Each total is [batch, tokens, *target axes].
+        """
         if isinstance(train, Digits) and self.bytes is not None:
             sums = self.bytes.totals(train, segments, shift)
             leading = train.magnitude.shape[:2]
@@ -61,28 +65,27 @@ class Channel:
             return [self.total(train, segment, shift) for segment in segments]
         planes = torch.stack([train.plane(*segment, shift) for segment in segments])
         flat = planes.reshape(-1, self.weights.shape[1]).to(self.weights.dtype)
-        summed = torch.nn.functional.linear(flat, self.weights)
-        summed = summed.to(planes.dtype if summed.dtype == torch.float32 else torch.int64)
-        return list(summed.reshape(*planes.shape[:3], *self.target.axes.values()))
+        sums = torch.nn.functional.linear(flat, self.weights)
+        sums = sums.to(planes.dtype if sums.dtype == torch.float32 else torch.int64)
+        return list(sums.reshape(*planes.shape[:3], *self.target.axes.values()))
 
     def total(self, train: Train, segment: Segment, shift: tuple[int, ...]) -> Tensor:
-        """Sum over the steps of weight * payload << shift: [batch, tokens, *target axes]."""
+        """One segment's sum of weight * payload << shift: [batch, tokens, *target axes]."""
         if isinstance(train, Recalled):
             return self._recalled(train, [segment], shift)[0]
         plane: Tensor = train.plane(*segment, shift)
         if self.index is not None and self.sign is not None:
-            turned = plane.reshape(*plane.shape[:2], -1)[..., self.index] * self.sign
-            return turned.reshape(*plane.shape[:2], *self.target.axes.values())
+            values = plane.reshape(*plane.shape[:2], -1)[..., self.index] * self.sign
+            return values.reshape(*plane.shape[:2], *self.target.axes.values())
         return self._along(plane)
 
     def _along(self, plane: Tensor) -> Tensor:
-        """Sum over the axes the target lacks, size 1 on those the source lacks."""
-        lacking = [2 + i for i, axis in enumerate(self.source.axes) if axis not in self.target.axes]
-        if lacking:
-            plane = plane.sum(dim=lacking)
-        kept = [size for size in plane.shape[2:]]
+        """Sum over the axes that the target lacks; size 1 on those that the source lacks."""
+        over = [2 + i for i, axis in enumerate(self.source.axes) if axis not in self.target.axes]
+        if over:
+            plane = plane.sum(dim=over)
         weight = self._weight
-        plane = plane.reshape(*plane.shape[:2], *self._spread(kept))
+        plane = plane.reshape(*plane.shape[:2], *self._target_sizes(list(plane.shape[2:])))
         return plane if weight == 1 else plane * weight
 
     @property
@@ -90,30 +93,27 @@ class Channel:
         assert isinstance(self.group.form, Pattern)
         return self.group.form.weight
 
-    def _spread(self, kept: list[int]) -> tuple[int, ...]:
-        """Sizes of the target's axes: the kept ones in order, 1 elsewhere."""
-        sizes = iter(kept)
+    def _target_sizes(self, shared: list[int]) -> tuple[int, ...]:
+        """Sizes of the target's axes: those shared with the source in order, 1 elsewhere."""
+        sizes = iter(shared)
         return tuple(next(sizes) if axis in self.source.axes else 1 for axis in self.target.axes)
-
-    def _shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        return self._spread(list(shape))
 
     def _recalled(
         self, train: Recalled, segments: list[Segment], shift: tuple[int, ...]
     ) -> list[Tensor]:
-        """Digits times content, summed over the axis the target lacks."""
+        """Digits times content, summed over the axis that the target lacks."""
         axes = list(self.source.axes)
-        summed = [axis for axis in axes if axis not in self.target.axes]
-        if not summed:  # flags: nothing to add up
+        reduced = [axis for axis in axes if axis not in self.target.axes]
+        if not reduced:  # flags of slots are not summed
             planes = (train.digits.plane(*segment, shift) for segment in segments)
             return [self._along(train.seen(plane * train.content)) for plane in planes]
-        (over,), (free,) = summed, self.unread
+        (over,), (free,) = reduced, self.unread
         layout = recall.ProductAxes.of(train, axes, over, free)
         return recall.totals(train, layout, segments, shift, alone=self.alone)
 
 
 def train_shape(train: Train) -> tuple[int, ...]:
-    """Sizes of the feature axes of a train that can be copied on."""
+    """Sizes of a train's feature axes; TypeError for a recalled train, which can only be summed."""
     if isinstance(train, Recalled):
         raise TypeError("a recalled train is summed, never copied on")
     if isinstance(train, Volley):
@@ -123,7 +123,11 @@ def train_shape(train: Train) -> tuple[int, ...]:
 
 
 def channel(wiring: Wiring, group: Synapses, device: torch.device) -> Channel:
-    """Load a group; dense weights as bytes, or in the narrowest float type whose sums are exact."""
+    """Load a synapse group.
+
+    Dense weights are packed as bytes, or held in the narrowest float type whose sums are exact.
+    Raises NetlistError where sums marked safe can exceed the word.
+    """
     net, (source, target) = wiring.net, wiring.ends(group)
     packed = weights = index = sign = None
     if isinstance(group.form, Dense):
@@ -144,7 +148,7 @@ def channel(wiring: Wiring, group: Synapses, device: torch.device) -> Channel:
 
 
 def _pack(wiring: Wiring, group: Synapses, matrix: Tensor) -> ByteWeights | None:
-    """Bytes for an encoder's group, after proving once more that its sums are safe."""
+    """A group's weights as bytes, or None; raises NetlistError where its sums are not safe."""
     source, target = wiring.ends(group)
     if (volley := volley_reach(wiring, group)) is not None:
         _prove(group, volley)
@@ -173,4 +177,4 @@ def spikes_by_compartment(train: Train, population: Population, start: int) -> T
     if place is not None:
         slots = list(population.axes.values())[place]
         spikes = recall.by_slot(spikes, place, slots, start, tokens)
-    return spikes.expand(list(population.axes.values()) or ()).reshape(-1)  # lazy axes
+    return spikes.expand(list(population.axes.values()) or ()).reshape(-1)

@@ -1,7 +1,7 @@
 """The fast engine: whole windows, all tokens of a phase at once; the same spikes as the stepper.
 
 Every population is computed once per phase from closed-form trains (`window`), in dependency order.
-Time collapses: T steps cost as many integer products as the state is cut (2 or 3), not T.
+A window of T steps costs one integer product per segment between cuts (2 or 3), not T products.
 """
 
 from __future__ import annotations
@@ -26,17 +26,26 @@ from las_neuro.integers import WORD_LIMIT
 from las_neuro.rows import Rows
 
 Tensor = torch.Tensor
-CHUNK, FEWEST = 64, 16  # tokens of a piece
-SCORES = 1 << 20  # of a piece, where FEWEST tokens have no more
+CHUNK, FEWEST = 64, 16  # most and fewest tokens of a piece
+SCORES = 1 << 20  # most attention scores of a piece, if it has more than FEWEST tokens
 WORD = torch.int32  # holds a 24-bit word; kinds widen their own products
-Sent = Callable[[Population, Train, int], None]  # the last: first token of the train
+OnTrain = Callable[[Population, Train, int], None]  # population, train, first token of the train
 
 
 class Engine:
-    """Runs a netlist by windows.  Memories live on until `reset`."""
+    """Runs a netlist by windows.  Memories keep their content until `reset`.
+
+    device: of torch.  count: count spikes and updates, and check the width of every value; clamps
+    and wraps are always counted.  on_train: called with the train of each population.
+    """
 
     def __init__(
-        self, net: Netlist, *, device: str = "cpu", count: bool = True, on_train: Sent | None = None
+        self,
+        net: Netlist,
+        *,
+        device: str = "cpu",
+        count: bool = True,
+        on_train: OnTrain | None = None,
     ) -> None:
         keep_freed_arrays()
         self.net = net
@@ -57,34 +66,35 @@ class Engine:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the sequences: memories empty, pointers at slot 0."""
+        """Start new sequences: memories empty, pointers at slot 0."""
         self.states: dict[str, State] = {name: {} for name in self.net.populations}
         self.tokens = 0
 
     @torch.inference_mode()
     def run(self, tokens: Rows) -> Tensor:
-        """Feed tokens [batch, count], the next of each sequence; output payloads [batch, count, n].
+        """Run the next tokens [batch, count] of each sequence; output payloads [batch, count, n].
 
-        A decoder's tokens may come in any pieces: small ones keep the arrays in cache.
-        A vision model gets patches [batch, count, pixels] instead.
+        A decoder's tokens are cut into pieces, so that arrays stay in the cache.  A vision model
+        gets patches [batch, count, pixels] instead.  Raises PromptError where a sequence exceeds
+        the context, BackendError where a number does not fit its word (a bug).
         """
         self.host.check(self.tokens + tokens.shape[1])
         pieces, done = [], 0
         while done < tokens.shape[1]:
             size = self._piece(tokens.shape[0]) if self.net.causal else tokens.shape[1]
-            pieces.append(self._sweep(tokens[:, done : done + size]))
+            pieces.append(self._run_piece(tokens[:, done : done + size]))
             done += size
         return torch.cat(pieces, dim=1)
 
     def _piece(self, batch: int) -> int:
-        """Tokens of the next piece: fewer where each has many scores."""
+        """Tokens of the next piece: fewer where each token has many attention scores."""
         scores = max(heads * min(slots, self.tokens + CHUNK) for heads, slots in self.scores)
         return max(FEWEST, min(CHUNK, SCORES // (batch * scores)))
 
-    def _sweep(self, tokens: Rows) -> Tensor:
-        """All phases over tokens [batch, count]."""
+    def _run_piece(self, tokens: Rows) -> Tensor:
+        """Run all phases over tokens [batch, count]; output payloads [batch, count, n]."""
         start, (batch, count) = self.tokens, tokens.shape[:2]
-        injected = {
+        inputs = {
             name: torch.from_numpy(rows).to(self.device)
             for name, rows in self.host.inject_all(tokens, start).items()
         }
@@ -93,8 +103,8 @@ class Engine:
         for names, last in zip(self.order, self.last, strict=True):
             trains: dict[str, Train] = {}
             for name in names:
-                if name not in trains:  # the inner population of a loop comes with the outer
-                    self._compute(self.net.populations[name], trains, injected, blank)
+                if name not in trains:  # a loop's inner population is computed with the outer one
+                    self._compute(self.net.populations[name], trains, inputs, blank)
                 if name == self.net.output:
                     output = trains[name].value  # type: ignore[union-attr]
                 for done in last.get(name, ()):
@@ -110,63 +120,69 @@ class Engine:
         self,
         population: Population,
         trains: dict[str, Train],
-        injected: dict[str, Tensor],
+        inputs: dict[str, Tensor],
         blank: Tensor,
     ) -> None:
-        """One population, all tokens; a closed loop computes its two populations."""
+        """Compute one population for all tokens; of a closed loop, both populations.
+
+        inputs: payloads from the host, by input population.
+        """
         name, kind, p = population.name, population.does, self.params[population.name]
         if "host" in kind.ports:
-            rows = injected[name].reshape(*blank.shape, *population.axes.values())
+            rows = inputs[name].reshape(*blank.shape, *population.axes.values())
             return self._send(population, kind.window({}, {"host": rows}, p), trains)  # type: ignore[misc]
         arrivals = self._arrivals(population, trains)
         if kind.loop is not None:
             return self._close(population, arrivals["x"], trains)
         assert kind.window is not None
-        swept = kind.window(self.states[name], arrivals | {"tokens": blank}, p)
-        self.states[name] = swept.state
-        self._send(population, swept, trains)
+        result = kind.window(self.states[name], arrivals | {"tokens": blank}, p)
+        self.states[name] = result.state
+        self._send(population, result, trains)
 
     def _arrivals(self, population: Population, trains: dict[str, Train]) -> dict[str, Any]:
-        """What reaches each port: a sum for each segment, one sum, or the train itself."""
+        """Input of each port, in the form its kind needs: sums of segments, one sum, or a train."""
         p, kind = self.params[population.name], population.does
         arrivals: dict[str, Any] = {}
         channels = [c for c in self.into[population.name] if c.group.source in trains]
-        for port, declared in kind.ports.items():
-            wired = [(c, trains[c.group.source]) for c in channels if c.group.port == port]
-            if not wired:
+        for port, declaration in kind.ports.items():
+            sources = [(c, trains[c.group.source]) for c in channels if c.group.port == port]
+            if not sources:
                 continue
-            if declared.form == "train":
-                arrivals[port] = wired[0][0].broadcast(wired[0][1])
-            elif declared.form == "sum":
+            if declaration.form == "train":
+                arrivals[port] = sources[0][0].broadcast(sources[0][1])
+            elif declaration.form == "sum":
                 assert kind.segments is not None
-                runs = kind.segments(p)
-                each = [c.totals(train, runs, p["shift"]) for c, train in wired]
+                segments = kind.segments(p)
+                each = [c.totals(train, segments, p["shift"]) for c, train in sources]
                 arrivals[port] = [_add(totals) for totals in zip(*each, strict=True)]
             else:
-                arrivals[port] = _add(c.total(train, (0, 1), (0,)) for c, train in wired)
+                arrivals[port] = _add(c.total(train, (0, 1), (0,)) for c, train in sources)
         return arrivals
 
     def _close(self, population: Population, x: Tensor, trains: dict[str, Train]) -> None:
-        """A competition and its referee: the referee's axes say who competes with whom."""
+        """Compute a competition and its referee.
+
+        Compartments compete with each other along the axes that the referee lacks.
+        """
         back = next(c for c in self.into[population.name] if c.group.feedback)
-        lost = [2 + i for i, axis in enumerate(population.axes) if axis not in back.source.axes]
+        over = [2 + i for i, axis in enumerate(population.axes) if axis not in back.source.axes]
         assert population.does.loop is not None
         loop = population.does.loop(
-            x, self.params[population.name], lambda v: v.amax(dim=lost, keepdim=True)
+            x, self.params[population.name], lambda v: v.amax(dim=over, keepdim=True)
         )
         referee = view(loop.inner, tuple(back.source.axes.values()))
         for member, train in ((population, loop.outer), (back.source, referee)):
             trains[member.name] = train
-            self._book(member, train, 0, 0)
+            self._count(member, train, 0, 0)
 
-    def _send(self, population: Population, swept: Any, trains: dict[str, Train]) -> None:
-        train = None if swept.train is None else narrow(swept.train, WORD)
+    def _send(self, population: Population, result: Any, trains: dict[str, Train]) -> None:
+        train = None if result.train is None else narrow(result.train, WORD)
         if train is not None:
             trains[population.name] = train
-        self._book(population, train, swept.clamps, swept.wraps)
+        self._count(population, train, result.clamps, result.wraps)
 
-    def _book(self, population: Population, train: Train | None, clamps: int, wraps: int) -> None:
-        """Check that only integers of 24 bits travel, and count."""
+    def _count(self, population: Population, train: Train | None, clamps: int, wraps: int) -> None:
+        """Check that a train consists of integers of 24 bits, and count."""
         count = self.counters.populations[population.name]
         count.clamps += clamps
         count.wraps += wraps
@@ -179,24 +195,27 @@ class Engine:
             self.on_train(population, train, self.tokens)
 
     def _check(self, population: Population, train: Train) -> None:
-        """Integers always; their width where the run is counted, since that reads every value."""
+        """Raise BackendError for floats; where the run is counted, also for wider integers.
+
+        Checking the width reads every value, as counting does anyway.
+        """
         if isinstance(train, Recalled):
-            sent = train.content
+            values = train.content
         elif isinstance(train, Volley):
-            sent = max(train.sent, key=lambda payload: int(payload.abs().max()))
+            values = max(train.sent, key=lambda payload: int(payload.abs().max()))
         else:
-            sent = train.value if isinstance(train, Graded) else train.magnitude
-        wide = self.count and int(sent.abs().max()) > WORD_LIMIT
-        if sent.dtype.is_floating_point or wide:
+            values = train.value if isinstance(train, Graded) else train.magnitude
+        wide = self.count and int(values.abs().max()) > WORD_LIMIT
+        if values.dtype.is_floating_point or wide:
             raise BackendError(
-                f"{population.name} sent {sent.dtype} up to {sent.abs().max()},"
+                f"{population.name} sent {values.dtype} up to {values.abs().max()},"
                 " not integers of 24 bits",
                 "this is a bug: report it with the netlist",
             )
 
 
 def _by_slot(net: Netlist) -> list[tuple[Population, int]]:
-    """Populations that have a value for each slot and token (scores, weights, their codes)."""
+    """Populations with a value for each slot and token (scores, weights, codes), and the slots."""
     return [
         (p, list(p.axes.values())[p.slot_axis])
         for p in net.populations.values()
@@ -213,7 +232,7 @@ def _add(totals: Any) -> Tensor:
 
 
 def _on_device(population: Population, device: torch.device) -> dict[str, Any]:
-    """Parameters as tensors; one value a compartment gets the population's axes."""
+    """Parameters as tensors; those with one value per compartment get the population's axes."""
     tensors: dict[str, Any] = {}
     for key, value in population.params.items():
         if isinstance(value, np.ndarray):
@@ -245,7 +264,7 @@ def _order(net: Netlist, into: dict[str, list[Channel]], phase: tuple[int, int])
 
 
 def _last_use(names: list[str], into: dict[str, list[Channel]]) -> dict[str, list[str]]:
-    """Population -> trains nobody needs once it is computed."""
+    """Population -> trains that no population needs once it is computed."""
     last = {c.group.source: name for name in names for c in into[name] if not c.group.feedback}
     last_used: dict[str, list[str]] = {}
     for source, name in last.items():

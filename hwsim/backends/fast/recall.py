@@ -1,8 +1,8 @@
-"""How memories answer whole windows in the fast engine: arriving digits times what is held.
+"""Recalls from memories over whole windows in the fast engine: incoming digits times the content.
 
-In: a recalled train.  Out: sums of segments as exact products of floats, and spikes by compartment.
-A window's entries (compiler/netlist/kinds/memory.py) are the slots used before it, then one for
-each token: `by_slot` puts them where they are on the chip.
+Input: a recalled train.  Output: sums of segments, as exact products of floats, and spikes by
+compartment.  The entries of a window (compiler/netlist/kinds/memory.py) are the slots used before
+it, then one entry for each of its tokens: `by_slot` maps them to the slots on the chip.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ EXACT_FLOAT32 = 2**24
 
 @dataclass(frozen=True)
 class ProductAxes:
-    """How a memory's axes are laid out for products of matrices.
+    """Order of a memory's axes for matrix products.
 
-    `over` is summed; the digits lack `free`.  Other axes that the content lacks (queries that share
-    their keys) are rows of one product, as tokens are; each entry of the rest has its own product.
+    over: the axis that is summed.  free: the axis that the digits lack.  Axes that the content
+    lacks (queries that share their keys) are rows of a product, as tokens are; along the remaining
+    axes each index has its own product, `products` in all.
     """
 
     axes: list[str]
     over: str
     free: str
-    others: list[str]  # those the content lacks last
+    others: list[str]  # all but these two; those that the content lacks come last
     products: int
 
     @staticmethod
@@ -70,9 +71,9 @@ def totals(
     *,
     alone: bool,
 ) -> list[Tensor]:
-    """Each segment's sums over one axis: [batch, tokens, *axes but that one].
+    """Each segment's sums over the axis `layout.over`: [batch, tokens, *axes but that one].
 
-    alone: nothing else arrives where these sums do.
+    shift: of each step of the window.  alone: no other group reaches the same port.
     """
     digits, visible = train.digits, train.visible
     by_slots = layout.axes.index(layout.over) == train.slot_axis
@@ -88,10 +89,10 @@ def totals(
         by_segment = [_segment(digits, layout, matrix, s, shift, train.limit) for s in segments]
     if visible is not None and not by_slots:
         left = [i for i, axis in enumerate(layout.axes) if axis != layout.over]
-        seen = visible.squeeze(2 + layout.axes.index(layout.over))
+        mask = visible.squeeze(2 + layout.axes.index(layout.over))
         for sums in by_segment:
             if sums.ndim:
-                _hide(sums, seen, 2 + left.index(train.slot_axis))
+                _hide(sums, mask, 2 + left.index(train.slot_axis))
     return by_segment
 
 
@@ -102,11 +103,11 @@ def _at_once(
     segments: list[Segment],
     shift: tuple[int, ...],
 ) -> list[Tensor] | None:
-    """All segments in one product, where the content shows that no sum can leave its word.
+    """All segments in one product; None where a sum of this content might leave its word.
 
     Cuts round down, the last one to nearest, and a floor inside a floor may be left out:
-    floor((floor(x / a) + n) / b) = floor((x + a n) / (a b)).  So the last sum is that of all digits
-    and one half, divided once; the segments before it may as well have been 0.
+    floor((floor(x / a) + n) / b) = floor((x + a n) / (a b)).  So the final sum is that of all
+    digits plus one half, divided once; it is returned for the last segment, with 0 for the others.
     """
     low = [digits.low(lo, hi, shift) for lo, hi in segments]
     cut_away = [lowest - counted for lowest, counted in low]
@@ -135,7 +136,7 @@ def _segment(
     shift: tuple[int, ...],
     limit: int,
 ) -> Tensor:
-    """One segment's product, in the narrowest type that holds every sum."""
+    """One segment's product, in the narrowest float type in which every sum is exact."""
     most = int(digits.value.abs().max()) if isinstance(digits, Graded) else 1
     bound = digits.largest(*segment, shift, most) * limit * matrix.shape[2]
     dtype = torch.float32 if bound < EXACT_FLOAT32 else torch.float64
@@ -144,7 +145,7 @@ def _segment(
 
 
 def _plain(digits: Digits) -> Digits:
-    """Without payloads where all are 0 or 1."""
+    """The digits without payloads, where all payloads are 0 or 1."""
     payload = digits.payload
     if payload is None or digits.minus is not None or payload.min() < 0 or payload.max() > 1:
         return digits
@@ -152,7 +153,7 @@ def _plain(digits: Digits) -> Digits:
 
 
 def _hidden(digits: Digits | Graded, visible: Tensor) -> Digits | Graded:
-    """Digits that reach entries which are not visible to their token answer nothing."""
+    """The digits, 0 for entries that are not visible to their token."""
     if isinstance(digits, Graded):
         return Graded(digits.value * visible)
     minus = digits.minus if digits.minus is None else digits.minus * visible
@@ -160,38 +161,42 @@ def _hidden(digits: Digits | Graded, visible: Tensor) -> Digits | Graded:
 
 
 def _hide(x: Tensor, visible: Tensor, axis: int) -> None:
-    """Silence in place what tokens do not see; all see most entries."""
-    some = torch.nonzero(~visible.all(dim=1).reshape(-1)).reshape(-1)
+    """Set entries that are not visible to their token to 0, in place.
+
+    Only entries that some token does not see are touched; these are few.
+    """
+    hidden = torch.nonzero(~visible.all(dim=1).reshape(-1)).reshape(-1)
     x, visible = x.movedim(axis, -1), visible.movedim(axis, -1)
-    x[..., some] = x[..., some] * visible[..., some]
+    x[..., hidden] = x[..., hidden] * visible[..., hidden]
 
 
 def spikes(train: Recalled) -> Tensor:
-    """By compartment, summed over batch and tokens, [*axes with entries].
+    """Spikes by compartment, summed over batch and tokens, [*axes with entries].
 
-    A compartment sends when a digit comes and it holds something it may show.
+    A compartment sends a spike for each digit that arrives, if its content is not 0 and the entry
+    is visible to the token.
     """
-    sent: Tensor = train.digits.spikes()  # [batch, tokens, *axes]
+    digits: Tensor = train.digits.spikes()  # [batch, tokens, *axes]
     entries, visible = 2 + train.slot_axis, train.visible
     if visible is None:
-        arrived = sent.sum(dim=1)
-    elif sent.shape[entries] > 1:
-        arrived = (sent * visible).sum(dim=1)
-    else:  # float32 counts to 2**24: the tokens of a window times the digits of a code
-        seen = visible.reshape(visible.shape[1], -1).to(torch.float32)
-        flat = sent.reshape(*sent.shape[:2], -1).to(torch.float32)
-        arrived = torch.einsum("sj,bsr->bjr", seen, flat).to(torch.int64)
-        without = sent.shape[2:entries] + sent.shape[entries + 1 :]
-        arrived = arrived.reshape(*arrived.shape[:2], *without).movedim(1, entries - 1)
-    holding: Tensor = train.content[:, 0] != 0
-    return (arrived * holding).sum(dim=0)
+        counts = digits.sum(dim=1)
+    elif digits.shape[entries] > 1:
+        counts = (digits * visible).sum(dim=1)
+    else:  # float32 counts exactly to 2**24, more than tokens of a window times digits of a code
+        mask = visible.reshape(visible.shape[1], -1).to(torch.float32)
+        flat = digits.reshape(*digits.shape[:2], -1).to(torch.float32)
+        counts = torch.einsum("sj,bsr->bjr", mask, flat).to(torch.int64)
+        without = digits.shape[2:entries] + digits.shape[entries + 1 :]
+        counts = counts.reshape(*counts.shape[:2], *without).movedim(1, entries - 1)
+    nonzero: Tensor = train.content[:, 0] != 0
+    return (counts * nonzero).sum(dim=0)
 
 
 def by_slot(x: Tensor, axis: int, slots: int, start: int, tokens: int) -> Tensor:
-    """Entries along an axis as slots, for a window of `tokens` tokens after `start`.
+    """Map entries along an axis to slots, for a window of `tokens` tokens from `start` on.
 
-    Slots not used yet are silent; of the entries that share a slot a token sees one, so that what
-    they send or count adds up.
+    Slots not used yet are 0.  Of the entries that share a slot each token sees only one, so their
+    values or counts are added.
     """
     entries = x.shape[axis]
     if entries == slots:

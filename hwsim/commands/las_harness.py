@@ -1,4 +1,4 @@
-"""las-harness: lm-evaluation-harness's own command, with netlists as its model `las`."""
+"""las-harness: the command of lm-evaluation-harness, with netlists as its model `las`."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
 """Links: which compartments send to which core, and which blocks send partial sums.
 
 A spike goes once to each core that holds a synapse of its compartment, however many synapses and
-groups wait there; a Pattern's or Gather's synapses live with the target's compartments, a Dense
-group's with its blocks.  A block away from its rows' compartments sends them one sum a row and run
-of steps between cuts.  Expected messages are estimates for the placer; traffic.py measures.
+groups there are on that core.  Synapses of a Pattern or Gather are on the cores of the target's
+compartments, those of a Dense group in its blocks.  A block on another core than its rows'
+compartments sends them one sum per row and segment (steps between two cuts).  Expected messages are
+estimates for `place`; hwsim/accounts/traffic.py measures them.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ Row = tuple[int, int, int, int, int]  # group, core that sends, core that receiv
 
 @dataclass(frozen=True)
 class Links:
-    """One array entry a link.
+    """All links; each array has one entry per link.
 
     Spikes: compartments start .. stop of the group's source, on `sender`, send to `receiver`.
     Partial sums: rows start .. stop of the group's target, summed on `sender`, go to `receiver`.
-    A spike link that serves several groups carries the number of the first.
+    group: number of the synapse group; of several groups that share a link, the first.
     """
 
     group: Ints
@@ -42,7 +43,7 @@ class Links:
         return len(self.group)
 
     def expected(self, net: Netlist) -> NDArray[np.float64]:
-        """Messages in a token before any run has counted them (an estimate)."""
+        """Messages per token on each link, estimated without a run."""
         wiring = Wiring(net)
         each = np.array(
             [
@@ -57,7 +58,10 @@ class Links:
 
 
 def links(net: Netlist, placement: Placement | None = None) -> Links:
-    """All links of a placed netlist, spikes by population in order, then partial sums."""
+    """All links of a placed netlist: spikes by population in order, then partial sums.
+
+    Raises ValueError where there is no placement.
+    """
     placement = placement or net.placement
     if placement is None:
         raise ValueError("links needs a placed netlist")
@@ -83,7 +87,7 @@ def _spikes(
     for name in net.populations:
         by_core: dict[int, list[tuple[int, int, int]]] = {}  # core -> start, stop, group
         for i, group in wiring.numbered_out_of(name):
-            for core, start, stop in _wanted(net, group, tiles[group.target], blocks.get(i, [])):
+            for core, start, stop in _sources(net, group, tiles[group.target], blocks.get(i, [])):
                 by_core.setdefault(core, []).append((start, stop, i))
         for core, ranges in by_core.items():
             for start, stop, i in _merged(ranges):
@@ -91,26 +95,26 @@ def _spikes(
                     yield i, sender, core, first, last
 
 
-def _wanted(
+def _sources(
     net: Netlist, group: Synapses, targets: list[Tile], blocks: list[Block]
 ) -> Iterator[tuple[int, int, int]]:
-    """(core, start, stop) of source compartments that the core has synapses of."""
+    """(core, start, stop): ranges of source compartments with synapses on a core."""
     if isinstance(group.form, Dense):
         for block in blocks:
             yield block.core, *block.cols
         return
     for tile in targets:
         if isinstance(group.form, Pattern):
-            reached = _along_axes(net, group, tile)
+            sources = _along_axes(net, group, tile)
         else:
             assert isinstance(group.form, Gather)
-            reached = np.unique(group.form.index[tile.start : tile.stop]).astype(np.int64)
-        for start, stop in _ranges(reached):
+            sources = np.unique(group.form.index[tile.start : tile.stop]).astype(np.int64)
+        for start, stop in _ranges(sources):
             yield tile.core, start, stop
 
 
 def _ranges(places: Ints) -> Iterator[tuple[int, int]]:
-    """Sorted places as runs without a gap."""
+    """Sorted indices as ranges without gaps."""
     breaks = np.flatnonzero(np.diff(places) != 1)
     firsts = places[np.concatenate(([0], breaks + 1))]
     lasts = places[np.concatenate((breaks, [len(places) - 1]))]
@@ -118,14 +122,14 @@ def _ranges(places: Ints) -> Iterator[tuple[int, int]]:
 
 
 def _along_axes(net: Netlist, group: Synapses, tile: Tile) -> Ints:
-    """Source compartments that share their common axes' values with some compartment of a tile."""
+    """Source compartments with the same indices on the common axes as a compartment of a tile."""
     source = net.populations[group.source].axes
     target = net.populations[group.target].axes
     shape = tuple(target.values())
     if not shape or not set(source) & set(target):
         return np.arange(net.populations[group.source].n, dtype=np.int64)
     here = dict(zip(target, np.unravel_index(np.arange(tile.start, tile.stop), shape), strict=True))
-    first, height = 0, next(iter(source.values()))  # only a part of the outermost axis is wanted
+    first, height = 0, next(iter(source.values()))  # the part of the outermost axis that is needed
     outer = next(iter(source))
     if outer in here:
         first = int(here[outer].min())
@@ -138,12 +142,12 @@ def _along_axes(net: Netlist, group: Synapses, tile: Tile) -> Ints:
     spread = live.reshape([field[axis] if axis in here else 1 for axis in source])
     whole = np.broadcast_to(spread, tuple(field.values()))
     inner = int(np.prod(list(source.values())[1:], dtype=np.int64))
-    found: Ints = np.flatnonzero(whole) + first * inner
-    return found
+    sources: Ints = np.flatnonzero(whole) + first * inner
+    return sources
 
 
 def _merged(ranges: list[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
-    """Union of ranges; each part carries the first group that asked for it."""
+    """Union of ranges (start, stop, group); each part has the smallest number of its groups."""
     begin, end, group = -1, -1, -1
     for start, stop, i in sorted(ranges):
         if start > end:

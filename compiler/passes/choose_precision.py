@@ -30,7 +30,7 @@ def choose_precision(graph: Graph, task: Task) -> Graph:
             "an error budget for an encoder needs text like the one to come",
             "name some with --calibrate FILE",
         )
-    chosen = keep_budget(
+    precision = keep_budget(
         graph,
         task.batches,
         budget,
@@ -38,8 +38,8 @@ def choose_precision(graph: Graph, task: Task) -> Graph:
         lambda candidate, digits: replace(las, steps=digits).threshold(candidate),
         task.progress,
     )
-    task.record["error_budget"] = chosen.record()
-    return chosen.graph
+    task.record["error_budget"] = precision.record()
+    return precision.graph
 
 
 PASS = Pass(

@@ -47,9 +47,11 @@ def hops(net: Netlist, counters: Counters) -> Traffic:
         raise ValueError("hops needs a placed netlist")
     routes = links(net)
     messages = _messages(net, counters, routes)
-    way = Mesh.of(net.placement).way(routes.sender, routes.receiver)
+    distance = Mesh.of(net.placement).distance(routes.sender, routes.receiver)
     local = routes.sender == routes.receiver
-    columns = np.stack([np.ones_like(messages), local, *way]) * messages  # in the order of Hops
+    columns = (
+        np.stack([np.ones_like(messages), local, *distance]) * messages
+    )  # in the order of Hops
 
     def total(which: NDArray[np.bool_]) -> Hops:
         return Hops(*columns[:, which].sum(1).tolist())

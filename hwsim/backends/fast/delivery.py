@@ -65,9 +65,9 @@ class Channel:
             return [self.total(train, segment, shift) for segment in segments]
         planes = torch.stack([train.plane(*segment, shift) for segment in segments])
         flat = planes.reshape(-1, self.weights.shape[1]).to(self.weights.dtype)
-        sums = torch.nn.functional.linear(flat, self.weights)
-        sums = sums.to(planes.dtype if sums.dtype == torch.float32 else torch.int64)
-        return list(sums.reshape(*planes.shape[:3], *self.target.axes.values()))
+        product = torch.nn.functional.linear(flat, self.weights)
+        product = product.to(planes.dtype if product.dtype == torch.float32 else torch.int64)
+        return list(product.reshape(*planes.shape[:3], *self.target.axes.values()))
 
     def total(self, train: Train, segment: Segment, shift: tuple[int, ...]) -> Tensor:
         """One segment's sum of weight * payload << shift: [batch, tokens, *target axes]."""

@@ -10,7 +10,7 @@ import numpy as np
 from compiler.lowering.lowering import Lowering
 from compiler.lowering.network import LoweredPopulation, Scaling
 from compiler.netlist.kinds.encode import MOST_DIGIT_BITS
-from compiler.netlist.model import Held, HostTable
+from compiler.netlist.model import HostTable, InMemory
 from compiler.weights.quantize import TableRows
 from las_neuro.graph import Node
 from las_neuro.neurons.codes import Code
@@ -21,7 +21,7 @@ def _input(low: Lowering, node: Node) -> None:
     unit = low.units[node.name]
     target = low.add(node, "input", low.viewed(node), unit)
     if node["source"] == "patch":
-        rows: Any = Held(np.zeros((0, target.n), np.int32))
+        rows: Any = InMemory(np.zeros((0, target.n), np.int32))
     else:
         rows = TableRows(node.weights["table"], unit)
     low.net.tables.append(HostTable(target.name, node["source"], node["offset"], rows))

@@ -1,8 +1,9 @@
-"""check: whether a netlist means one thing; the file format, the pipeline and the engines need it.
+"""check: whether a netlist is consistent, as the file format, the pipeline and the engines require.
 
-The stepper hears every spike in the step it arrives, the fast engine sums whole windows.  They
-agree because a spike arrives only while its target listens, and a code only where the weights of
-the steps are those of its digits.  The first fault is raised; a check may rely on those before it.
+The stepper processes every spike in the step in which it arrives, the fast engine sums whole
+windows.  Both give the same result because a spike only arrives at a step of its target, and a code
+only where the shifts of the steps are those of its digits.  The first fault is raised; a check may
+rely on the checks before it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from compiler.netlist.model import (
     Dense,
     Form,
     Gather,
-    Held,
+    InMemory,
     Netlist,
     Network,
     Pattern,
@@ -32,7 +33,7 @@ from compiler.netlist.wiring import Wiring
 
 
 def check(net: Netlist) -> None:
-    """Raise NetlistError, naming the population or synapse group, on the first inconsistency."""
+    """Raise NetlistError for the first inconsistency, naming the population or synapse group."""
     _whole(net)
     for name, population in net.populations.items():
         declaration(name, population)
@@ -51,12 +52,12 @@ def check(net: Netlist) -> None:
 
 
 def _ends(net: Netlist) -> None:
-    """Both ends of every group are there."""
+    """Check that both ends of every group exist."""
     for group in net.synapses:
         for end in (group.source, group.target):
-            need(end in net.populations, group.called, f"there is no population `{end:.80}`")
+            need(end in net.populations, group.label, f"there is no population `{end:.80}`")
         port = net.populations[group.target].does.ports.get(group.port)
-        need(port is not None and port.form != "host", group.called, "there is no such port")
+        need(port is not None and port.form != "host", group.label, "there is no such port")
 
 
 def _whole(net: Netlist) -> None:
@@ -79,7 +80,7 @@ def _whole(net: Netlist) -> None:
     need(known, "netlist", f"{net.output_kind:.80} is no output")
     need(
         net.output_kind != "logits" or output.n == net.vocabulary,
-        output.called,
+        output.label,
         f"{output.n} logits for a vocabulary of {net.vocabulary}",
     )
     ends = net.provenance.get("end_tokens", [])
@@ -89,15 +90,15 @@ def _whole(net: Netlist) -> None:
         "netlist",
         f"end tokens {ends!r:.60} for a vocabulary of {net.vocabulary}",
     )
-    need(len(output.sends) == 1, output.called, f"the output is sent {len(output.sends)} times")
+    need(len(output.sends) == 1, output.label, f"the output is sent {len(output.sends)} times")
 
 
 def _steps(net: Netlist, population: Population) -> None:
-    """Updates and sends inside the period; all but what answers a read stay in one phase."""
-    at, steps, sends = population.called, population.steps, population.sends
-    for some in (steps, sends):
-        need(all(a < b for a, b in pairwise(some)), at, "steps out of order")
-        need(not some or 0 <= some[0] <= some[-1] < net.period, at, "steps outside the phases")
+    """Check that updates and sends are in the period, and in one phase unless answers to reads."""
+    at, steps, sends = population.label, population.steps, population.sends
+    for times in (steps, sends):
+        need(all(a < b for a, b in pairwise(times)), at, "steps out of order")
+        need(not times or 0 <= times[0] <= times[-1] < net.period, at, "steps outside the phases")
     timing = population.does.timing
     if timing.sends is None:
         return need(set(sends) <= set(steps), at, "sends while it sleeps")
@@ -112,16 +113,16 @@ def _phase(net: Network[Any], step: int) -> int:
 
 
 def _form(wiring: Wiring, group: Synapses) -> None:
-    """Shapes and ranges of one group's weights."""
-    at, form = group.called, group.form
+    """Check shapes and ranges of one group's weights."""
+    at, form = group.label, group.form
     source, target = wiring.ends(group)
     if isinstance(form, Dense):
         shape = (target.n, source.n)
         need(tuple(form.weights.shape) == shape, at, f"weights {form.weights.shape}, not {shape}")
         need(1 <= form.bits <= 8, at, f"weights of {form.bits} bits; a synapse has 1 to 8")
-        # A matrix that is not held is checked when it is written and when it is read.
-        held = form.weights.array if isinstance(form.weights, Held) else np.zeros(0, np.int8)
-        need(within(held, form.bits), at, f"weights beyond {form.bits} bits")
+        # A matrix that is not in memory is checked when it is written and when it is read.
+        array = form.weights.array if isinstance(form.weights, InMemory) else np.zeros(0, np.int8)
+        need(within(array, form.bits), at, f"weights beyond {form.bits} bits")
         need(not source.does.recalled_by, at, "recalled values need a pattern")
     elif isinstance(form, Gather):
         index, weight = form.index, form.weight
@@ -140,13 +141,13 @@ def _pattern(at: str, form: Pattern, source: Population, target: Population) -> 
     theirs = [(axis, size) for axis, size in target.axes.items() if axis in source.axes]
     need(shared == theirs, at, f"axes {shared} of the source, {theirs} of the target")
     need(-128 <= form.weight <= 127, at, f"weight {form.weight} is no int8")
-    stored = source.does.recalled_by or target.does.recalled_by
-    need(form.weight == 1 or not stored, at, f"weight {form.weight} at a memory")
+    memory = source.does.recalled_by or target.does.recalled_by
+    need(form.weight == 1 or not memory, at, f"weight {form.weight} at a memory")
 
 
 def _arrival(wiring: Wiring, group: Synapses) -> None:
-    """Every spike finds its target listening, and a code the weights of its digits."""
-    at, (source, target) = group.called, wiring.ends(group)
+    """Check that every spike arrives at a step of its target, and a code at its digits' shifts."""
+    at, (source, target) = group.label, wiring.ends(group)
     arrivals = wiring.arrivals(group)
     late = set(arrivals) - set(target.steps)
     need(not late, at, f"nobody listens at step {min(late, default=0)}")
@@ -156,8 +157,8 @@ def _arrival(wiring: Wiring, group: Synapses) -> None:
     port = target.does.ports[group.port]
     if port.form == "sum":
         weight = group.form.weight if isinstance(group.form, Pattern) else 1
-        proven = abs(weight) == 1 or not target.params["safe"]
-        need(proven, at, f"no proof holds for weight {weight}")
+        fits = abs(weight) == 1 or not target.params["safe"]
+        need(fits, at, f"no proof holds for weight {weight}")
         return _sum(at, target, arrivals, _positions(wiring, group.source))
     if port.form in ("train", "spikes") or group.feedback:
         return None
@@ -169,7 +170,7 @@ def _arrival(wiring: Wiring, group: Synapses) -> None:
 
 
 def _positions(wiring: Wiring, name: str) -> tuple[int, ...]:
-    """Which binary digit each of a population's spikes stands for; () for a graded value."""
+    """Positions of the binary digits of a population's spikes; () for a graded value."""
     coder = wiring.coder(name)
     if coder is None:
         return ()
@@ -177,7 +178,7 @@ def _positions(wiring: Wiring, name: str) -> tuple[int, ...]:
 
 
 def _copies(form: Form, source: Population, target: Population) -> bool:
-    """Whether each compartment of the target hears one of the source's, as it was sent."""
+    """Whether each target compartment receives the payload of one source, up to its sign."""
     if isinstance(form, Gather):
         return bool((np.abs(form.weight) == 1).all())
     one = isinstance(form, Pattern) and abs(form.weight) == 1
@@ -185,7 +186,7 @@ def _copies(form: Form, source: Population, target: Population) -> bool:
 
 
 def _sum(at: str, target: Population, arrivals: tuple[int, ...], digits: tuple[int, ...]) -> None:
-    """One weight for a graded value wherever it comes; between cuts, shifts follow the digits."""
+    """Check that a graded value is not shifted, and that shifts follow the digits between cuts."""
     shift, cut = target.params["shift"], target.params["cut"]
     if len(arrivals) == 1:
         k = target.steps.index(arrivals[0])
@@ -200,27 +201,27 @@ def _sum(at: str, target: Population, arrivals: tuple[int, ...], digits: tuple[i
 
 
 def _ports(wiring: Wiring, population: Population) -> None:
-    """Every port that must hear something does; only a sum takes several groups."""
+    """Check that every needed port has a synapse group, and that only sums have several."""
     for name, port in population.does.ports.items():
         count = len(wiring.into(population.name, name))
         needed = port.needed or population.params.get(port.needed_if)
         fits = (1 if needed else 0) <= count and (count <= 1 or port.form == "sum")
-        need(fits, population.called, f"{count} groups into port {name}")
+        need(fits, population.label, f"{count} groups into port {name}")
 
 
 def _patched(net: Netlist) -> bool:
     return any(table.source == "patch" for table in net.tables)
 
 
-def _hears_host(population: Population) -> bool:
+def _has_host_port(population: Population) -> bool:
     return any(port.form == "host" for port in population.does.ports.values())
 
 
 def _host(net: Netlist) -> None:
-    """One table for every input population, with a row for every id."""
-    inputs = sorted(name for name, p in net.populations.items() if _hears_host(p))
-    named = sorted(table.population for table in net.tables)
-    need(inputs == named, "host tables", f"{named} for the inputs {inputs}")
+    """Check that there is one table for every input population, with a row for every id."""
+    inputs = sorted(name for name, p in net.populations.items() if _has_host_port(p))
+    tables = sorted(table.population for table in net.tables)
+    need(inputs == tables, "host tables", f"{tables} for the inputs {inputs}")
     ids = {"token": net.vocabulary, "position": net.context, "type": 1}
     if _patched(net):
         ids["patch"] = 0
@@ -237,7 +238,7 @@ def _host(net: Netlist) -> None:
 
 
 def _placement(net: Netlist) -> None:
-    """Every compartment on one core, every dense synapse in one block."""
+    """Check that every compartment is on one core, and every dense synapse in one block."""
     where = net.placement
     if where is None:
         return
@@ -263,7 +264,7 @@ def _placement(net: Netlist) -> None:
         need(0 <= top < bottom <= rows and 0 <= left < right <= cols, at, "is outside its group")
         need(0 <= block.core < where.cores, at, f"there are {where.cores} cores")
         area[block.group] += (bottom - top) * (right - left)
-    for i, covered in area.items():
+    for i, synapses in area.items():
         group = net.synapses[i]
         assert isinstance(group.form, Dense)
-        need(covered == math.prod(group.form.weights.shape), group.called, "not all on cores")
+        need(synapses == math.prod(group.form.weights.shape), group.label, "not all on cores")

@@ -1,4 +1,4 @@
-"""timetable: the steps chosen so far, while a netlist is being scheduled."""
+"""timetable: the steps assigned so far while a netlist is being scheduled."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from compiler.netlist.wiring import Wiring
 
 
 class Timetable:
-    """Updates and sends of the populations that the schedule has come to."""
+    """Steps and sends of the populations that are scheduled already."""
 
     def __init__(self, net: Network[Any]) -> None:
         self.net = net
         self.wiring = Wiring(net)
-        self.begin = 0  # first step of the phase at hand
+        self.begin = 0  # first step of the current phase
         self.steps: dict[str, Steps] = {}
         self.sends: dict[str, Steps] = {}
 
     def assign(self, name: str, steps: Steps) -> None:
-        """Update a population at these steps; its kind says which of them send."""
+        """Schedule a population at these steps; its kind decides at which of them it sends."""
         population: Population = self.net.populations[name]
         sends = population.does.timing.sends
         self.steps[name] = steps
         self.sends[name] = () if sends is None else sends(steps, population.params)
 
     def sends_of(self, name: str) -> Steps:
-        """A store answers in the step in which a spike reaches it."""
+        """Steps at which a population sends; a memory sends in the step in which it is read."""
         port = self.net.populations[name].does.recalled_by
         return self.arrivals(name, port) if port else self.sends[name]
 
     def arrivals(self, name: str, port: str | None = None) -> Steps:
-        """Steps at which spikes reach a population, on one port or all; feedback left out."""
+        """Steps at which spikes arrive at a population, at one port or all, without feedback."""
         steps = {
             t + 1
             for group in self.wiring.into(name, port)
@@ -42,7 +42,7 @@ class Timetable:
         return tuple(sorted(steps))
 
     def stores_read_by(self, name: str) -> list[str]:
-        """Stores of values that a population's spikes read."""
+        """Memories that a population's spikes read."""
         return [
             group.target
             for group in self.wiring.out_of(name)

@@ -1,7 +1,8 @@
-"""Spike trains in closed form: what a population sends over its steps, without the loop.
+"""Spike trains in closed form: all spikes that a population sends in a window, without a loop.
 
-Shapes: [batch, tokens, *axes], where an axis a value does not depend on may have size 1.  `at(k)`
-is the payload of the population's k-th step; `plane` sums a run of steps as a receiver does.
+Shapes: [batch, tokens, *axes], where an axis may have size 1 if the value does not depend on it.
+`at(k, steps)` is the payload of the k-th of `steps` steps at which the population sends;
+`plane(lo, hi, shift)` is the sum over steps lo .. hi as a receiver with these shifts computes it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Graded:
         return self.value if k == steps - 1 else self.value * 0
 
     def plane(self, lo: int, hi: int, shift: tuple[int, ...]) -> Array:
-        """The payload as a receiver counts it that takes steps lo..hi of a one-step train."""
+        """The shifted payload if the step of this one-step train is in lo .. hi, else 0."""
         return self.value << shift[0] if lo == 0 else self.value * 0
 
     def spikes(self) -> Array:
@@ -38,14 +39,14 @@ class Graded:
 
 @dataclass(frozen=True)
 class Digits:
-    """Digits of a number, a few binary ones each step, as spikes of one payload.
+    """A number sent in digits, `digit_bits` binary digits per step.
 
-    positions[k] is the lowest of the `digit_bits` binary digits sent at step k.  A signed-digit
-    code is the difference of two magnitudes that share no digit, `magnitude` and `minus`.
+    positions[k] is the position of the lowest binary digit sent at step k.  A signed-digit code is
+    the difference of two magnitudes without a common digit, `magnitude` and `minus`.
     """
 
     magnitude: Array  # [batch, tokens, *axes], >= 0
-    payload: Array | None  # of digit 1: sign, times 2**outlier_shift of an outlier; None: all 1
+    payload: Array | None  # of digit 1: sign, times 2**outlier_shift for outliers; None: all 1
     positions: tuple[int, ...]
     largest_payload: int = 1
     digit_bits: int = 1
@@ -56,7 +57,7 @@ class Digits:
         return int(self.magnitude.shape[1])
 
     def bits(self, low: int, count: int) -> Array:
-        """Signed value of `count` binary digits from `low` up, the first counting payload."""
+        """Value of `count` binary digits from position `low` up, times the payload of digit 1."""
         mask = 2**count - 1
         part = (self.magnitude >> low) & mask
         if self.minus is not None:
@@ -67,7 +68,10 @@ class Digits:
         return self.bits(self.positions[k], self.digit_bits)
 
     def low(self, lo: int, hi: int, shift: tuple[int, ...]) -> tuple[int, int]:
-        """Lowest binary digit of steps lo..hi, and what it counts: 2**(the second) payloads."""
+        """Lowest position in steps lo .. hi, and its shift: that digit counts 2**shift payloads.
+
+        Raises ValueError where shifts do not follow the positions.
+        """
         offsets = {shift[k] - self.positions[k] for k in range(lo, hi)}
         if len(offsets) != 1:
             raise ValueError(f"steps {lo}..{hi} do not weigh the digits by their position")
@@ -75,18 +79,18 @@ class Digits:
         return lowest, lowest + offsets.pop()
 
     def plane(self, lo: int, hi: int, shift: tuple[int, ...]) -> Array:
-        """sum over steps k in lo..hi of digit[k] << shift[k]."""
+        """Sum over steps k in lo .. hi of digit[k] << shift[k]."""
         lowest, up = self.low(lo, hi, shift)
         part = self.bits(lowest, (hi - lo) * self.digit_bits)
         return part << up if up else part
 
     def largest(self, lo: int, hi: int, shift: tuple[int, ...], limit: int) -> int:
-        """Largest |plane| any input can give."""
+        """Largest |plane| that any input can give."""
         digit = (2**self.digit_bits - 1) * self.largest_payload
         return sum(digit << shift[k] for k in range(lo, hi))
 
     def spikes(self) -> Array:
-        """Digits that are not 0; the spikes of a graded code are its non-zero groups of bits."""
+        """Number of spikes: of digits that are not 0, or of a graded code's groups of digits."""
         bits = self.magnitude if self.minus is None else self.magnitude | self.minus
         if self.digit_bits == 1:
             return ones(bits)
@@ -98,63 +102,68 @@ class Digits:
 
 @dataclass(frozen=True)
 class Volley:
-    """Spikes listed step by step, all of them counting alike."""
+    """Spikes given step by step, all of equal weight at the receiver."""
 
-    sent: tuple[Array, ...]  # a step each: payloads [batch, tokens, *axes]
+    payloads: tuple[Array, ...]  # [batch, tokens, *axes] of each step
 
     @property
     def tokens(self) -> int:
-        return int(self.sent[0].shape[1])
+        return int(self.payloads[0].shape[1])
 
     def at(self, k: int, steps: int) -> Array:
-        return self.sent[k]
+        return self.payloads[k]
 
     def plane(self, lo: int, hi: int, shift: tuple[int, ...]) -> Array:
-        """sum over steps k in lo..hi of payload[k] << shift[k]."""
-        total = self.sent[lo] << shift[lo]
+        """Sum over steps k in lo .. hi of payload[k] << shift[k]."""
+        total = self.payloads[lo] << shift[lo]
         for k in range(lo + 1, hi):
-            total = total + (self.sent[k] << shift[k])
+            total = total + (self.payloads[k] << shift[k])
         return total
 
     def spikes(self) -> Array:
-        count = (self.sent[0] != 0) * 1
-        for payload in self.sent[1:]:
+        count = (self.payloads[0] != 0) * 1
+        for payload in self.payloads[1:]:
             count = count + (payload != 0)
         return count
 
 
 @dataclass(frozen=True)
 class Recalled:
-    """What memory compartments send: each arriving digit times the stored content.
+    """The train of memory compartments: each arriving digit times the stored content.
 
-    digits' arrays have size 1 on the axis the reader does not know, content on none of its own.
-    The slot axis holds entries: the slots used before this window, then one for each token, which
-    may take the slot of an older entry; `visible` tells them apart (kinds/memory.py).
+    The arrays of `digits` have size 1 on axes that the reading population lacks; those of `content`
+    have full size.  Along the axis of slots there are entries: the slots used before this window,
+    then one for each of its tokens, which may overwrite the slot of an older entry.  `visible` says
+    which entries a token sees (kinds/memory.py).
     """
 
     digits: Digits | Graded
     content: Array  # [batch, 1, *axes]
-    visible: Array | None  # [1, tokens, *axes] of truth values, size 1 but on tokens and slots
+    visible: Array | None  # booleans [1, tokens, *axes], of size 1 except on tokens and slots
     limit: int  # largest |content|
-    slot_axis: int  # which of *axes are the slots
+    slot_axis: int  # index of the slots in *axes
 
     def at(self, k: int, steps: int) -> Array:
-        sent = self.digits.at(k, steps) * self.content
-        return sent if self.visible is None else sent * self.visible
+        payload = self.digits.at(k, steps) * self.content
+        return payload if self.visible is None else payload * self.visible
 
-    def seen(self, plane: Array) -> Array:
+    def masked(self, plane: Array) -> Array:
+        """A plane with 0 for entries that a token does not see."""
         return plane if self.visible is None else plane * self.visible
 
     def spikes(self) -> Array:
-        sent = self.digits.spikes() * (self.content != 0)
-        return sent if self.visible is None else sent * self.visible
+        count = self.digits.spikes() * (self.content != 0)
+        return count if self.visible is None else count * self.visible
 
 
 Train = Graded | Digits | Volley | Recalled
 
 
 def view(train: Train, shape: tuple[int, ...]) -> Train:
-    """The train with its feature axes reshaped (a broadcast adds axes of size 1)."""
+    """The train with its feature axes in another shape, such as with new axes of size 1.
+
+    Raises TypeError for a recalled train.
+    """
 
     def reshape(x: Array | None) -> Array | None:
         return x if x is None else x.reshape(tuple(x.shape[:2]) + shape)
@@ -169,7 +178,7 @@ def view(train: Train, shape: tuple[int, ...]) -> Train:
             minus=reshape(train.minus),
         )
     if isinstance(train, Volley):
-        return Volley(tuple(reshape(sent) for sent in train.sent))
+        return Volley(tuple(reshape(payload) for payload in train.payloads))
     raise TypeError("a recalled train is summed, never copied on")
 
 
@@ -185,5 +194,5 @@ def narrow(train: Train, word: Any) -> Train:
             minus=train.minus if train.minus is None else train.minus.to(word),
         )
     if isinstance(train, Volley):
-        return Volley(tuple(sent.to(word) for sent in train.sent))
+        return Volley(tuple(payload.to(word) for payload in train.payloads))
     return train

@@ -8,9 +8,9 @@ from compiler.netlist.model import Network, Pattern, Population, Synapses
 
 
 class Wiring:
-    """An index of `net.synapses` as they are now; populations are looked up when asked for.
+    """An index of a network's synapse groups at the time of construction.
 
-    The ends of every group must be populations of the netlist.
+    The ends of every group must be populations of the network; populations may be replaced later.
     """
 
     def __init__(self, net: Network[Any]) -> None:
@@ -29,28 +29,28 @@ class Wiring:
         return [group for _, group in self._out_of[name]]
 
     def numbered_out_of(self, name: str) -> list[tuple[int, Synapses]]:
-        """(index in net.synapses, group) of the groups that a population sends to."""
+        """(index in net.synapses, group) of the groups out of a population."""
         return self._out_of[name]
 
     def ends(self, group: Synapses) -> tuple[Population, Population]:
         return self.net.populations[group.source], self.net.populations[group.target]
 
     def source(self, name: str, port: str) -> str:
-        """The population that the first group into a port comes from."""
+        """Name of the source of the first group into a port."""
         return self.into(name, port)[0].source
 
     def pattern(self, group: Synapses) -> Pattern | None:
-        """The group's form, if its synapses follow named axes."""
+        """The group's form if it is a Pattern, else None."""
         return group.form if isinstance(group.form, Pattern) else None
 
     def arrivals(self, group: Synapses) -> tuple[int, ...]:
-        """Steps in which the group's spikes arrive: one after they are sent."""
+        """Steps at which the group's spikes arrive: one after those at which they are sent."""
         return tuple(step + 1 for step in self.net.populations[group.source].sends)
 
     def coder(self, name: str) -> Population | None:
-        """Whose code a population's spikes have: its own; a store's are those of what reads it.
+        """The population whose code a population's spikes have: itself, or the reader of a memory.
 
-        None: a store that nobody reads, or another store, whose values are no code.
+        None for a memory that no population reads, or that another memory reads.
         """
         population: Population = self.net.populations[name]
         port = population.does.recalled_by
@@ -60,13 +60,13 @@ class Wiring:
         return next((reader for reader in readers[:1] if not reader.does.recalled_by), None)
 
     def receivers(self, name: str) -> list[Synapses]:
-        """The groups whose sums take a population's spikes, or the products a store makes of them.
+        """The groups that carry a population's spikes, or their products with a memory's content.
 
-        Groups are in the order of the netlist; those out of a store follow in its place.
+        In the order of the netlist; a group that reads a memory is replaced by those out of it.
         """
         groups: list[Synapses] = []
         for group in self.out_of(name):
             target = self.net.populations[group.target]
-            recalled = group.port == target.does.recalled_by
-            groups += self.out_of(group.target) if recalled else [group]
+            reads = group.port == target.does.recalled_by
+            groups += self.out_of(group.target) if reads else [group]
         return groups

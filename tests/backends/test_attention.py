@@ -18,7 +18,7 @@ from engines import same_in_both
 from random_models import random_model
 
 from compiler.convert import convert
-from compiler.netlist.model import Dense, Held, Netlist, Synapses
+from compiler.netlist.model import Dense, InMemory, Netlist, Synapses
 from compiler.pipeline import build
 from hwsim.backends.fast import engine as engine_module
 from hwsim.backends.fast.engine import Engine
@@ -53,7 +53,7 @@ def netlist(name: str) -> Netlist:
         model.save_pretrained(folder, safe_serialization=True)
         net = build(convert(Path(folder), system=find("las", options))[1])
         net.synapses = [in_memory(group) for group in net.synapses]
-        net.tables = [replace(table, rows=Held(table.rows.load())) for table in net.tables]
+        net.tables = [replace(table, rows=InMemory(table.rows.load())) for table in net.tables]
         return net
 
 
@@ -61,7 +61,7 @@ def in_memory(group: Synapses) -> Synapses:
     """The group without its file."""
     if not isinstance(group.form, Dense):
         return group
-    return replace(group, form=replace(group.form, weights=Held(group.form.weights.load())))
+    return replace(group, form=replace(group.form, weights=InMemory(group.form.weights.load())))
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from compiler.convert import convert
-from compiler.netlist.kinds import KINDS, Outcome, Swept
+from compiler.netlist.kinds import KINDS, Outcome, WindowOutcome
 from compiler.netlist.model import Netlist
 from compiler.netlist.trains import Graded
 from compiler.pipeline import build
@@ -143,7 +143,7 @@ def test_only_integers_of_24_bits_travel(
         outcome = right.step(*given)
         return replace(outcome, payload=change(outcome.payload))
 
-    def window(*given: Any) -> Swept:
+    def window(*given: Any) -> WindowOutcome:
         swept = right.window(*given)  # type: ignore[misc]
         return replace(swept, train=Graded(change(swept.train.value)))  # type: ignore[union-attr]
 

@@ -1,8 +1,9 @@
-"""memory: holds one value; an enable spike overwrites it, an arriving spike sends digit * value.
+"""memory: stores a value; an enable spike overwrites it, a read spike sends digit * value.
 
-K and V of attention (LAS's spike-equivalent product, arXiv 2505.09659, with one factor fully
-received: O_t = A_t S_B), residual streams that wait for a later phase, and the flags of the slots
-already written.  The content outlives the token; everything is silent where nothing was written.
+It stores K and V of attention (LAS's spike-equivalent product, arXiv 2505.09659, with one factor
+completely received: O_t = A_t S_B), residual streams that wait for a later phase, and flags of
+written slots.  The content is kept from token to token; a compartment that was never written is
+silent.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compiler.netlist.faults import need
-from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Port, State, Swept, Word
+from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Port, State, WindowOutcome, Word
 from compiler.netlist.kinds.params import Param, Params
 from compiler.netlist.kinds.timing import Steps, Timing
 from compiler.netlist.trains import Recalled
@@ -26,19 +27,20 @@ if TYPE_CHECKING:
 
 
 def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome:
-    """Write before read: a token sees its own slot."""
+    """Write, then read: a token sees its own slot."""
     enable = inputs["enable"]
     content = np.where(enable != 0, inputs["write"], state.get("content", enable * 0))
     return Outcome({"content": content}, inputs["read"] * content)
 
 
-def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
-    """All tokens at once, each written as an entry of its own.
+def window(state: State, arrivals: Mapping[str, Any], p: Params) -> WindowOutcome:
+    """All tokens at once; every token writes an entry of its own.
 
-    write [batch, tokens, *axes with slots 1], enable [batch, tokens, slots, all other axes 1], the
-    same for the whole batch; read: a train.  Content: [batch, *axes with the slots used so far].
-    What is recalled has in the place of the slots those used before, then one a token: an entry is
-    visible from its token to the one that takes its slot.  Until a ring is full, entries are slots.
+    write: [batch, tokens, *axes, of which slots has size 1].  enable: [batch, tokens, slots, other
+    axes of size 1], equal for the whole batch.  read: a train.  The state's content is
+    [batch, *axes, with the slots used so far].  In the recalled train the axis of slots has the
+    slots used before, then one entry per token; an entry is visible from its token until another
+    token overwrites its slot.  Until a ring is full, entries and slots are the same.
     """
     content, visible, axis = state.get("content"), None, p["slot_axis"]
     entries: Array = content
@@ -52,13 +54,16 @@ def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
         visible = _visible(place, old).reshape([1, *shape])
         content = _by_slot(entries, place, old, axis)
     if "read" not in arrivals:
-        return Swept(None, {"content": content})
-    recalled = Recalled(arrivals["read"], entries[:, None], visible, p["limit"], axis)
-    return Swept(recalled, {"content": content})
+        return WindowOutcome(None, {"content": content})
+    train = Recalled(arrivals["read"], entries[:, None], visible, p["limit"], axis)
+    return WindowOutcome(train, {"content": content})
 
 
 def _places(enable: Array) -> Array:
-    """The slot each token writes, [tokens], of [tokens, slots and ones]."""
+    """The slot that each token writes, [tokens], from enable [tokens, slots, other axes of size 1].
+
+    Raises ValueError where a token does not write exactly one slot.
+    """
     tokens, places = namespace(enable).where(enable.reshape(enable.shape[0], -1) != 0)
     if len(tokens) != enable.shape[0] or amount(tokens != _count_up(tokens)):
         raise ValueError("a token does not write one slot")
@@ -66,14 +71,17 @@ def _places(enable: Array) -> Array:
 
 
 def _slots_last(rows: Array, axis: int) -> Array:
-    """[batch, tokens, *axes with slots 1] -> [batch, *axes with tokens in the slots' place]."""
+    """[batch, tokens, *axes, slots of size 1] -> [batch, *axes, with tokens in place of slots]."""
     return namespace(rows).moveaxis(rows.squeeze(2 + axis), 1, 1 + axis)
 
 
 def _visible(place: Array, old: int) -> Array:
-    """Which entries each token sees: truth values [tokens, old + tokens]."""
+    """Which entries each token sees: booleans [tokens, old + tokens].
+
+    place: slot of each token.  old: number of slots used before the window.
+    """
     age = _count_up(place)
-    until = (age[:1] + len(age)).repeat(old + len(age))  # the token that takes an entry's slot
+    until = (age[:1] + len(age)).repeat(old + len(age))  # the token that overwrites an entry
     if _overwrites(place, old):
         same = place[:, None] == place
         later = namespace(place).where(same & (age > age[:, None]), age, len(age))
@@ -85,7 +93,7 @@ def _visible(place: Array, old: int) -> Array:
 
 
 def _by_slot(entries: Array, place: Array, old: int, axis: int) -> Array:
-    """What the slots hold in the end."""
+    """Content of the slots after the window; ValueError where slots are not filled in order."""
     if not _overwrites(place, old):
         return entries
     age = _count_up(place)
@@ -99,7 +107,7 @@ def _by_slot(entries: Array, place: Array, old: int, axis: int) -> Array:
 
 
 def _overwrites(place: Array, old: int) -> bool:
-    """Whether the tokens do more than take the next free slots."""
+    """Whether tokens overwrite slots, instead of filling the next free ones in order."""
     return amount(place != old + _count_up(place)) > 0
 
 
@@ -108,26 +116,30 @@ def _join(one: Array, two: Array, axis: int) -> Array:
 
 
 def _count_up(x: Array) -> Array:
-    """0, 1, .. as many as there are in x [n]."""
+    """0, 1, .. n - 1 for x [n]."""
     return (x * 0 + 1).cumsum(0) - 1
 
 
 def check(population: Population) -> None:
     axis = population.params["slot_axis"]
-    need(axis < len(population.axes), population.called, f"slot axis {axis}")
+    need(axis < len(population.axes), population.label, f"slot axis {axis}")
 
 
 def check_wiring(wiring: Wiring, memory: Population) -> None:
-    """Value and enable come together, before any read of the same token; who reads is copied on."""
-    at = memory.called
+    """Check that value and enable arrive together and before any read, and that the wiring fits.
+
+    A memory sends when it is read, has as many slots as its context or its window, is enabled by a
+    pointer to its slots, and is read along its own axes.
+    """
+    at = memory.label
     value, enable = (wiring.into(memory.name, port)[0] for port in ("write", "enable"))
-    written = wiring.arrivals(value)
-    need(written == wiring.arrivals(enable), at, "value and enable come apart")
+    writes = wiring.arrivals(value)
+    need(writes == wiring.arrivals(enable), at, "value and enable come apart")
     reads = [wiring.arrivals(group) for group in wiring.into(memory.name, "read")]
     need(memory.sends == (reads[0] if reads else ()), at, "does not answer when it is read")
-    need(not reads or written[0] <= reads[0][0], at, "is read before it is written")
+    need(not reads or writes[0] <= reads[0][0], at, "is read before it is written")
     axis, slots = list(memory.axes.items())[memory.params["slot_axis"]]
-    context = wiring.net.context  # fewer slots are a ring: of a decoder's attention alone
+    context = wiring.net.context  # fewer slots are a ring, which only a decoder's attention has
     fits = slots == context or (slots < context and wiring.net.causal)
     need(fits, at, f"{slots} slots for {context} tokens")
     writer = wiring.net.populations[enable.source]
@@ -140,7 +152,7 @@ def check_wiring(wiring: Wiring, memory: Population) -> None:
 
 
 def _steps(table: Timetable, population: Population) -> Steps:
-    """The pointer fires with the value, so that both arrive together."""
+    """The step after the value is sent; the pointer is moved so that it fires at the same step."""
     value, writer = (table.wiring.source(population.name, port) for port in ("write", "enable"))
     if value != writer:
         table.assign(writer, table.sends[value])

@@ -1,8 +1,8 @@
-"""pointer: a ring of compartments that passes one spike along, one place a token.
+"""pointer: a ring of compartments of which one spikes per token, the next one with each token.
 
-It addresses memory: the compartment of the current slot sends 1, the others are silent.  After the
-last slot comes the first again, so memory forgets the oldest token first.  A ring of one
-compartment is the clock that triggers a read every token.
+It addresses memory: the compartment of the current slot sends 1, the others are silent.  The first
+slot follows the last, so the oldest token is overwritten first.  A ring of one compartment is a
+clock that triggers a read with every token.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compiler.netlist.faults import need
-from compiler.netlist.kinds.kind import Cost, Kind, Outcome, State, Swept, Word
+from compiler.netlist.kinds.kind import Cost, Kind, Outcome, State, WindowOutcome, Word
 from compiler.netlist.kinds.params import Param, Params
 from compiler.netlist.kinds.spikes import Spikes, never
 from compiler.netlist.kinds.timing import Steps, Timing
@@ -31,30 +31,30 @@ def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome
     return Outcome({"count": (count + 1) % p["slots"]}, here)
 
 
-def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
-    """arrivals["tokens"]: zeros [batch, tokens]; gives [batch, tokens, slots used so far].
+def window(state: State, arrivals: Mapping[str, Any], p: Params) -> WindowOutcome:
+    """The train [batch, tokens, slots used so far]; arrivals["tokens"]: zeros [batch, tokens].
 
-    The state counts all tokens, which tells the place as well as the step's count does.
+    The state counts all tokens, not modulo the slots as in `step`; both give the same slot.
     """
     tokens = arrivals["tokens"]
     if p["slots"] == 1:
-        return Swept(Graded(tokens + 1))
+        return WindowOutcome(Graded(tokens + 1))
     count = state.get("count", 0)
     place = (count + (tokens + 1).cumsum(1) - 1) % p["slots"]
     used = count + tokens.shape[1]
     slots = (place[0, :1] * 0 + 1).repeat(min(used, p["slots"])).cumsum(0) - 1
-    return Swept(Graded((place[:, :, None] == slots) * 1), {"count": used})
+    return WindowOutcome(Graded((place[:, :, None] == slots) * 1), {"count": used})
 
 
 def check(population: Population) -> None:
     slots = population.params["slots"]
-    need(slots == population.n, population.called, f"{slots} slots")
+    need(slots == population.n, population.label, f"{slots} slots")
 
 
 def _steps(table: Timetable, population: Population) -> Steps:
-    """With the phase, or with the keys where it reads the flags that gate their scores.
+    """The first step of the phase; where it reads the flags that gate scores, that of the keys.
 
-    Where it times a write, the memory that is written moves it to the step of the value.
+    A pointer that enables a write is moved by the memory's timing to the step of the value.
     """
     start = table.begin
     for flags in table.stores_read_by(population.name):

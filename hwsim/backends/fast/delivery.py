@@ -106,7 +106,7 @@ class Channel:
         reduced = [axis for axis in axes if axis not in self.target.axes]
         if not reduced:  # flags of slots are not summed
             planes = (train.digits.plane(*segment, shift) for segment in segments)
-            return [self._along(train.seen(plane * train.content)) for plane in planes]
+            return [self._along(train.masked(plane * train.content)) for plane in planes]
         (over,), (free,) = reduced, self.unread
         layout = recall.ProductAxes.of(train, axes, over, free)
         return recall.totals(train, layout, segments, shift, alone=self.alone)
@@ -117,7 +117,7 @@ def train_shape(train: Train) -> tuple[int, ...]:
     if isinstance(train, Recalled):
         raise TypeError("a recalled train is summed, never copied on")
     if isinstance(train, Volley):
-        return tuple(train.sent[0].shape[2:])
+        return tuple(train.payloads[0].shape[2:])
     x = train.value if isinstance(train, Graded) else train.magnitude
     return tuple(x.shape[2:])
 

@@ -202,7 +202,7 @@ class Engine:
         if isinstance(train, Recalled):
             values = train.content
         elif isinstance(train, Volley):
-            values = max(train.sent, key=lambda payload: int(payload.abs().max()))
+            values = max(train.payloads, key=lambda payload: int(payload.abs().max()))
         else:
             values = train.value if isinstance(train, Graded) else train.magnitude
         wide = self.count and int(values.abs().max()) > WORD_LIMIT

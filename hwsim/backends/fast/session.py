@@ -76,7 +76,7 @@ def value_listener(on_value: Value) -> OnTrain:
         if isinstance(train, Digits):
             sums = train.plane(0, len(train.positions), train.positions)
         elif isinstance(train, Volley):
-            sums = train.plane(0, len(train.sent), (0,) * len(train.sent))
+            sums = train.plane(0, len(train.payloads), (0,) * len(train.payloads))
         else:
             assert isinstance(train, Graded)
             sums = train.value

@@ -4,7 +4,7 @@
     net = compile("path/to/model")
 
 The import names `compiler` and `hwsim` are fixed by the project's brief.  Importing this package
-reads no torch: only what touches weights does.
+does not import torch: only the modules that read weights do.
 """
 
 # Imported here and not lazily: both names must be the functions, not the modules they live in.

@@ -3,7 +3,8 @@
     from compiler import compile
     net = compile("path/to/model", target="auto")
 
-What cannot work is refused from shapes alone, before a weight is read or torch is imported.
+A model that the target cannot run is refused from its shapes, before weights are read or torch is
+imported.
 """
 
 from __future__ import annotations
@@ -35,15 +36,15 @@ def compile(
     *,
     watch: Watch | None = None,
     progress: Progress = silent,
-    **asked: Any,
+    **overrides: Any,
 ) -> Netlist:
-    """Compile a model folder, `.safetensors` file or index.
+    """Compile a model folder, `.safetensors` file or index to a placed and checked netlist.
 
-    options, or their names as keywords: compile(model, steps=12, weight_planes=2).
+    Options may also be given as keywords: compile(model, steps=12, weight_planes=2).
     watch(pass, network, timing) is called after every pass, progress(stage, done, of) during some.
-    Raises LasError for whatever the model, the options or the target make impossible.
+    Raises LasError where the model, the options or the target make the compilation impossible.
     """
-    options = (options or Options()).changed(asked)
+    options = (options or Options()).changed(overrides)
     checkpoint = Checkpoint.open(model)
     calibration = _digest(options.calibrate) if options.calibrate else SELF_TAUGHT
     foresee(checkpoint, options)
@@ -67,7 +68,7 @@ def compile(
 
 
 def planned(config: Path | str, options: Options) -> LoweredNetwork:
-    """What a config.json implies with these options, from shapes alone."""
+    """The scheduled network that a config.json gives with these options, from shapes only."""
     checkpoint = Checkpoint.from_config(config)
     task = Task(checkpoint, options, options.method, weights=False)
     network: LoweredNetwork = run(task, until=PLANNED)
@@ -75,7 +76,7 @@ def planned(config: Path | str, options: Options) -> LoweredNetwork:
 
 
 def foresee(checkpoint: Checkpoint, options: Options) -> None:
-    """Raise where the target cannot run the model, or is too small for it."""
+    """Raise TargetError where the target cannot run the model or is too small for it."""
     from compiler.mapping.limits import check_limits, fitting_target
     from compiler.targets import load
 
@@ -84,7 +85,7 @@ def foresee(checkpoint: Checkpoint, options: Options) -> None:
         if options.target != "auto":
             check_limits(network, load(options.target))
         fitting_target(network, options.target)
-    except TargetError as error:  # passes do not know the model's name
+    except TargetError as error:  # the checks do not know the model's path
         raise TargetError(f"{checkpoint.folder}: {error.what}", error.remedy) from error
 
 
@@ -95,8 +96,8 @@ def _tokenizer(checkpoint: Checkpoint) -> str | None:
 
 
 def _provenance(checkpoint: Checkpoint, calibration: str, options: Options) -> dict[str, Any]:
-    """What the netlist was made of and how; no time, no path: equal inputs give equal bytes."""
-    from las_neuro.terminal import PACKAGE, tool_version  # typer is for commands
+    """Inputs and settings of the netlist; no time and no path, so equal inputs give equal bytes."""
+    from las_neuro.terminal import PACKAGE, tool_version  # imports typer, which only commands need
 
     inputs = dict(checkpoint.sha256)
     for name in ("config.json", "tokenizer.json", "preprocessor_config.json"):
@@ -114,33 +115,33 @@ def _provenance(checkpoint: Checkpoint, calibration: str, options: Options) -> d
 
 
 def end_tokens(checkpoint: Checkpoint) -> list[int]:
-    """Tokens after which the model's own settings stop a text.
+    """Tokens that end a text, by `eos_token_id` of generation_config.json or else config.json.
 
-    Ids outside the vocabulary are left out: no text can reach them (-1 stands for none).
+    Ids outside the vocabulary are left out: the model cannot produce them (-1 stands for none).
     """
-    listed: Any = None
+    value: Any = None
     path = checkpoint.folder / "generation_config.json"
     if path.is_file():
-        listed = read_json(path, ConfigError).get("eos_token_id")
-    if listed is None:
-        listed = checkpoint.config.get("eos_token_id")
-    words = checkpoint.config.get("vocab_size", 0)
-    tokens = listed if isinstance(listed, list) else [listed]
-    return [token for token in tokens if type(token) is int and 0 <= token < words]
+        value = read_json(path, ConfigError).get("eos_token_id")
+    if value is None:
+        value = checkpoint.config.get("eos_token_id")
+    vocabulary = checkpoint.config.get("vocab_size", 0)
+    tokens = value if isinstance(value, list) else [value]
+    return [token for token in tokens if type(token) is int and 0 <= token < vocabulary]
 
 
 def _digest(path: Path) -> str:
-    """sha256 of the calibration text, which must hold something."""
+    """sha256 of the calibration text; raises CalibrationError where it is unreadable or blank."""
     try:
         with path.open("rb") as file:
-            digest, some = hashlib.sha256(), False
+            digest, has_text = hashlib.sha256(), False
             while block := file.read(1 << 20):
                 digest.update(block)
-                some = some or bool(block.strip())
+                has_text = has_text or bool(block.strip())
     except OSError as error:
         raise CalibrationError(
             f"{path}: cannot be read ({error.strerror})", "check the path"
         ) from error
-    if not some:
+    if not has_text:
         raise CalibrationError(f"{path}: is empty", "give at least a few sentences")
     return f"sha256 {digest.hexdigest()}"

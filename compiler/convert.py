@@ -1,9 +1,9 @@
-"""convert: the graph half of a compilation, from a checkpoint to a spiking graph with its codes.
+"""convert: the first half of a compilation, from a checkpoint to a spiking graph with its codes.
 
     from compiler import convert
     checkpoint, graph = convert("path/to/model")
 
-Weights stay as they are: `compile` rounds them on the way to a netlist.
+Weights stay real numbers: only `compile` rounds them, on the way to a netlist.
 """
 
 from __future__ import annotations
@@ -33,8 +33,11 @@ def convert(
     """Open a model and make it spiking; its weights stay real numbers.
 
     system: one of las_neuro.systems with its options; None: LAS.
-    calibrate: a text, token or image file; None: the model's own text, or random tokens.
-    context: most tokens a sequence; None: all the model allows.  progress(stage, done, of).
+    calibrate: a text, token or image file; None: text that the model generates itself, or random
+    tokens for an encoder.
+    context: most tokens per sequence; None: as many as the model allows.
+    progress(stage, done, of) is called during some passes.
+    Raises LasError where the model or the options make the conversion impossible.
     """
     task = _task(Checkpoint.open(model), system, calibrate, context, progress)
     graph = run(task, until="choose_codes", skip=ROUNDING)
@@ -60,7 +63,7 @@ def calibrated(
     context: int | None = None,
     progress: Progress = silent,
 ) -> Calibrated:
-    """The same up to calibration: encoders have no codes yet."""
+    """As `convert`, but only up to calibration: encoders have no codes yet."""
     checkpoint = Checkpoint.open(model)
     task = _task(checkpoint, system, calibrate, context, progress)
     graph = run(task, until="calibrate")
@@ -73,7 +76,11 @@ def coded(
     steps: int = Las.steps,
     code: str = Las.code,
 ) -> Graph:
-    """LAS's rounded weights and codes for a calibrated graph, as a compilation makes them."""
+    """A calibrated graph with LAS's rounded weights and codes, as a compilation makes them.
+
+    planes: int8 synapse groups per weight matrix, 1 or 2.  steps: binary digits per value.
+    code: one of las_neuro.neurons.codes.FORMS.
+    """
     options = Options(weight_planes=planes, steps=steps, code=code)
     task = Task(calibrated.checkpoint, options, options.method)
     task.batches, task.representative = calibrated.batches, calibrated.representative
@@ -84,7 +91,7 @@ def coded(
 def plan_graph(
     config: Path | str, context: int | None = None, *, system: System | None = None
 ) -> Graph:
-    """The spiking graph a config.json implies, without weights: for costing a model of any size."""
+    """The spiking graph of a config.json, without weights: to plan a model of any size."""
     task = _task(Checkpoint.from_config(config), system, None, context, silent)
     task.weights = False
     graph: Graph = run(task, until="choose_codes")

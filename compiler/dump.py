@@ -1,4 +1,4 @@
-"""dump: what a pass leaves as text, for `las-compile --dump-after`: graph, network or netlist."""
+"""dump: a graph, lowered network or netlist as text, for `las-compile --dump-after`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from las_neuro.graph import Graph, Node
 
 
 def dump(network: Any) -> str:
-    """One line a thing, its name first; arrays by type, shape and digest."""
+    """One line per node, population or synapse group, then the real factors of a lowered network.
+
+    An array is written as its type, shape and digest.
+    """
     if isinstance(network, Graph):
         return "\n".join(_node(node) for node in network) + "\n"
     if isinstance(network, LoweredNetwork):
@@ -26,13 +29,13 @@ def _node(node: Node) -> str:
     axes = " ".join(f"{axis}={size}" for axis, size in node.axes.items())
     weights = "".join(f"  {key} {array_text(tensor)}" for key, tensor in node.weights.items())
     attributes = "".join(f"  {key}={_value(value)}" for key, value in node.attributes.items())
-    seen = f"  range={node.range.peak:.6g}" if node.range is not None else ""
+    peak = f"  range={node.range.peak:.6g}" if node.range is not None else ""
     inputs = ", ".join(node.inputs)
-    return f"{node.name}  {node.op}({inputs})  [{axes}]{weights}{attributes}{seen}"
+    return f"{node.name}  {node.op}({inputs})  [{axes}]{weights}{attributes}{peak}"
 
 
 def _value(value: Any) -> str:
-    """Rounded weights are arrays within a dataclass; a code says itself what it is."""
+    """Text of an attribute; of rounded weights, their arrays."""
     if hasattr(value, "planes"):
         planes = " ".join(array_text(plane) for plane in value.planes)
         return f"[{planes} scale {array_text(value.scale)}]"

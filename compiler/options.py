@@ -1,4 +1,4 @@
-"""options: what a user may ask of a compilation; commands, Python calls and provenance share it."""
+"""options: the options of a compilation, the same for commands, Python calls and provenance."""
 
 from __future__ import annotations
 
@@ -20,29 +20,32 @@ OneOrTwo = Annotated[int, Field(strict=True, ge=1, le=2)]
 Switch = Annotated[bool, Field(strict=True)]
 Error = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
-# Options that no other system has, and LAS's values of them.
+# Options that only LAS has, and their defaults.
 LAS = {field.name: field.default for field in fields(Las) if field.name != "steps"}
-FINER_STEPS = 2  # of LAS, with two planes
+FINER_STEPS = 2  # additional digits of LAS where weights have two planes
 
 
 @dataclass(frozen=True)
 class Options:
-    """system: a published method; system_options: its own.  steps: time steps a value, or its
-    binary digits in LAS; None: the system's usual number.  code: the form of LAS's spikes, one of
-    las_neuro.neurons.codes.FORMS.
-    ranges: thresholds of an encoder, 2: normal and outlier, 1: normal alone.  channel_steps: spare
-    channels the digits that matter least.  weight_planes: int8 synapse groups a weight is made of,
-    1 or 2.
-    error_budget: most error of the output, in the units `compiler.budget` states; it chooses steps
-    and planes layer by layer, none finer than `steps`.  calibrate: a text (images for a vision
-    model); None: the model's own.  context: most tokens a sequence; None: all the model allows.
-    target: a name, or "auto" for the smallest that fits.  builtin_only: refuse kinds that no
-    built-in Lava process equals.  tables: few-spikes tables of functions, see
-    las_neuro.neurons.few_spikes; subtract_first: theirs is the published order and not
-    SpikingJelly's.
+    """Options of one compilation.
 
-    Raises `ConfigError` at a value of the wrong type or out of range, wherever it was written; a
-    path may be given as text.
+    system: a published method.  system_options: options that only this system has.
+    steps: time steps per value, in LAS binary digits per value; None: the system's default.
+    code: the form of LAS's spikes, one of las_neuro.neurons.codes.FORMS.
+    ranges: thresholds of an encoder, 2: normal and outlier, 1: normal only.
+    channel_steps: let each channel skip the digits that matter least.
+    weight_planes: int8 synapse groups that make up a weight, 1 or 2.
+    error_budget: largest error of the output, in the units `compiler.budget` states; steps and
+    planes are then chosen layer by layer, none finer than `steps`.
+    calibrate: a text file (images for a vision model); None: text the model generates itself.
+    context: most tokens per sequence; None: as many as the model allows.
+    target: a name, or "auto" for the smallest that fits.
+    builtin_only: refuse kinds that no built-in Lava process equals.
+    tables: few-spikes tables of functions, see las_neuro.neurons.few_spikes.
+    subtract_first: the tables are for the published order of operations, not SpikingJelly's.
+
+    Raises `ConfigError` for a value of the wrong type or out of range, whether it comes from a
+    command line, a file or Python; a path may be given as text.
     """
 
     system: str = "las"
@@ -64,22 +67,28 @@ class Options:
         for name, check in _checks().items():
             object.__setattr__(self, name, _checked(name, check, getattr(self, name)))
 
-    def changed(self, asked: Mapping[str, Any]) -> Options:
-        """These options, and over them those of `asked` by name; `ConfigError` for other names."""
-        check_names(asked)
-        return replace(self, **asked)
+    def changed(self, overrides: Mapping[str, Any]) -> Options:
+        """These options with those of `overrides` in their place.
+
+        Raises `ConfigError` for a name that is not an option.
+        """
+        check_names(overrides)
+        return replace(self, **overrides)
 
     @cached_property
     def method(self) -> System:
-        """The system with all that is asked of it; two planes of weights deserve finer steps."""
-        own, theirs = dict(self.system_options), {name: getattr(self, name) for name in LAS}
+        """The system with its options; with two weight planes LAS gets more digits.
+
+        Raises `ConfigError` where an option does not belong to the system.
+        """
+        own, las_options = dict(self.system_options), {name: getattr(self, name) for name in LAS}
         for name in {"steps", *LAS} & set(own):
             raise ConfigError(f"--option {name} is an option by itself", f"use --{name}")
         if self.system == "las":
-            own |= theirs
+            own |= las_options
             if self.weight_planes == 2:
                 own["steps"] = Las.steps + FINER_STEPS
-        elif theirs != LAS:
+        elif las_options != LAS:
             raise ConfigError(
                 f"--code, --ranges and --channel-steps are LAS's, not {self.system}'s",
                 "leave them out, or give the system's own options with --option",
@@ -94,14 +103,15 @@ class Options:
         return find(self.system, own)
 
     def record(self, trained: int) -> dict[str, Any]:
-        """Plain values for the netlist's provenance; the calibration text goes by its digest.
+        """Plain values for the netlist's provenance.
 
+        Files are left out: the provenance records their digests instead.
         trained: steps that the compiled graph's neurons were trained with, 0 for none.
         """
-        left_out = ("calibrate", "builtin_only", "tables")
-        kept = {key: value for key, value in asdict(self).items() if key not in left_out}
+        excluded = ("calibrate", "builtin_only", "tables")
+        options = {key: value for key, value in asdict(self).items() if key not in excluded}
         own = {key: getattr(self.method, key) for key in self.system_options}
-        return kept | {"steps": self.method.steps or trained, "system_options": own}
+        return options | {"steps": self.method.steps or trained, "system_options": own}
 
 
 @cache
@@ -114,14 +124,14 @@ def _checked(name: str, check: TypeAdapter[Any], value: Any) -> Any:
     try:
         return check.validate_python(value)
     except ValidationError as error:
-        said = error.errors(include_url=False)[0]["msg"]
-        raise ConfigError(f"{name} = {value!r:.60}: {said}", "correct the value") from error
+        message = error.errors(include_url=False)[0]["msg"]
+        raise ConfigError(f"{name} = {value!r:.60}: {message}", "correct the value") from error
 
 
-def check_names(asked: Iterable[str]) -> None:
-    """Raise `ConfigError` at the first name that is no option's, with the nearest that is."""
+def check_names(names: Iterable[str]) -> None:
+    """Raise `ConfigError` for the first name that is not an option, and suggest the nearest."""
     known = sorted(one.name for one in fields(Options))
-    for name in asked:
+    for name in names:
         if name not in known:
             longer = sorted((one for one in known if name in one), key=len)
             near = longer or get_close_matches(name, known, 1)

@@ -1,7 +1,7 @@
-"""pipeline: the order of the passes, once, and the driver that runs them or a part of them.
+"""pipeline: the one table of passes in their order, and the driver that runs all or some of them.
 
 `las-compile`, its `--plan` and `--error-budget`, `compiler.convert` and the benchmarks all run this
-table or a prefix of it.  After each pass the result is verified at the level the pass declares.
+table or a part of it.  After each pass the result is verified at the level the pass declares.
 """
 
 from __future__ import annotations
@@ -62,9 +62,10 @@ PASSES: tuple[Pass, ...] = (
 )
 NAMES = tuple(one.name for one in PASSES)
 PLANNED = "schedule"  # the last pass of a plan
-ROUNDING = ("learn_clips", "round_weights")  # what a conversion that keeps real weights skips
+ROUNDING = ("learn_clips", "round_weights")  # a conversion that keeps real weights skips these
 
-# Called after each pass with what it gave and what that took; None where it was left out.
+# Called after each pass with the pass, its result and its timing; the timing is None where the
+# pass was skipped.
 Watch = Callable[[Pass, Any, Timing | None], None]
 
 
@@ -77,10 +78,12 @@ def run(
     skip: Collection[str] = (),
     watch: Watch | None = None,
 ) -> Any:
-    """Run the passes from `first` to `until` on a network; returns what the last one gave.
+    """Run the passes from `first` to `until` on a network and return the result of the last one.
 
-    A pass is left out where the options do not ask for it, where it reads weights and the task has
-    none, where what it leaves is there already, and where `skip` names it.
+    A pass is skipped where the options do not ask for it, where it reads weights and the task has
+    none, where all facts it leaves are established already, and where `skip` names it.
+    Raises LasError where a pass cannot do its work; ValueError or NetlistError where a result
+    breaks the promises of its level (a bug).
     """
     facts: set[str] = set()
     for one in PASSES[NAMES.index(first) : NAMES.index(until) + 1]:
@@ -95,12 +98,12 @@ def run(
 
 
 def _has_work(one: Pass, task: Task, facts: set[str]) -> bool:
-    there = bool(one.leaves) and set(one.leaves) <= facts
-    return one.applies(task) and not there and (task.weights or not one.reads_weights)
+    done = bool(one.leaves) and set(one.leaves) <= facts
+    return one.applies(task) and not done and (task.weights or not one.reads_weights)
 
 
 def verify(network: Any, level: str) -> None:
-    """Raise where a network is not what its level promises: ValueError, or NetlistError."""
+    """Raise ValueError, or NetlistError for a netlist, where a network breaks its level's rules."""
     if isinstance(network, Graph):
         verify_graph(network, level)
     elif isinstance(network, Netlist):
@@ -110,9 +113,10 @@ def verify(network: Any, level: str) -> None:
 
 
 def build(graph: Graph, *, weights: bool = True, watch: Watch | None = None) -> Any:
-    """Lower and schedule a spiking graph whose encoders have codes: a netlist without placement.
+    """Lower and schedule a spiking graph whose encoders have codes; no placement.
 
-    Without weights (planning) a lowered network, whose numbers are left out.
+    Returns a Netlist; without weights (planning) a scheduled LoweredNetwork, whose weights are
+    shapes only.
     """
     until = "fold_scales" if weights else PLANNED
     return run(Task(weights=weights), graph, first="split_phases", until=until, watch=watch)

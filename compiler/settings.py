@@ -1,4 +1,4 @@
-"""settings: options of a compilation from a TOML file, from `--option key=value`, and by name.
+"""settings: options of a compilation from a TOML file, from `--option key=value`, or by name.
 
     system = "sdllm"
     calibrate = "text.txt"
@@ -6,8 +6,8 @@
     [options]       # the system's own
     k = 4.0
 
-The file's words are those of `compiler.options.Options`, which are the command line's with or
-without hyphens; what stands on the command line wins.  Paths in the file are relative to it.
+The file's keys are the fields of `compiler.options.Options`, with hyphens or underscores; an option
+on the command line overrides the file's.  Paths in the file are relative to the file.
 """
 
 from __future__ import annotations
@@ -26,38 +26,41 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-OWN = "options"  # a system's table in the file
+OWN = "options"  # the file's table of the system's own options
 LARGEST = 1 << 16  # bytes of a settings file
 
 
-def from_file(path: Path, given: Mapping[str, Any]) -> Options:
-    """The file's options, and over them those of the command line.
+def from_file(path: Path, overrides: Mapping[str, Any]) -> Options:
+    """The file's options, with those of the command line (`overrides`) in their place.
 
     Raises `ConfigError` naming the file and key.
     """
     try:
-        read = tomllib.loads(read_small(path, LARGEST))
+        values = tomllib.loads(read_small(path, LARGEST))
     except ValueError as error:
         raise ConfigError(f"{path}: is no TOML ({error})", "correct the line") from error
-    own = read.pop(OWN, {})
+    own = values.pop(OWN, {})
     if not isinstance(own, dict):
         raise ConfigError(f"{path}, {OWN}: is no table", f"write [{OWN}] and the options below it")
-    if "system_options" in read:
+    if "system_options" in values:
         raise ConfigError(f"{path}: a system's own options are a table", f"write [{OWN}]")
-    read = {key.replace("-", "_"): value for key, value in read.items()}
+    values = {key.replace("-", "_"): value for key, value in values.items()}
     for key in ("calibrate", "tables"):
-        if isinstance(read.get(key), str):
-            read[key] = path.parent / read[key]
+        if isinstance(values.get(key), str):
+            values[key] = path.parent / values[key]
     try:
-        from_file = Options().changed({**read, "system_options": own})
+        options = Options().changed({**values, "system_options": own})
     except ConfigError as error:
         raise ConfigError(f"{path}: {error.what}", error.remedy) from error
-    own = {**own, **given.get("system_options", {})}
-    return from_file.changed({**given, "system_options": own})
+    own = {**own, **overrides.get("system_options", {})}
+    return options.changed({**overrides, "system_options": own})
 
 
 def own_options(pairs: Sequence[str]) -> dict[str, str]:
-    """`--option key=value`, as often as there are options."""
+    """The values of all `--option key=value`, by key.
+
+    Raises `ConfigError` for a text without key or equals sign.
+    """
     options = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
@@ -67,8 +70,12 @@ def own_options(pairs: Sequence[str]) -> dict[str, str]:
     return options
 
 
-def chosen(typed: Options, config: Path | None, given: Mapping[str, Any]) -> Options:
-    """What the command line asks for, over a file where one is named; the system's checked."""
-    options = typed if config is None else from_file(config, given)
+def chosen(typed: Options, config: Path | None, overrides: Mapping[str, Any]) -> Options:
+    """The options of a command line, and of a file where `config` names one.
+
+    typed: all options of the command line; overrides: those of them that the user wrote.
+    Raises `ConfigError` also for options that the system does not have.
+    """
+    options = typed if config is None else from_file(config, overrides)
     _ = options.method  # raises on options that the system does not have
     return options

@@ -1,4 +1,4 @@
-"""task: one compilation: what was asked for, and what its passes share beside the network."""
+"""task: one compilation: its options, and the data that passes share besides the network."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ if TYPE_CHECKING:
 
 @dataclass
 class Task:
-    """checkpoint: what is compiled; None where a graph that was drawn before is built.
+    """One compilation, handed to every pass.
 
-    weights: whether the checkpoint's weights are read; a plan knows shapes alone.  method: the
-    system with its options.  batches: calibration tokens [B, S] or patches [B, S, pixels], left by
-    the pass `calibrate`; representative: whether they are like the text to come, so that weights
-    may be rounded for them (an encoder's own random tokens serve for ranges alone).
-    record: what passes add to the netlist's provenance.
+    checkpoint: the model to compile; None where the graph exists already.
+    weights: whether the checkpoint's weights are read; a plan knows shapes only.
+    method: the system with its options.
+    batches: calibration tokens [B, S] or patches [B, S, pixels], left by the pass `calibrate`.
+    representative: whether the batches resemble the text the model will run on, so that weights
+    may be rounded for them (random tokens, which an encoder gets by default, serve for ranges
+    only).
+    record: entries that passes add to the netlist's provenance.
     """
 
     checkpoint: Checkpoint | None = None

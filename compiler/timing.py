@@ -25,7 +25,7 @@ class Timing:
 
 
 def timed(one: Pass, network: Any, task: Task) -> tuple[Any, Timing]:
-    """Run a pass; what it gave, and what that took."""
+    """Run a pass; its result and its timing."""
     _reset_peak()
     started = time.perf_counter()
     result = one.run(network, task)
@@ -33,7 +33,7 @@ def timed(one: Pass, network: Any, task: Task) -> tuple[Any, Timing]:
 
 
 def _peak_bytes() -> int:
-    """Since the last reset where the system has one (Linux), else of the whole process."""
+    """Peak since the last reset (Linux), or of the whole process where no reset is possible."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         for line in STATUS.read_text().splitlines():
             if line.startswith("VmHWM:"):

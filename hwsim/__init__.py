@@ -1,10 +1,10 @@
-"""hwsim: from a netlist to what it says and what that costs.
+"""hwsim: run a netlist, and measure its accuracy and what a run costs on the chip.
 
     import hwsim
     print(hwsim.run("tiny_lm.h5", prompt="The statement").text)
     print(hwsim.audit("tiny_lm.h5", "eval.txt").to_dict()["total"]["spikes"])
 
-Importing this package reads no torch: only the engines do.
+Importing this package does not import torch: only the engines do.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Generation", "audit", "run"]
 
-HOMES = {
+MODULES = {
     "run": "hwsim.generate",
     "Generation": "hwsim.generate",
     "audit": "hwsim.measure.account",
@@ -26,7 +26,7 @@ HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Read what is asked for when it is asked for."""
-    if name in HOMES:
-        return getattr(import_module(HOMES[name]), name)
+    """Import a name's module when the name is first used."""
+    if name in MODULES:
+        return getattr(import_module(MODULES[name]), name)
     raise AttributeError(f"module 'hwsim' has no attribute {name!r}")

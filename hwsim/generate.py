@@ -1,6 +1,7 @@
-"""generate: a decoder netlist continues a prompt, token by token, on any backend.
+"""generate: continue a prompt with a decoder netlist, token by token, on any backend.
 
-The host picks each token from the output's integers: the largest (the first of equals), or drawn.
+The host picks each token from the output payloads: the largest (the first of equal ones), or a
+random draw.
 """
 
 from __future__ import annotations
@@ -25,7 +26,11 @@ Pick = Callable[[Ints], int]  # output payloads [n] -> token
 
 @dataclass(frozen=True)
 class Generation:
-    """A continuation; `stop` is "length", "context" or "end token"."""
+    """A continuation.
+
+    prompt, tokens: ids of the prompt and of the continuation.  stop: why it ended, "length",
+    "context" or "end token".
+    """
 
     prompt: tuple[int, ...]
     tokens: tuple[int, ...]
@@ -48,10 +53,12 @@ def run(
 ) -> Generation:
     """Continue a prompt (or token ids) with a netlist or netlist file.
 
-    backend: a name in `hwsim.backends.names()`; timeout: most seconds of one of its runs.
-    temperature 0: the likeliest token each time; else drawn, the same for the same seed.
+    backend: a name in `hwsim.backends.names()`; timeout: most seconds for one of its runs.
+    temperature: 0 takes the likeliest token each time; above 0 tokens are drawn, by `seed`.
+    Raises PromptError for a prompt that the netlist cannot read, UnsupportedError for an encoder,
+    ConfigError for an impossible temperature.
     """
-    net = opened(netlist)
+    net = open_netlist(netlist)
     ids = prompt_tokens(net, prompt, tokens)
     pick = picker(net, temperature, seed)
     ends = net.provenance.get("end_tokens", ())
@@ -75,8 +82,8 @@ def run(
     return Generation(tuple(ids), tuple(new), continued_text(net, ids, new), stop, seconds)
 
 
-def opened(netlist: Netlist | Path | str) -> Netlist:
-    """The netlist itself, or what the file holds."""
+def open_netlist(netlist: Netlist | Path | str) -> Netlist:
+    """The netlist itself, or the one in a file."""
     if isinstance(netlist, Netlist):
         return netlist
     from compiler.netlist.hdf5 import load
@@ -85,7 +92,11 @@ def opened(netlist: Netlist | Path | str) -> Netlist:
 
 
 def prompt_tokens(net: Netlist, prompt: str | None, tokens: Sequence[int] | None) -> list[int]:
-    """The ids to begin with, proved to be within the vocabulary and the context."""
+    """Token ids of the prompt, at least one.
+
+    Raises UnsupportedError for an encoder; PromptError where the prompt is empty, is longer than
+    the context, has a token outside the vocabulary, or is text and the netlist has no tokenizer.
+    """
     if net.output_kind != "logits":
         raise UnsupportedError(
             f"this {net.family} netlist is an encoder: it gives {net.output_kind} states, no text",
@@ -104,7 +115,7 @@ def prompt_tokens(net: Netlist, prompt: str | None, tokens: Sequence[int] | None
 
 
 def check_ids(net: Netlist, ids: Sequence[int], where: str) -> None:
-    """Raise `PromptError` where a token id is beyond the vocabulary; `where`: what holds it."""
+    """Raise `PromptError` for a token id outside the vocabulary; `where`: its place in words."""
     outside = [token for token in ids if not 0 <= token < net.vocabulary]
     if outside:
         raise PromptError(
@@ -135,7 +146,10 @@ def tokenizer(net: Netlist) -> Any:
 
 
 def picker(net: Netlist, temperature: float, seed: int) -> Pick:
-    """Greedy at temperature 0; else a draw from softmax(logits / temperature)."""
+    """How tokens are chosen: the likeliest at temperature 0, else drawn from softmax(logits / T).
+
+    Raises ConfigError for a temperature that is negative or not finite.
+    """
     if not temperature >= 0 or temperature == float("inf"):
         raise ConfigError(f"temperature {temperature} is not 0 or more", "use 0 for greedy")
     if temperature == 0:
@@ -144,16 +158,20 @@ def picker(net: Netlist, temperature: float, seed: int) -> Pick:
     generator = np.random.default_rng(seed)
 
     def draw(payloads: Ints) -> int:
-        with np.errstate(over="ignore"):  # beyond the largest float: no chance at all
+        with np.errstate(over="ignore"):  # beyond the largest float: probability 0
             scores = (payloads - payloads.max()) * unit / temperature
-        chances: NDArray[np.float64] = np.exp(scores)
-        return int(generator.choice(len(chances), p=chances / chances.sum()))
+        weights: NDArray[np.float64] = np.exp(scores)
+        return int(generator.choice(len(weights), p=weights / weights.sum()))
 
     return draw
 
 
 def continued_text(net: Netlist, ids: Sequence[int], new: Sequence[int]) -> str | None:
-    """What the new tokens add to the prompt's text; alone, they could lose a first space."""
+    """Text that the new tokens add to the prompt's; None without a tokenizer.
+
+    Prompt and continuation are decoded together, since alone the new tokens could lose a leading
+    space.
+    """
     if net.tokenizer is None:
         return None
     reader = tokenizer(net)

@@ -14,7 +14,7 @@ from independent_executor import Executor
 from pages import ROOT, blocks, section, tables
 
 from compiler.netlist.hdf5 import load, save
-from compiler.netlist.model import Dense, Held, HostTable, Netlist, Population, Synapses
+from compiler.netlist.model import Dense, HostTable, InMemory, Netlist, Population, Synapses
 from hwsim.backends.step.stepper import Stepper
 from las_neuro.integers import wrap
 
@@ -46,8 +46,8 @@ def netlist(tmp_path: Path) -> Path:
     rows = np.array([[3, -5], [8388607, 0], [0, 0]], np.int32)
     net = Netlist("example", True, 4, 3, "sum", "logits", phases=((0, 2),))
     net.populations.update(word=word, sum=total)
-    net.synapses.append(Synapses("word", "sum", "a", Dense(Held(weights), bits=4)))
-    net.tables.append(HostTable("word", "token", 0, Held(rows)))
+    net.synapses.append(Synapses("word", "sum", "a", Dense(InMemory(weights), bits=4)))
+    net.tables.append(HostTable("word", "token", 0, InMemory(rows)))
     save(net, tmp_path / "example.h5")
     return tmp_path / "example.h5"
 

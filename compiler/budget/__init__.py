@@ -1,14 +1,15 @@
-"""budget: the cheapest code lengths, weight planes and function tables that keep an error budget.
+"""budget: the cheapest code lengths, weight planes and function tables within an error budget.
 
 The error is that of the output on calibration text (las_neuro.reference.rounded): mean KL from the
-float model in nats a token; for hidden states 1 - cosine of a sequence's mean.
+float model in nats per token; for hidden states 1 - cosine of a sequence's mean.
 
-Every encoder, every linear map and every layer's functions are rounded alone and the output's error
-measured (`measure`).  Errors of independent small roundings add up, and an encoder's falls by 4
-with every digit: that predicts any choice.  From the cheapest on, the step that lowers the error
-most for its synaptic events is taken until the prediction keeps the budget (`choose`).  Then all of
-it is rounded and measured together, and where that breaks the budget, or leaves much of it, the
-prediction is held to less, or more.
+First every encoder, every linear map and every layer's functions are rounded alone, and the
+output's error is measured (`measure`).  Errors of small independent roundings add, and an encoder's
+error falls by a factor of 4 with every digit, which predicts the error of any choice.  Then,
+starting from the cheapest choice, the increment that lowers the error most per additional synaptic
+event is taken until the prediction is within the budget (`choose`).  Finally the whole choice is
+rounded and measured; where it exceeds the budget or leaves much of it unused, the target for the
+prediction is lowered or raised and the choice is made again.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from compiler.budget.choose import Choice, Levels, choose, explain, give
-from compiler.budget.measure import few, measure_alone
+from compiler.budget.choose import Choice, Levels, choose, explain, with_levels
+from compiler.budget.measure import measure_alone, probe_batches
 from compiler.weights.round_weights import round_layers
 from las_neuro.errors import CalibrationError
 from las_neuro.graph import Graph
@@ -28,19 +29,19 @@ from las_neuro.rows import Rows
 if TYPE_CHECKING:
     from las_neuro.reference.rounded import Rounding
 
-__all__ = ["Choice", "Chosen", "keep_budget"]
+__all__ = ["Choice", "Precision", "keep_budget"]
 
-Threshold = Callable[[Graph, int], Graph]  # a graph, the digits of encoders that have none
+Threshold = Callable[[Graph, int], Graph]  # sets codes; the digits of encoders that have none
 
 ATTEMPTS = 6
-NEAR = 0.7  # of the budget used: near enough
-AIM = 0.85  # of the budget, when the prediction was off
-STRIDE = 8.0  # most by which one attempt's target differs from the last
+NEAR = 0.7  # share of the budget that must be used to stop
+AIM = 0.85  # share of the budget to aim at after a wrong prediction
+STRIDE = 8.0  # largest factor between the targets of two attempts
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """A graph that keeps the budget, its weights rounded and its codes set."""
+class Precision:
+    """A graph within the budget, with rounded weights and codes, and its measured error."""
 
     graph: Graph
     budget: float
@@ -49,8 +50,8 @@ class Chosen:
 
     def record(self) -> dict[str, Any]:
         """Plain values for the netlist's provenance."""
-        listed = [vars(choice) for choice in self.choices]
-        return {"budget": self.budget, "measured": self.measured, "choices": listed}
+        choices = [vars(choice) for choice in self.choices]
+        return {"budget": self.budget, "measured": self.measured, "choices": choices}
 
 
 def keep_budget(
@@ -60,41 +61,45 @@ def keep_budget(
     most_digits: int,
     threshold: Threshold,
     progress: Progress,
-) -> Chosen:
-    """Choose, round and measure; `CalibrationError` where even the finest breaks the budget."""
+) -> Precision:
+    """Choose, round and measure until the error is within the budget.
+
+    batches: calibration tokens [B, S].  budget: largest error of the output.  most_digits: of an
+    encoder.  Raises `CalibrationError` where even the finest choice exceeds the budget.
+    """
     from las_neuro.reference.rounded import Probe
 
-    probe = Probe(graph, few(batches))
+    probe = Probe(graph, probe_batches(batches))
     alone = measure_alone(graph, probe, threshold, progress)
-    target, best, kept = budget, float("inf"), None
-    tried: list[Levels] = []
+    target, least, result = budget, float("inf"), None
+    attempts: list[Levels] = []
     for attempt in range(ATTEMPTS):
         levels = choose(graph, alone, target, most_digits)
-        if levels in tried:
+        if levels in attempts:
             break
-        tried.append(levels)
-        given = give(graph, levels, alone, target)
-        rounded = threshold(round_layers(given, batches), most_digits)
-        measured = probe.error(_rounding(rounded))
-        best = min(best, measured)
+        attempts.append(levels)
+        candidate = with_levels(graph, levels, alone, target)
+        candidate = threshold(round_layers(candidate, batches), most_digits)
+        error = probe.error(_rounding(candidate))
+        least = min(least, error)
         progress("keep the budget", attempt + 1, ATTEMPTS)
-        if measured <= budget and (kept is None or measured > kept.measured):
-            kept = Chosen(rounded, budget, measured, explain(graph, levels, alone))
-        if NEAR * budget <= measured <= budget:
+        if error <= budget and (result is None or error > result.measured):
+            result = Precision(candidate, budget, error, explain(graph, levels, alone))
+        if NEAR * budget <= error <= budget:
             break
-        target *= min(max(AIM * budget / measured, 1 / STRIDE), STRIDE)
+        target *= min(max(AIM * budget / error, 1 / STRIDE), STRIDE)
     progress("keep the budget", ATTEMPTS, ATTEMPTS)
-    if kept is not None:
-        return kept
+    if result is not None:
+        return result
     raise CalibrationError(
         f"no choice of at most {most_digits} digits and 2 planes keeps the output's error under "
-        f"{budget:.3g}; the finest tried gives {best:.3g}",
-        f"allow more than {best:.2g}, or more digits (--steps 20)",
+        f"{budget:.3g}; the finest tried gives {least:.3g}",
+        f"allow more than {least:.2g}, or more digits (--steps 20)",
     )
 
 
 def _rounding(graph: Graph) -> Rounding:
-    """Everything that the chosen graph rounds."""
+    """All roundings of a graph: codes, weights and imported tables."""
     from las_neuro.reference.rounded import Rounding, rounded_weights
 
     codes = {node.name: node["code"] for node in graph if node.op == "encode"}

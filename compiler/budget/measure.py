@@ -1,4 +1,4 @@
-"""measure: the output's error with one thing rounded at a time."""
+"""measure: the output's error with one part of the network rounded at a time."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from las_neuro.rows import Rows
 if TYPE_CHECKING:
     from las_neuro.reference.rounded import Probe, Rounding
 
-PROBED = 8  # digits at which an encoder is measured
-TABLE_PROBE = 1e-3  # share of the usual value by which a layer's functions are off
+PROBED = 8  # digits with which an encoder is measured
+TABLE_PROBE = 1e-3  # error, relative to the usual value, with which functions are measured
 PROBE_TOKENS = 1024
 
 
 @dataclass(frozen=True)
 class Alone:
-    """Errors of the output: encoders at PROBED digits, maps at one plane of int8.
+    """Errors of the output with one part rounded alone.
 
-    tables: by layer, its functions off by TABLE_PROBE.
+    encoders: by name, with PROBED digits.  maps: by name, with one plane of int8 weights.
+    tables: by layer, with an error of TABLE_PROBE in all its functions.
     """
 
     encoders: dict[str, float] = field(default_factory=dict)
@@ -33,16 +34,16 @@ class Alone:
     tables: dict[int, float] = field(default_factory=dict)
 
 
-def few(batches: Sequence[Rows]) -> list[Rows]:
-    """About PROBE_TOKENS of the calibration text."""
-    taken: list[Rows] = []
+def probe_batches(batches: Sequence[Rows]) -> list[Rows]:
+    """The first sequences of the calibration batches, about PROBE_TOKENS tokens."""
+    sample: list[Rows] = []
     left = PROBE_TOKENS
     for rows in batches:
         if left > 0:
             count = max(1, min(len(rows), left // rows.shape[1]))
-            taken.append(rows[:count])
+            sample.append(rows[:count])
             left -= count * rows.shape[1]
-    return taken
+    return sample
 
 
 def measure_alone(
@@ -51,7 +52,7 @@ def measure_alone(
     threshold: Callable[[Graph, int], Graph],
     progress: Progress,
 ) -> Alone:
-    """One run for each encoder, linear map and layer of functions."""
+    """Measure each encoder, linear map and layer of functions, in one run each."""
     from las_neuro.reference.rounded import Rounding, rounded_weights
 
     coded, alone = threshold(graph, PROBED), Alone()
@@ -69,8 +70,8 @@ def measure_alone(
         alone.encoders[node.name] = error(Rounding(codes={node.name: node["code"]}))
     for node in maps:
         value = quantize(node.weights["weight"].load().astype(np.float64)).value()
-        rounded = {node.name: rounded_weights(node, value)}
-        alone.maps[node.name] = error(Rounding(weights=rounded))
+        weights = {node.name: rounded_weights(node, value)}
+        alone.maps[node.name] = error(Rounding(weights=weights))
     for layer, nodes in layers.items():
         absolute = {node.name: TABLE_PROBE * usual(node) for node in nodes if is_bounded(node)}
         relative = {node.name: TABLE_PROBE for node in nodes if not is_bounded(node)}
@@ -79,20 +80,20 @@ def measure_alone(
 
 
 def by_layer(graph: Graph) -> dict[int, list[Node]]:
-    """The nodes that become tables of lines; imported tables are as they are."""
+    """Nodes that become piecewise linear tables, by layer; imported tables are left out."""
     layers: dict[int, list[Node]] = {}
     for node in graph:
-        tabled = node.op == "function" and node["fn"] != "relu" and node["few_spikes"] is None
-        if tabled or node.op == "exponential":
+        fits = node.op == "function" and node["fn"] != "relu" and node["few_spikes"] is None
+        if fits or node.op == "exponential":
             layers.setdefault(node.layer, []).append(node)
     return layers
 
 
 def is_bounded(node: Node) -> bool:
-    """Whether its table's error is absolute: activations; else it is a share of the value."""
+    """Whether the error of a node's table is absolute (activations), not relative."""
     return node.op == "function" and node["fn"] not in ("reciprocal", "inverse_sqrt")
 
 
 def usual(node: Node) -> float:
-    """The value that few outputs exceed."""
+    """The usual size of a node's values: their 0.999 quantile."""
     return node.range.q999 if node.range is not None else 1.0

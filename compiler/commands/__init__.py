@@ -1,1 +1,1 @@
-"""One file a command, named after it."""
+"""The commands, one file each, named after the command."""

@@ -1,4 +1,4 @@
-"""las-compile: a model folder becomes a netlist file, or a plan of what it would need."""
+"""las-compile: compile a model folder to a netlist file, or plan what that would need."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ Out = Annotated[Path | None, typer.Option("--output", "-o", help="Netlist to wri
 System = Annotated[str, typer.Option(help="Published method that makes the model spike.")]
 Own = Annotated[
     list[str] | None,
-    typer.Option("--option", help="An option of the system's own, key=value; may be repeated."),
+    typer.Option("--option", help="An option of the system, key=value; may be repeated."),
 ]
 Config = Annotated[
     Path | None, typer.Option(help="TOML file with these options by name; [options]: the system's.")
@@ -61,7 +61,7 @@ ListSystems = Annotated[
 ]
 Calibrate = Annotated[
     Path | None,
-    typer.Option(help="Text to measure ranges on (default: text the model draws itself)."),
+    typer.Option(help="Text to measure ranges on (default: text the model generates itself)."),
 ]
 Steps = Annotated[
     int | None,
@@ -71,8 +71,8 @@ CodeForm = Annotated[
     str,
     typer.Option(
         "--code",
-        help="Spikes of a value: binary, a digit a step; signed-digit, with fewest spikes; "
-        "graded, as many digits a spike as fit (needs graded spikes).",
+        help="Spikes of a value: binary, one digit per step; signed-digit, with fewest spikes; "
+        "graded, as many digits per spike as fit (needs graded spikes).",
     ),
 ]
 Ranges = Annotated[
@@ -81,34 +81,34 @@ Ranges = Annotated[
 ]
 ChannelSteps = Annotated[
     bool,
-    typer.Option("--channel-steps", help="Spare channels the digits that matter least."),
+    typer.Option("--channel-steps", help="Let channels skip the digits that matter least."),
 ]
 Planes = Annotated[
     int,
-    typer.Option(help="int8 synapse groups a weight is made of: 1 or 2."),
+    typer.Option(help="int8 synapse groups that make up a weight: 1 or 2."),
 ]
 ErrorBudget = Annotated[
     float | None,
     typer.Option(
-        help="Most error of the output: mean KL in nats, for an encoder 1 - cosine; steps and "
-        "planes are then chosen layer by layer, as few as keep it.",
+        help="Largest error of the output: mean KL in nats, for an encoder 1 - cosine; steps and "
+        "planes are then chosen layer by layer, as few as possible.",
     ),
 ]
 TargetName = Annotated[
     str, typer.Option("--target", help="Chip or system; auto: the smallest that fits.")
 ]
 Context = Annotated[
-    int | None, typer.Option(help="Most tokens of a sequence (default: all the model allows).")
+    int | None, typer.Option(help="Most tokens per sequence (default: all the model allows).")
 ]
 DumpAfter = Annotated[
     str | None,
-    typer.Option(help=f"Print what this pass leaves, as text: {', '.join(NAMES)}."),
+    typer.Option(help=f"Print the result of this pass as text: {', '.join(NAMES)}."),
 ]
 TimePasses = Annotated[
     bool, typer.Option("--time-passes", help="Print every pass's seconds and peak memory.")
 ]
 BuiltinOnly = Annotated[
-    bool, typer.Option("--builtin-only", help="Refuse what no built-in Lava process equals.")
+    bool, typer.Option("--builtin-only", help="Refuse kinds that no built-in Lava process equals.")
 ]
 TablesFile = Annotated[
     Path | None,
@@ -124,15 +124,15 @@ SubtractFirst = Annotated[
 ]
 Plan = Annotated[
     bool,
-    typer.Option("--plan", help="Only say what the model would need; reads config.json alone."),
+    typer.Option("--plan", help="Only say what the model would need; reads only config.json."),
 ]
 
 
-OPTIONS = {field.name for field in fields(Options)}  # as the command's own are called
+OPTIONS = {field.name for field in fields(Options)}  # the command's parameters have these names
 
 
-class Enough(Exception):
-    """The pass to be printed has been; the rest of the compilation is not wanted."""
+class DumpPrinted(Exception):
+    """Ends the compilation after the dump of a pass, where no netlist is to be written."""
 
 
 def compile_command(
@@ -164,16 +164,16 @@ def compile_command(
 ) -> None:
     """Compile a language model into a netlist of integer compartments.
 
-    The netlist is written whole or not at all; the same input gives the same bytes.
+    The netlist is written completely or not at all; the same input gives the same bytes.
     """
     if list_systems:
         return typer.echo(systems())
     if model is None:
         raise ConfigError("no model is named", "give a model folder: las-compile MODEL -o FILE.h5")
     _check_names(target, dump_after)
-    asked = {name: value for name, value in locals().items() if name in OPTIONS}
-    options = Options(**asked, system_options=own_options(option or ()))
-    options = chosen(options, config, _given(ctx, options))
+    values = {name: value for name, value in locals().items() if name in OPTIONS}
+    options = Options(**values, system_options=own_options(option or ()))
+    options = chosen(options, config, _overrides(ctx, options))
     if plan:
         return _plan(model, options, json)
     if output is None and dump_after is None:
@@ -185,7 +185,7 @@ def compile_command(
     times: list[dict[str, Any]] = []
     try:
         net = _compile(model, options, output, quiet, _observer(dump_after, output, times))
-    except Enough:
+    except DumpPrinted:
         return
     assert output is not None
     record = summary(net, output, time.perf_counter() - started)
@@ -193,7 +193,7 @@ def compile_command(
 
 
 def _report(record: dict[str, Any], json: bool, quiet: bool) -> None:
-    """What was compiled, for programs or for people."""
+    """Print the result of a compilation, as JSON or as tables."""
     if json:
         return print_json(record)
     if quiet:
@@ -205,21 +205,22 @@ def _report(record: dict[str, Any], json: bool, quiet: bool) -> None:
     return print_facts(_facts(record))
 
 
-def _given(ctx: typer.Context, options: Options) -> dict[str, Any]:
-    """The options that stand on the command line, by the names of `Options`."""
-    named = {"option": "system_options"}
-    typed = [
-        named.get(name, name)
+def _overrides(ctx: typer.Context, options: Options) -> dict[str, Any]:
+    """The options that the user wrote on the command line, by the names of `Options`."""
+    aliases = {"option": "system_options"}
+    names = [
+        aliases.get(name, name)
         for name in ctx.params
         if (source := ctx.get_parameter_source(name)) and source.name == "COMMANDLINE"
     ]
-    return {name: getattr(options, name) for name in typed if hasattr(options, name)}
+    return {name: getattr(options, name) for name in names if hasattr(options, name)}
 
 
 def _observer(dump_after: str | None, output: Path | None, times: list[dict[str, Any]]) -> Watch:
-    """Lists what passes took and prints what one leaves; without a netlist to write that ends it.
+    """A callback that records each pass's timing in `times` and prints the result of one pass.
 
-    A pass that had nothing to do leaves what it was given.
+    It raises DumpPrinted after that pass where `output` is None.  The result of a skipped pass is
+    its input.
     """
 
     def watch(one: Pass, network: Any, timing: Timing | None) -> None:
@@ -227,30 +228,30 @@ def _observer(dump_after: str | None, output: Path | None, times: list[dict[str,
         if one.name == dump_after:
             typer.echo(dump(network), nl=False)
             if output is None:
-                raise Enough
+                raise DumpPrinted
 
     return watch
 
 
 def _times(passes: list[dict[str, Any]]) -> Any:
-    """One row a pass."""
+    """A table of seconds and peak memory, one row per pass."""
     from rich.table import Table
 
     table = Table(title="passes")
     for column in ("pass", "seconds", "peak memory, MB"):
         table.add_column(column, justify="left" if column == "pass" else "right")
     for row in passes:
-        took = ("not needed", "")
+        cost = ("not needed", "")
         if "seconds" in row:
-            took = (f"{row['seconds']:.2f}", f"{row['peak_bytes'] / 1e6:,.0f}")
-        table.add_row(row["pass"], *took)
+            cost = (f"{row['seconds']:.2f}", f"{row['peak_bytes'] / 1e6:,.0f}")
+        table.add_row(row["pass"], *cost)
     return table
 
 
 def _compile(
     model: Path, options: Options, output: Path | None, quiet: bool, watch: Watch | None
 ) -> Netlist:
-    """Compile and write, with progress."""
+    """Compile, write the netlist, and show progress."""
     from compiler.netlist.hdf5 import save
 
     with (
@@ -267,12 +268,12 @@ def _compile(
     return net
 
 
-compile_command.__name__ = "compile"  # the command's name, without hiding the function called
+compile_command.__name__ = "compile"  # the command's name; `compile` here is the function
 main = command(compile_command, EXAMPLES)
 
 
 def summary(net: Netlist, path: Path, seconds: float) -> dict[str, Any]:
-    """What was made, as plain values."""
+    """Facts about a compiled netlist and its file, as plain values."""
     assert net.placement is not None
     return {
         "netlist": str(path),
@@ -294,7 +295,7 @@ def summary(net: Netlist, path: Path, seconds: float) -> dict[str, Any]:
 
 
 def _choices(budget: dict[str, Any]) -> Any:
-    """What an error budget chose, node by node, and why."""
+    """A table of the choices for an error budget, node by node, with reasons."""
     from rich.table import Table
 
     table = Table(
@@ -315,7 +316,7 @@ def _facts(record: dict[str, Any]) -> dict[str, str]:
         "target": f"{record['target']}, {record['cores']:,} cores on {record['chips']:,} chips",
         "compartments": f"{record['compartments']:,} in {record['populations']:,} populations",
         "synapses": f"{record['synapses']:,}",
-        "steps": f"{record['steps_per_token']:,} a token, {record['phases']:,} phases",
+        "steps": f"{record['steps_per_token']:,} per token, {record['phases']:,} phases",
         "time": f"{record['seconds']:,.1f} s",
     }
 
@@ -330,7 +331,7 @@ def _check_names(target: str, dump_after: str | None) -> None:
 
 
 def _plan(model: Path, options: Options, json: bool) -> None:
-    """Print the plan; a named target that is too small is an error."""
+    """Print the plan; raises TargetError where a named target is too small."""
     from compiler.mapping.plan import plan, render
 
     beside_weights = model.name.endswith((".safetensors", ".safetensors.index.json"))

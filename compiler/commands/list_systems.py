@@ -1,4 +1,4 @@
-"""listing: the systems a user can name, three lines each, with their options and papers."""
+"""list_systems: text of `las-compile --list-systems`, with each system's options and paper."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from las_neuro.systems import names, system_class
 
 
 def systems() -> str:
-    """Name, what it is, and its own options with their usual values."""
+    """Name, description, paper and options with their defaults, for each system."""
     parts = []
     for name in names():
         system = system_class(name)
@@ -31,5 +31,5 @@ def systems() -> str:
 
 
 def _plain(default: Any) -> Any:
-    """pydantic keeps a field's limits beside its value."""
+    """A field's default value, without the limits that pydantic keeps with it."""
     return getattr(default, "default", default)

@@ -1,1 +1,1 @@
-"""Scalar functions as tables of integer lines."""
+"""Scalar functions as piecewise linear tables of integers."""

@@ -1,9 +1,9 @@
 """fit_functions: scalar functions as tables of `segment`, `octave`, `antilog`, with error bounds.
 
 LAS's HG neurons (arXiv 2505.09659) split a function's domain and fit each piece.  Here each piece
-is an integer line.  Every fit takes an error budget and returns the fewest lines that keep it:
-segments of one width 2**k, or 2**k lines per octave.  The error stated with a table holds for every
-24-bit input.  Fits are cached while the program runs.
+is a line with integer base and slope.  Every fit takes an error budget and returns the fewest lines
+that keep it: segments of one width 2**k, or 2**k lines per octave.  The error stated with a table
+holds for every 24-bit input.  Fits are cached while the program runs.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ OCTAVE_BUDGET = 1.25e-4  # relative; int8 weights have errors of 4e-4
 ANTILOG_BUDGET = 1.25e-4  # relative; scores are rounded to 2**-12 of an octave
 MOST_SEGMENTS = 1024
 MOST_LINES_LOG2 = 9  # per octave: 2**9 lines have a relative error of 5e-7, like the word
-LINE_BITS = 23  # of an octave's line
+LINE_BITS = 23  # of the values on an octave's lines
 CACHED_FITS = 512
 
 _erf = np.vectorize(math.erf, otypes=[float])

@@ -1,11 +1,13 @@
 """fit_lines: the integer lines nearest to a curve, computed as the compartment kinds compute them.
 
 A curve is divided into equal segments of 2**width inputs; at part = 0, 1, ... of a segment its line
-is base + round(slope * part / 2**shift).  In: the curve at some parts of every segment, in units of
-the line's last place.  Out: the base and slope of each segment that minimise the largest error, and
-that error.  The best real line has errors of equal size and alternating sign at both ends and at
-one point between (Chebyshev; Remez 1934 finds the point; on a convex piece the slope is that of the
-chord).  Its integer neighbours are then compared, rounding included.
+is base + round(slope * part / 2**shift).
+
+Input: the curve at some parts of every segment, in units of the line's last place.  Output: the
+base and slope of each segment that minimise the largest error, and that error.  The best real line
+has errors of equal size and alternating sign at both ends and at one point between (Chebyshev;
+Remez 1934 finds the point; on a convex piece the slope is that of the chord).  Its integer
+neighbours are then compared, rounding included.
 """
 
 from __future__ import annotations
@@ -67,7 +69,7 @@ def parts(width: int) -> Ints:
 
 
 def fit_lines(curve: Curve, steepest: float = 0.0) -> Lines:
-    """The best integer lines; slopes share a shift at which a slope `steepest` also fits."""
+    """The best integer lines; all slopes share a shift at which a slope `steepest` fits too."""
     base, slope = _minimax(curve)
     shift = slope_shift(max(steepest, float(np.abs(slope).max())))
     scaled = slope * 2.0**shift
@@ -80,14 +82,14 @@ def fit_lines(curve: Curve, steepest: float = 0.0) -> Lines:
         level = np.rint(base + (slope - tilted / 2.0**shift) * (curve.length - 1) / 2)
         allowed = (tilted * rises >= 0) & (np.abs(tilted) <= SLOPE_LIMIT)
         for up in NEIGHBOURS:
-            tried = Lines((level + up).astype(np.int64), tilted.astype(np.int64), shift)
-            error = np.where(allowed, line_errors(tried, curve).max(axis=1), np.inf)
+            lines = Lines((level + up).astype(np.int64), tilted.astype(np.int64), shift)
+            error = np.where(allowed, line_errors(lines, curve).max(axis=1), np.inf)
             better = error < least
             least = np.where(better, error, least)
             best = replace(
                 best,
-                base=np.where(better, tried.base, best.base),
-                slope=np.where(better, tried.slope, best.slope),
+                base=np.where(better, lines.base, best.base),
+                slope=np.where(better, lines.slope, best.slope),
             )
     return best
 

@@ -1,1 +1,1 @@
-"""One lowering rule a graph operator: what populations and synapses it becomes."""
+"""Lowering rules, one per graph operator: the populations and synapses that compute it."""

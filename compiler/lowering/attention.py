@@ -22,7 +22,7 @@ from collections.abc import Callable
 
 from compiler.functions.fit_functions import ANTILOG_BUDGET, antilog_fit
 from compiler.lowering.codes import fire
-from compiler.lowering.functions import error_budget, kept
+from compiler.lowering.functions import error_budget, fit_table
 from compiler.lowering.lowering import RESCALE, Lowering
 from compiler.lowering.network import LoweredPopulation, Scaling
 from compiler.lowering.units import seen
@@ -31,7 +31,7 @@ from las_neuro.graph import SLOTS, Node
 from las_neuro.integers import WORD_BITS, WORD_LIMIT
 from las_neuro.neurons.firing import graded
 
-SCORE_BITS = 12  # of an octave's fraction: e**x is right to 1e-4
+SCORE_BITS = 12  # of an octave's fraction: e**x is correct to 1e-4
 SCORE_OFFSET = 1 << (WORD_BITS - 2)
 MAXIMUM_BITS = 12  # the reference is within half an octave above the maximum
 STORED_SLICES = 2  # of a key's or value's synapses: 14 bits
@@ -156,11 +156,12 @@ def _exponential(low: Lowering, node: Node) -> None:
         (reader["code"] for reader in readers if reader.op == "encode"),
         key=lambda code: code.digits,
     )
-    # The largest weight is all that the code's digits hold, not quite 1; softmax divides that out.
+    # The largest weight is what the code can hold, slightly below 1; the softmax's division
+    # cancels this factor.
     bits = max(16, code.digits)
     one = int(code.top * code.unit * 2**bits)
     fit = antilog_fit(SCORE_BITS, one, error_budget(node, ANTILOG_BUDGET))
-    target = low.add(node, "antilog", scores.axes, 2.0**-bits, **kept(node, fit))
+    target = low.add(node, "antilog", scores.axes, 2.0**-bits, **fit_table(node, fit))
     low.join(scores, target, "x")
     low.join(top, target, "reference")
 

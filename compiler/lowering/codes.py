@@ -1,4 +1,4 @@
-"""lower_codes: values become spikes, by digits or by neurons that fire as their tables say."""
+"""codes: encode values as spikes, by digits or by neurons with tables of thresholds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from compiler.lowering.lowering import Lowering
 from compiler.lowering.network import LoweredPopulation, Scaling
 from compiler.netlist.kinds.encode import MOST_DIGIT_BITS
-from compiler.netlist.model import Held, HostTable
+from compiler.netlist.model import HostTable, InMemory
 from compiler.weights.quantize import TableRows
 from las_neuro.graph import Node
 from las_neuro.neurons.codes import Code
@@ -21,7 +21,7 @@ def _input(low: Lowering, node: Node) -> None:
     unit = low.units[node.name]
     target = low.add(node, "input", low.viewed(node), unit)
     if node["source"] == "patch":
-        rows: Any = Held(np.zeros((0, target.n), np.int32))
+        rows: Any = InMemory(np.zeros((0, target.n), np.int32))
     else:
         rows = TableRows(node.weights["table"], unit)
     low.net.tables.append(HostTable(target.name, node["source"], node["offset"], rows))
@@ -61,7 +61,7 @@ def fire(
     suffix: str = "",
     role: str = "value",
 ) -> LoweredPopulation:
-    """Neurons by tables; the factor of each compartment takes its lift out again."""
+    """A population of neurons that fire by the tables of `code`, connected to `source`."""
     lift = np.zeros(1, np.int64) if code.lift is None else code.lift
     target = low.add(
         node,
@@ -90,7 +90,7 @@ def fire(
 
 
 def _leak(low: Lowering, node: Node) -> None:
-    """Tests its potential as the neuron beside it does, so that both see the same spike."""
+    """A leak that repeats its neuron's threshold test, so that it fires at the same steps."""
     source, code, unit = low.source(node), node["code"], low.units[node.name]
     target = low.add(
         node,

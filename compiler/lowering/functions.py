@@ -1,4 +1,4 @@
-"""lower_functions: functions of one value as tables of lines, and the errors these may have."""
+"""functions: functions of one value as piecewise linear tables, and the errors these may have."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from compiler.functions.fit_functions import (
 )
 from compiler.lowering.lowering import RESCALE, Lowering
 from compiler.lowering.network import LoweredPopulation, Scaling
-from compiler.lowering.units import seen
+from compiler.lowering.units import range_of
 from las_neuro.errors import ConfigError
 from las_neuro.graph import Node
 from las_neuro.integers import WORD_LIMIT
@@ -41,12 +41,12 @@ def _function(low: Lowering, node: Node) -> None:
         budget, kind = segment_budget(node), "segment"
         unit = _binary_multiple(low, node, source.unit)
         fit = segment_fit(fn, source.unit, unit, budget)
-    target = low.add(node, kind, source.axes, unit, **kept(node, fit))
+    target = low.add(node, kind, source.axes, unit, **fit_table(node, fit))
     low.join(source, target, "x")
 
 
 def _few_spikes(low: Lowering, node: Node, source: LoweredPopulation) -> None:
-    """Imported tables: thresholds and resets in the source's unit, spike values in the result's."""
+    """Imported tables: thresholds and resets in the input's unit, spike values in the result's."""
     domains, unit = node["few_spikes"], low.units[node.name]
     tables: dict[str, Any] = {
         "edges": _payloads(node, [one.low for one in domains], source.unit),
@@ -60,15 +60,16 @@ def _few_spikes(low: Lowering, node: Node, source: LoweredPopulation) -> None:
 
 
 def _payloads(node: Node, values: list[float], unit: float) -> NDArray[np.int64]:
-    """Real numbers in units of a payload; an infinite threshold is beyond every word."""
+    """Real numbers as payloads; an infinite threshold becomes the word's limit."""
     scaled = np.rint(np.clip(np.asarray(values, np.float64) / unit, -WORD_LIMIT, WORD_LIMIT))
     return np.asarray(scaled, np.int64)
 
 
 def _binary_multiple(low: Lowering, node: Node, unit_in: float) -> float:
-    """The node's unit, or unit_in * 2**k where its readers take any unit.
+    """The node's unit, or unit_in * 2**k where its readers accept any unit.
 
-    An asymptote's slope is then exact; a rounded one is some units off at the end of the word.
+    The slope of an asymptote is then exact; a rounded slope would be off by some units at the end
+    of the word.
     """
     unit = low.units[node.name]
     if {low.graph[name].op for name in low.readers[node.name]} <= {"encode", "product", "square"}:
@@ -77,23 +78,30 @@ def _binary_multiple(low: Lowering, node: Node, unit_in: float) -> float:
 
 
 def error_budget(node: Node, default: float) -> float:
-    """What the graph asks for: last places of a bounded function, else a share of the value."""
+    """Error that a function's table may have: that of the graph's `hg_error`, or `default`.
+
+    For a bounded function in units of the last place, else relative to the value.
+    """
     return default if node["hg_error"] is None else float(node["hg_error"])
 
 
 def segment_budget(node: Node) -> float:
-    """A spike code's step follows the 0.999 quantile, not the peak that the unit follows."""
-    usual = seen(node).q999 / (seen(node).peak or 1.0)
-    return error_budget(node, SEGMENT_BUDGET * max(usual, 1 / 64))
+    """Error of a `segment` table.
+
+    Smaller where the 0.999 quantile, which sets a spike code's step, is far below the peak, which
+    sets the unit.
+    """
+    share = range_of(node).q999 / (range_of(node).peak or 1.0)
+    return error_budget(node, SEGMENT_BUDGET * max(share, 1 / 64))
 
 
-def kept(node: Node, fit: Fit) -> Mapping[str, Any]:
-    """The fit's table, where it is as near as the graph asks for."""
-    asked = node["hg_error"]
-    if asked is not None and fit.error > asked:
+def fit_table(node: Node, fit: Fit) -> Mapping[str, Any]:
+    """The table of a fit; raises ConfigError where its error exceeds the node's `hg_error`."""
+    allowed = node["hg_error"]
+    if allowed is not None and fit.error > allowed:
         raise ConfigError(
             f"{node.name}: {fit.lines} lines, the most there may be, are off by {fit.error:.3g}; "
-            f"the error budget leaves it {asked:.3g}",
+            f"the error budget leaves it {allowed:.3g}",
             "give a larger --error-budget, or none",
         )
     return fit.table

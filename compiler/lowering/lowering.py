@@ -1,4 +1,4 @@
-"""lowering: the netlist that the rules of lower_*.py build, and what they all need to do so."""
+"""lowering: the network that the lowering rules build, and the operations they share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ RESCALE: Mapping[str, Any] = {"low": -WORD_LIMIT, "high": WORD_LIMIT, "gated": 0
 
 
 class Lowering:
-    """The netlist being built, and what earlier rules made: node -> population."""
+    """The network being built, and the population of each node that is lowered already.
+
+    units: node -> unit; readers: node -> nodes that read it; population_of: node -> population
+    that sends its value; parts: node -> populations that together hold its value; groups: queries
+    per key-value head; heads: query heads.
+    """
 
     def __init__(self, graph: Graph, *, weights: bool) -> None:
         self.graph = graph
@@ -49,7 +54,7 @@ class Lowering:
         scaling: Scaling | None = None,
         **params: Any,
     ) -> LoweredPopulation:
-        """A population that does `role` for `node`."""
+        """Add a population with a role for `node`; without suffix it sends the node's value."""
         name = node.name + suffix
         target = LoweredPopulation(
             name,
@@ -78,7 +83,10 @@ class Lowering:
         weight: int = 1,
         **more: Any,
     ) -> None:
-        """Synapses along the axes both share: copies and sums over the others."""
+        """Add synapses along shared axes: sums over the source's others, copies along the target's.
+
+        weight: of every synapse.
+        """
         form = Pattern(tuple(source.axes), tuple(target.axes), weight)
         self.connect(source, target, port, form, **more)
 
@@ -95,14 +103,17 @@ class Lowering:
     def rescale(
         self, source: LoweredPopulation, node: Node, unit: float, suffix: str, role: str
     ) -> LoweredPopulation:
-        """The same values in another unit."""
+        """Add a population that sends the values of `source` in another unit."""
         scaling = Scaling(source.unit / unit)
         target = self.add(node, "integrate", source.axes, unit, suffix, role, scaling, **RESCALE)
         self.join(source, target, "a")
         return target
 
     def grouped(self, axes: Axes) -> Axes:
-        """Query heads {h} as key-value heads and the queries that share one {k, g}."""
+        """Axes with query heads {h} split into key-value heads and queries that share one {k, g}.
+
+        An axis {h} of any other size counts key-value heads and becomes {k}.
+        """
         out: Axes = {}
         for axis, size in axes.items():
             if axis == "h" and size != self.heads:
@@ -114,7 +125,7 @@ class Lowering:
         return out
 
     def viewed(self, node: Node) -> Axes:
-        """Axes a node's readers see it under: those of a view, else its own."""
+        """Axes under which a node is read: those of a view of it, or else its own."""
         for name in self.readers[node.name]:
             if self.graph[name].op == "view":
                 return self.grouped(self.graph[name].axes)

@@ -1,4 +1,4 @@
-"""lower_maps: weights, sums and products as integrating compartments and the synapses into them."""
+"""maps: linear maps, sums and products as compartments and the synapses into them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from compiler.netlist.model import Dense, Gather, Matrix
 from compiler.weights.quantize import FINE, Unweighted, quantize
 from las_neuro.graph import Node
 
-RELAYED = 2**12  # payload units that one spike of a relayed neuron counts, at most
+RELAYED = 2**12  # most payload units that one spike of a relayed neuron counts
 
 
 def _linear(low: Lowering, node: Node) -> None:
-    """One population, or two that each sum a plane of the weights and a third that adds them."""
+    """One population; with two weight planes, one for each plane and a third that adds them."""
     source, unit, axes = low.source(node), low.units[node.name], low.viewed(node)
     weight, planes = node.weights["weight"], node["planes"]
     bits = node["weight_bits"]
@@ -49,7 +49,7 @@ def _linear(low: Lowering, node: Node) -> None:
 
 
 def _spread_of(low: Lowering, node: Node) -> Any:
-    """Units of the channels of the encoder that a node reads, over the encoder's."""
+    """Spread of the encoder that a node reads: each channel's unit over the encoder's."""
     source = low.graph[node.inputs[0]]
     code = source["code"] if source.op == "encode" else None
     return np.ones(1) if code is None or code.spread is None else code.spread
@@ -58,7 +58,7 @@ def _spread_of(low: Lowering, node: Node) -> Any:
 def _affine(low: Lowering, node: Node) -> None:
     source, unit = low.source(node), low.units[node.name]
     if source.does.spikes.volley is not None:
-        # Fine units say no more of a few spikes, nor does a multiplier reach.
+        # A few spikes need no finer unit, and the multiplier could not reach it.
         unit = max(unit, source.unit / RELAYED)
     gain: Any = np.ones(1)
     bias: Any = 0.0
@@ -75,7 +75,7 @@ def _sum(low: Lowering, node: Node) -> None:
     terms = [low.source(node, i) for i in range(len(node.inputs))]
     unit = max(term.unit for term in terms)
     alike = [term.n for term in terms if term.unit == unit]
-    if node.range is None and len(alike) > 1:  # their ranges may still tell their units apart
+    if node.range is None and len(alike) > 1:  # calibration may give them different units
         more = Addition(node.name, len(alike) - 1, sum(alike) - min(alike))
         low.net.additions.append(more)
     terms = [
@@ -93,7 +93,10 @@ def _product(low: Lowering, node: Node) -> None:
 
 
 def multiply(low: Lowering, node: Node, a: LoweredPopulation, b: LoweredPopulation) -> None:
-    """a b in the finest unit that is a * b's times a power of two and not below the wanted one."""
+    """Add a product whose unit is that of a * b times a power of two.
+
+    The smallest such unit that is not below the node's.
+    """
     exact = a.unit * b.unit
     shift = max(0, int(np.ceil(np.log2(low.units[node.name] / exact) - 1e-9)))
     axes = max((a, b), key=lambda x: x.n).axes
@@ -103,7 +106,7 @@ def multiply(low: Lowering, node: Node, a: LoweredPopulation, b: LoweredPopulati
 
 
 def _turn(low: Lowering, node: Node) -> None:
-    """A permutation with signs: kept as a value of its own, one relay compartment each."""
+    """A permutation with signs, with one relay compartment per value."""
     source = low.source(node)
     target = low.add(node, "integrate", source.axes, source.unit, scaling=Scaling(1.0), **RESCALE)
     index = np.asarray(node["index"], np.int32)

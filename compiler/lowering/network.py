@@ -1,7 +1,8 @@
-"""network: the lowered network, which still knows real numbers; `fold_scales` makes it a netlist.
+"""network: the lowered network, which still has real numbers; `fold_scales` makes it a netlist.
 
-Populations, synapse groups and host tables are those of a netlist, but each population's rescaling
-is a real number until the sums it divides are known, and it stands in a phase instead of at steps.
+It has the populations, synapse groups and host tables of the netlist.  But each population's
+rescaling factor is a real number until the sums it divides are known, and until `schedule` a
+population has a phase and no time steps.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Scaling:
-    """What a compartment multiplies its sum or value by, in real numbers, [n], [1] or one number.
+    """Real factors by which compartments rescale their sum or value: [n], [1] or one number.
 
-    factor: payloads (or potential units) a unit of the sum.  bias: payloads added, where the kind
-    adds any.  gain: of kinds with a second multiplication, what that one multiplies by.
+    factor: payloads (or units of the potential) per unit of the sum.  bias: payloads added, for
+    kinds that have a bias.  gain: second factor, for kinds with two multiplications.
     """
 
     factor: Doubles | float
@@ -32,7 +33,7 @@ class Scaling:
 
 @dataclass(frozen=True)
 class LoweredPopulation(Population):
-    """A population before its numbers are integers; `params` holds those that are already."""
+    """A population whose rescaling is still real; `params` holds its integer parameters."""
 
     scaling: Scaling | None = None
     phase: int = 0
@@ -40,7 +41,7 @@ class LoweredPopulation(Population):
 
 @dataclass(frozen=True)
 class Addition:
-    """What a node may have more of once its range is known: at most these, and one time step."""
+    """Upper bound of what a node may add once its range is known; also one time step at most."""
 
     node: str
     populations: int
@@ -49,9 +50,9 @@ class Addition:
 
 @dataclass
 class LoweredNetwork(Network[LoweredPopulation]):
-    """What lowering rules draw and the scheduling passes complete.
+    """The network that lowering rules build and the scheduling passes complete.
 
-    additions: of nodes without a range, as in a plan; empty after calibration.
+    additions: for nodes without a range, as in a plan; empty after calibration.
     """
 
     populations: dict[str, LoweredPopulation] = field(default_factory=dict)
@@ -59,7 +60,7 @@ class LoweredNetwork(Network[LoweredPopulation]):
 
 
 def verify(net: LoweredNetwork) -> None:
-    """Raise ValueError (a bug) unless parameters are integers and synapses join populations."""
+    """Raise ValueError (a bug) unless parameters are integers and synapses connect populations."""
     for name, population in net.populations.items():
         if population.name != name:
             raise ValueError(f"population {population.name} is listed as {name}")

@@ -1,12 +1,13 @@
-"""lower_norm: mean squares, in two ranges where a few channels are far louder than the rest.
+"""norm: mean squares, in two units where a few outlier channels are far larger than the rest.
 
 A norm sums x^2 over its channels in one 24-bit word.  Trained models have a few channels whose
-squares are 1e4 times the others' (LLM.int8(), arXiv 2208.07339): a unit coarse enough for them
-leaves a quiet token a handful of steps.  So, as an OAT encoder keeps an outlier sub-neuron only
-where calibration saw outliers, the loud channels get squares and a sum of their own:
+squares are 1e4 times the others' (LLM.int8(), arXiv 2208.07339): with a unit coarse enough for them
+the variance of a token without outliers would be a few units.  An OAT encoder has an outlier
+sub-neuron only where calibration measured outliers; in the same way these outlier channels get
+squares and a sum of their own (population names call the outlier channels loud, the others quiet):
 
-    quiet   product [n - m], integrate []    in fine units
-    loud    product [m], integrate []        in coarse units
+    quiet   product [n - m], integrate []    the other channels, in fine units
+    loud    product [m], integrate []        the outlier channels, in coarse units
     offset  integrate []                     both, rescaled to the variance's unit, and eps
 """
 
@@ -20,36 +21,39 @@ from numpy.typing import NDArray
 from compiler.lowering.lowering import RESCALE, Lowering
 from compiler.lowering.maps import multiply
 from compiler.lowering.network import Addition, LoweredPopulation, Scaling
-from compiler.lowering.units import seen
+from compiler.lowering.units import range_of
 from compiler.netlist.model import Gather
 from las_neuro.graph import Floats, Node
 from las_neuro.integers import WORD_LIMIT
 
-LOUD = 16.0  # times the median of the channels' largest squares
-WEIGHTIEST = 2**15 - 1  # factor that a compartment's multiplier can hold
-MOST_LOUD = 1 / 16  # of the channels: more are no exception
-OF_LOUD = (3, 2)  # populations and compartments more where a norm has loud channels
-UNSEEN = 4.0  # headroom of a sum over the sum of the channels' largest squares
+OUTLIER_RATIO = 16.0  # an outlier's largest square over the median of all channels' largest squares
+LARGEST_FACTOR = 2**15 - 1  # that a compartment's multiplier can hold
+MOST_OUTLIERS = 1 / 16  # share of the channels; more are no outliers
+OUTLIERS_ADD = (3, 2)  # populations and compartments that outlier channels add to a norm
+HEADROOM = 4.0  # of a sum over the sum of the channels' largest squares
 
 
 def _square(low: Lowering, node: Node) -> None:
-    source, peaks = low.source(node), seen(node).channel_peak
-    loud = np.zeros(0, np.int64) if peaks is None else loud_channels(peaks)
-    if node.range is None and source.n * MOST_LOUD >= 1:
-        low.net.additions.append(Addition(node.name, *OF_LOUD))
-    if not loud.size or peaks is None:
+    source, peaks = low.source(node), range_of(node).channel_peak
+    outliers = np.zeros(0, np.int64) if peaks is None else outlier_channels(peaks)
+    if node.range is None and source.n * MOST_OUTLIERS >= 1:
+        low.net.additions.append(Addition(node.name, *OUTLIERS_ADD))
+    if not outliers.size or peaks is None:
         return multiply(low, node, source, source)
-    quiet = np.setdiff1d(np.arange(source.n), loud)
+    others = np.setdiff1d(np.arange(source.n), outliers)
     low.parts[node.name] = [
         _squares(low, node, source, channels, float(peaks[channels].sum()), suffix)
-        for channels, suffix in ((quiet, ".quiet"), (loud, ".loud"))
+        for channels, suffix in ((others, ".quiet"), (outliers, ".loud"))
     ]
 
 
-def loud_channels(peaks: Floats) -> NDArray[np.int64]:
-    """Channels whose largest square stands far above the others'; none where many do."""
-    loud = np.flatnonzero(peaks > LOUD * np.median(peaks)).astype(np.int64)
-    return loud if loud.size <= MOST_LOUD * peaks.size else loud[:0]
+def outlier_channels(peaks: Floats) -> NDArray[np.int64]:
+    """Indices of channels whose largest square is far above the others'; none where many are.
+
+    peaks: largest square of each channel [n].
+    """
+    outliers = np.flatnonzero(peaks > OUTLIER_RATIO * np.median(peaks)).astype(np.int64)
+    return outliers if outliers.size <= MOST_OUTLIERS * peaks.size else outliers[:0]
 
 
 def _squares(
@@ -60,9 +64,9 @@ def _squares(
     largest: float,
     suffix: str,
 ) -> LoweredPopulation:
-    """Squares of some channels, in a unit whose sum keeps inside the word."""
+    """Squares of some channels, in a unit for which their sum fits the word."""
     exact = source.unit**2
-    shift = max(0, int(np.ceil(np.log2(UNSEEN * largest / WORD_LIMIT / exact))))
+    shift = max(0, int(np.ceil(np.log2(HEADROOM * largest / WORD_LIMIT / exact))))
     unit = exact * 2.0**shift
     target = low.add(node, "product", {"c": channels.size}, unit, suffix, "part", shift=shift)
     for port in ("a", "b"):
@@ -72,7 +76,7 @@ def _squares(
 
 
 def _reduce(low: Lowering, node: Node) -> None:
-    """None of its own where only an offset reads it: one compartment sums and adds the constant."""
+    """A sum; no population where only an offset reads it, whose compartment then sums too."""
     if not _read_by_offset(low, node):
         _total(low, node, node)
 
@@ -92,7 +96,7 @@ def _read_by_offset(low: Lowering, node: Node) -> bool:
 
 
 def _total(low: Lowering, node: Node, reduce: Node, constant: float = 0.0) -> None:
-    """The population of `node`: the sum that `reduce` is, and a constant."""
+    """Add the population of `node`: the sum of the node `reduce`, plus a constant."""
     parts = low.parts.get(reduce.inputs[0])
     if parts is None:
         return _sum_over(low, node, reduce, constant)
@@ -114,7 +118,7 @@ def _sum_over(low: Lowering, node: Node, reduce: Node, constant: float) -> None:
     source, unit = low.source(reduce), low.units[node.name]
     axes = {axis: size for axis, size in source.axes.items() if axis in low.grouped(node.axes)}
     total = reduce["factor"] * source.unit
-    unit = max(unit, abs(total) / WEIGHTIEST)  # no finer than the steps of a short code
+    unit = max(unit, abs(total) / LARGEST_FACTOR)  # a short code has coarse steps
     scaling = Scaling(total / unit, constant / unit)
     target = low.add(node, "integrate", axes, unit, scaling=scaling, **RESCALE)
     low.join(source, target, "a")

@@ -1,8 +1,8 @@
-"""fix_units: give every value its unit, the real number that one payload step stands for.
+"""units: give every value its unit, the real number that payload 1 stands for.
 
-Needs: ranges from calibration.  Leaves: a unit per node.  The largest value seen takes 20 of 23
-bits, which leaves a factor of 8 for text that calibration did not see; what goes beyond saturates
-and is counted.  Terms of one sum share a unit, and a value that is summed over an axis is coarse
+The units follow from the ranges that calibration measured.  The largest calibrated value takes 20
+of 23 bits, which leaves a factor of 8 for other text; larger values saturate and are counted as
+clamps.  Terms of one sum share a unit, and a value that is summed over an axis has a unit coarse
 enough for the sum to fit.
 """
 
@@ -14,16 +14,17 @@ from las_neuro.graph import SLOTS, Graph, Node, Range
 
 VALUE_BITS = 20
 SUM_BITS = 21
-SLOTS_BITS, SLOTS_FULL_BITS = 17, 22  # of the largest seen; of all slots, each 1
-VARIANCE_BITS = 21  # quiet tokens need the bits more than loud ones the headroom
-UNSEEN = Range(1.0, 1.0, 1.0)
+# Sums over slots: bits of the largest calibrated sum; bits of a sum over all slots, each 1.
+SLOTS_BITS, SLOTS_FULL_BITS = 17, 22
+VARIANCE_BITS = 21  # tokens with small values need resolution more than others need headroom
+UNMEASURED = Range(1.0, 1.0, 1.0)
 
-# Producers whose own multiplier can give any unit; the others' terms are rescaled where summed.
+# Operators whose own multiplier can give any unit; terms of other operators are rescaled.
 FREE = {"linear", "input", "affine", "sum", "reduce", "offset", "function", "leak"}
 
 
 def fix_units(graph: Graph) -> dict[str, float]:
-    """Node name -> unit."""
+    """The unit of every node, by name: the real number that payload 1 stands for."""
     units = {node.name: _unit(node) for node in graph}
     for node in graph:
         if node.op == "function" and node["fn"] == "inverse_sqrt":
@@ -37,31 +38,35 @@ def fix_units(graph: Graph) -> dict[str, float]:
     return units
 
 
-def seen(node: Node) -> Range:
-    return node.range or UNSEEN
+def range_of(node: Node) -> Range:
+    """The calibrated range of a node, or a nominal one in a plan."""
+    return node.range or UNMEASURED
 
 
 def _unit(node: Node, bits: int = VALUE_BITS) -> float:
-    return (seen(node).peak or 1.0) / 2.0**bits
+    return (range_of(node).peak or 1.0) / 2.0**bits
 
 
 def _before_offset(graph: Graph, name: str) -> Node:
-    """The node whose range a value's unit goes by: a constant as small as eps takes no bits."""
+    """The node whose range sets a variance's unit: eps is too small to need bits."""
     node = graph[name]
     return graph[node.inputs[0]] if node.op == "offset" else node
 
 
 def _slots_unit(graph: Graph, node: Node) -> float:
-    """A sum over slots grows with the text, of which calibration saw short pieces."""
-    room = _unit(node, SLOTS_BITS)
+    """Unit of a sum over slots, with more headroom: it grows with the length of the text.
+
+    Calibration measures short texts only.
+    """
+    unit = _unit(node, SLOTS_BITS)
     if node.op == "recall":
-        return room
+        return unit
     slots = graph[node.inputs[0]].axes[SLOTS]  # a softmax numerator is at most about 1
-    return max(_unit(node), min(room, slots / 2.0**SLOTS_FULL_BITS))
+    return max(_unit(node), min(unit, slots / 2.0**SLOTS_FULL_BITS))
 
 
 def _raise_terms(graph: Graph, node: Node, units: dict[str, float]) -> bool:
-    """Coarsen the inputs of a sum or reduction; True if something changed."""
+    """Coarsen the units of a sum's or reduction's inputs; whether a unit changed."""
     changed = False
     for name in _values(graph, node.inputs):
         unit = 0.0
@@ -70,14 +75,14 @@ def _raise_terms(graph: Graph, node: Node, units: dict[str, float]) -> bool:
             if graph[name].op not in FREE:
                 continue
         elif node.op == "reduce" and graph[name].op != "encode":
-            unit = (seen(node).peak or 1.0) / abs(node["factor"]) / 2**SUM_BITS
+            unit = (range_of(node).peak or 1.0) / abs(node["factor"]) / 2**SUM_BITS
         if unit > units[name] * (1 + 1e-9):
             units[name], changed = unit, True
     return changed
 
 
 def _values(graph: Graph, names: Iterable[str]) -> list[str]:
-    """The nodes behind views and waits, which have no unit of their own."""
+    """The nodes that views and waits read, since these have no unit of their own."""
     values = []
     for name in names:
         node = graph[name]

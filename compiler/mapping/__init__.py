@@ -1,1 +1,1 @@
-"""Populations on cores: what they take of a core, how they are cut and where they are placed."""
+"""Mapping of populations to cores: what they use of a core, how they are cut, where they go."""

@@ -1,8 +1,8 @@
-"""Footprint: what a piece of a netlist takes of a core, in the units of the target's limits.
+"""Footprint: what a piece of a netlist uses of a core, in the units of the target's limits.
 
 Assumptions where Intel publishes nothing (each marked [I] in the target files):
-    Dense     one list of weights an input axon, as many bits each as the group's weights have,
-              rounded up to whole words
+    Dense     one list of weights per input axon, each weight of its group's width, the list rounded
+              up to whole words
     Pattern   sources with the same targets share one input axon (an output axon names core and
               axon), so a core stores at most one synapse a target compartment, and one axon a
               combination of the shared axes' values it holds
@@ -47,7 +47,7 @@ SIGNED_FIRING = 0.29  # of a signed-digit code: 0.725 of the binary, measured on
 
 
 class Use(NamedTuple):
-    """What is taken of a core, or what a core has; state in bytes, memories in 64-bit words."""
+    """What a piece uses of a core, or what a core has; state in bytes, memories in 64-bit words."""
 
     compartments: int = 0
     synapse_words: int = 0
@@ -55,7 +55,7 @@ class Use(NamedTuple):
     state_bytes: int = 0
     neuron_groups: int = 0
     input_axons: int = 0
-    reached: int = 0
+    fan_in: int = 0
 
     def plus(self, other: Use) -> Use:
         return Use(*map(sum, zip(self, other, strict=True)))
@@ -64,16 +64,16 @@ class Use(NamedTuple):
         return all(need <= has for need, has in zip(self, capacity, strict=True))
 
     def share(self, capacity: Use) -> float:
-        """Largest fraction taken of any limit."""
+        """Largest fraction used of any limit."""
         return max(need / has for need, has in zip(self, capacity, strict=True))
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """One empty core of a target, and the bits things take; small and hashable."""
+    """Capacity of an empty core of a target, and the bits of its items; hashable."""
 
     limit: Use
-    dense_bits: int  # of a dense synapse with the widest weight there is
+    dense_bits: int  # of a dense synapse with the widest weight that the target has
     weight_bits: int  # of that weight
     sparse_bits: int
     plastic_bits: int
@@ -83,7 +83,7 @@ class Capacity:
 
     @staticmethod
     def of(net: Network[Any], target: Target) -> Capacity:
-        """The net's narrowest weights say how many synapses a full core reaches in a step."""
+        """The capacity for a net, whose narrowest weights set the fan-in of a full core."""
         core, widest = target.core, int(target.word.weight_bits)
         dense = int(core.dense_synapse_bits)
         narrowest = min(weight_widths(net), default=widest)
@@ -103,13 +103,16 @@ class Capacity:
         return Capacity(limit, dense, widest, sparse, plastic, axon, mapped, word)
 
     def weight(self, bits: int) -> int:
-        """Synapse memory, in bits, of a dense weight of so many."""
+        """Bits of synapse memory for a dense weight of `bits` bits."""
         return _scaled(self.dense_bits, bits, self.weight_bits)
 
     def use(
         self, compartments: int, words: int, state_bits: int, axons: int, sends: bool = True
     ) -> Use:
-        """One neuron group with its synapses; `sends`: the compartments need an axon map."""
+        """Use of one neuron group with its synapses.
+
+        words: of synapse memory.  sends: whether the compartments need an axon map.
+        """
         routing = axons * self.axon_bits + sends * compartments * self.map_bits
         pool = words + -(-routing // WORD)
         return Use(compartments, words, pool, -(-state_bits // 8), 1, axons)
@@ -120,7 +123,7 @@ def _scaled(dense: int, bits: int, widest: int) -> int:
 
 
 def weight_widths(net: Network[Any]) -> dict[int, int]:
-    """How many dense weights have how many bits, the narrowest first."""
+    """Bits -> number of dense weights with so many bits, in rising order."""
     widths: dict[int, int] = {}
     for group in net.synapses:
         if isinstance(form := group.form, Dense):
@@ -219,7 +222,7 @@ def _touched(n: int, step: int, inner: int) -> int:
 
 
 def tile_costs(net: Network[Any]) -> dict[str, TileCost]:
-    """The cost of every population's compartments: kind, parameters, incoming patterns."""
+    """The cost of every population's compartments, from kind, parameters and incoming groups."""
     wiring = Wiring(net)
     return {
         name: _tile_cost(net, population, wiring.into(name), bool(wiring.out_of(name)))
@@ -255,10 +258,10 @@ def _tile_cost(
             axons += [AlongAxes(heard, times * fan_in_of(net, group)), AlongAxes(held, 1)]
     own, shared = kind.state_bits, 0
     scaling = kind.rescaling
-    folded = () if scaling is None else (scaling.multiplier, scaling.shift, scaling.bias)
+    by_row = () if scaling is None else (scaling.multiplier, scaling.shift, scaling.bias)
     for name, param in kind.params.items():
         value = np.asarray(population.params.get(name, 0))
-        if (value.ndim and len(value) == population.n > 1) or (dense and name in folded):
+        if (value.ndim and len(value) == population.n > 1) or (dense and name in by_row):
             own += param.bits
         else:
             shared += param.bits * value.size
@@ -285,28 +288,31 @@ def fan_in_of(net: Network[Any], group: Synapses) -> int:
 
 
 def block_use(capacity: Capacity, rows: int, cols: int, planes: int, bits: int) -> Use:
-    """Dense synapses of rows x cols, beside the compartments of the rows; several planes add up."""
+    """Use of dense synapses, rows x cols in each plane, on the core of the rows' compartments."""
     words = planes * cols * -(-rows * capacity.weight(bits) // WORD)
-    reached = rows * cols * planes
-    return capacity.use(0, words, 0, cols)._replace(neuron_groups=0, reached=reached)
+    fan_in = rows * cols * planes
+    return capacity.use(0, words, 0, cols)._replace(neuron_groups=0, fan_in=fan_in)
 
 
 def partial_use(capacity: Capacity, rows: int, cols: int, planes: int, bits: int) -> Use:
-    """The same away from the rows' compartments: one compartment more a row, for partial sums."""
+    """The same on another core: with one additional compartment per row, for partial sums."""
     sums = capacity.use(rows, 0, rows * capacity.word_bits, 0)
     return sums.plus(block_use(capacity, rows, cols, planes, bits))
 
 
 def segments(population: Population) -> int:
-    """Partial sums that a block sends to one compartment in a token: one a linear run of steps."""
-    declared = population.does.segments
-    if declared is None or "cut" not in population.params:
+    """Partial sums that a block sends to one compartment per token: one per segment.
+
+    A segment is the steps between two cuts.
+    """
+    segments_of = population.does.segments
+    if segments_of is None or "cut" not in population.params:
         return 1
-    return max(1, len(declared(population.params)))
+    return max(1, len(segments_of(population.params)))
 
 
 def expected_spikes(wiring: Wiring, name: str) -> float:
-    """Spikes of one compartment in a token, before any run has counted them (an estimate)."""
+    """Spikes of one compartment per token, estimated without a run."""
     population: Population = wiring.net.populations[name]
     if population.does.one_hot:
         return 1.0 / population.n

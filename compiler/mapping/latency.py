@@ -1,10 +1,10 @@
-"""latency: the time of one token on a target, from what the busiest core does in each time step.
+"""latency: the time of one token on a target, from the work of the busiest core in each time step.
 
-A step lasts as long as its slowest part: the barrier, the synaptic events of a core, or the updates
+A step takes as long as its slowest part: the barrier, the synaptic events of a core, or the updates
 of its compartments, at the target's peak rates (the max-affine form of Timcheck et al., arXiv
 2601.10035).  Contention on the mesh is left out.
 
-Counts come in: a plan expects them from shapes, an audit takes those of a run on its placement.
+The counts are inputs: a plan estimates them from shapes, an audit takes those of a run.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ BASIS = "estimate: peak core rates, no mesh contention"
 
 @dataclass(frozen=True)
 class Latency:
-    """One token, in microseconds, by what bounds each step; sums to `total_us`."""
+    """Time of one token in microseconds, by what bounds each step; the parts add to `total_us`."""
 
     steps: int  # of the schedule
-    partial_sum_steps: int  # more, because a sum from another core arrives a step later
-    barrier_us: float  # steps as short as the barrier allows
+    partial_sum_steps: int  # additional: a sum from another core arrives one step later
+    barrier_us: float  # steps bound by the barrier
     events_us: float  # steps bound by one core's synaptic events
     updates_us: float  # steps bound by one core's compartment updates
     partial_sums_us: float
@@ -39,9 +39,10 @@ class Latency:
 def latency(
     target: Target, events: NDArray[np.float64], updates: NDArray[np.float64], waits: int
 ) -> Latency:
-    """The time of a token whose busiest core gets events [steps] and makes updates [steps].
+    """The time of a token.
 
-    waits: steps that are as long as a barrier more, for partial sums from other cores.
+    events, updates: synaptic events and compartment updates of the busiest core, [steps].
+    waits: number of additional steps, each as long as a barrier, for partial sums from other cores.
     """
     barrier = float(target.time.barrier_us)
     events_us = events * float(target.time.synaptic_event_ns) / 1e3

@@ -1,7 +1,7 @@
 """limits: every hardware limit as one small check, and the choice of a target.
 
-A check's docstring is what the user reads: population, what the check says, need, limit, its
-source, and a remedy.  The first excess raises; nothing is changed.
+A check's docstring is part of the error that the user reads: population, docstring, need, limit
+with its source, remedy.  The first excess raises; nothing is changed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from las_neuro.errors import TargetError
 
 
 class Excess(NamedTuple):
-    """What is too much: the need, the figure it passes, and the remedy."""
+    """A need, the limit that it exceeds, and the remedy."""
 
     need: int
     limit: Figure
@@ -38,7 +38,7 @@ class Excess(NamedTuple):
 
 
 def check_limits(net: Network[Any], target: Target) -> None:
-    """Raise TargetError at the first limit passed; cores are checked where the net is placed."""
+    """Raise TargetError for the first limit exceeded; cores are checked if the net is placed."""
     for population in net.populations.values():
         for check in POPULATION:
             _raise(check(population, target), check, population.name, target)
@@ -166,7 +166,7 @@ CORE: tuple[Callable[[Use, Target], Excess | None], ...] = (
 
 
 def payload_width(population: Population) -> int:
-    """Bits of the largest payload, its sign included; one of a binary spike."""
+    """Bits of the largest payload, including its sign; 1 for binary spikes."""
     return population.does.spikes.payload_bits(population.params) if population.graded else 1
 
 
@@ -177,7 +177,7 @@ def _graded_names() -> list[str]:
 def _core_uses(
     net: Network[Any], placement: Placement, target: Target
 ) -> Iterator[tuple[str, Use]]:
-    """(population that takes most of it, use) of each core, in order."""
+    """For each core in order, the population that uses most of it, and the core's use."""
     capacity = Capacity.of(net, target)
     uses: dict[int, Use] = {}
     largest: dict[int, tuple[float, str]] = {}
@@ -210,27 +210,28 @@ def _core_uses(
         planes[key] = planes.get(key, 0) + 1
     for (_, name, _, bits, rows, cols, core), count in planes.items():
         home = (name, rows[0], core) in homes
-        take = block_use if home else partial_use
-        add(core, name, take(capacity, rows[1] - rows[0], cols[1] - cols[0], count, bits))
+        use_of = block_use if home else partial_use
+        add(core, name, use_of(capacity, rows[1] - rows[0], cols[1] - cols[0], count, bits))
     for core in sorted(uses):
         yield largest[core][1], uses[core]
 
 
 def fitting_target(net: Network[Any], name: str) -> Target:
-    """The target of that name, or the smallest that fits; TargetError where none does."""
+    """The named target, or for "auto" the smallest that fits; TargetError where none does."""
     from compiler.mapping.partition import count
     from compiler.mapping.plan import narrowed
 
-    measured = load(automatic()[-1] if name == "auto" else name)
-    size = count(net, measured)
-    narrow = count(narrowed(net), measured) if size.cores > measured.cores else None
+    target = load(automatic()[-1] if name == "auto" else name)
+    size = count(net, target)
+    narrow = count(narrowed(net), target) if size.cores > target.cores else None
     return choose_target(size, name, narrow)
 
 
 def choose_target(size: Size, name: str, narrow: Size | None = None) -> Target:
-    """The named target, or for "auto" the smallest Loihi 2 system that holds `size`.
+    """The named target, or for "auto" the smallest Loihi 2 system with enough cores for `size`.
 
-    `narrow`: the same net with 4-bit weights, for the advice of the error.
+    narrow: size of the same net with 4-bit weights, for the error's advice.  Raises TargetError
+    where no target is large enough.
     """
     if name != "auto":
         target = load(name)
@@ -245,7 +246,7 @@ def choose_target(size: Size, name: str, narrow: Size | None = None) -> Target:
 
 
 def too_small(size: Size, target: Target) -> str:
-    """The need against the target, in cores and systems."""
+    """Text of an error: the cores needed, and how many systems that is."""
     systems = -(-size.cores // target.cores)
     return (
         f"needs {size.cores:,} cores, {target.name} has {target.cores:,}: {systems} systems "
@@ -254,15 +255,15 @@ def too_small(size: Size, target: Target) -> str:
 
 
 def advice(size: Size, target: Target, narrow: Size | None = None) -> str:
-    """What would fit."""
+    """Text of a remedy: systems, weights or a context that would fit."""
     fitting = [name for name in automatic() if size.cores <= load(name).cores]
     largest = load(automatic()[-1])
     count = -(-size.cores // largest.cores)
     remedies = [f"use {fitting[0]}" if fitting else f"use {count} {largest.name} systems"]
     if narrow is not None and narrow.cores < size.cores:
-        held = [name for name in automatic() if narrow.cores <= load(name).cores]
+        enough = [name for name in automatic() if narrow.cores <= load(name).cores]
         fewer = -(-narrow.cores // largest.cores)
-        where = held[0] if held else f"{fewer} {largest.name} system{'s' * (fewer > 1)}"
+        where = enough[0] if enough else f"{fewer} {largest.name} system{'s' * (fewer > 1)}"
         remedies.append(f"{narrow.weight_bits}-bit weights ({narrow.cores:,} cores) on {where}")
     if 4 * size.written_cores > size.cores:
         remedies.append(

@@ -25,7 +25,7 @@ Row = tuple[int, int, int, int, int]  # population, core that sends, core that r
 
 @dataclass(frozen=True)
 class Links:
-    """One array entry a link.
+    """All links; each array has one entry per link.
 
     population: its number in the netlist.
     Spikes: compartments start .. stop of the population, on `sender`, send to `receiver`.
@@ -43,7 +43,7 @@ class Links:
         return len(self.population)
 
     def expected(self, net: Netlist) -> NDArray[np.float64]:
-        """Messages in a token before any run has counted them (an estimate)."""
+        """Messages per token on each link, estimated without a run."""
         wiring = Wiring(net)
         each = np.array(
             [(expected_spikes(wiring, p.name), segments(p)) for p in net.populations.values()]
@@ -54,7 +54,10 @@ class Links:
 
 
 def links(net: Netlist, placement: Placement | None = None) -> Links:
-    """All links of a placed netlist, spikes by population in order, then partial sums."""
+    """All links of a placed netlist: spikes by population in order, then partial sums.
+
+    Raises ValueError where there is no placement.
+    """
     placement = placement or net.placement
     if placement is None:
         raise ValueError("links needs a placed netlist")
@@ -104,7 +107,7 @@ def _reached(
 def _heard(
     net: Netlist, group: Synapses, targets: list[Tile], blocks: list[Block]
 ) -> Iterator[tuple[int, int, int]]:
-    """(core, start, stop) of source compartments that the core has synapses of."""
+    """(core, start, stop): ranges of source compartments with synapses on a core."""
     if isinstance(group.form, Dense):
         for block in blocks:
             yield block.core, *block.cols
@@ -119,7 +122,7 @@ def _heard(
 
 
 def _ranges(places: Ints) -> Iterator[tuple[int, int]]:
-    """Sorted places as runs without a gap."""
+    """Sorted indices as ranges without gaps."""
     breaks = np.flatnonzero(np.diff(places) != 1)
     firsts = places[np.concatenate(([0], breaks + 1))]
     lasts = places[np.concatenate((breaks, [len(places) - 1]))]
@@ -134,7 +137,7 @@ def _along_axes(net: Netlist, name: str, tile: Tile) -> Ints:
     if not shape or not set(source) & set(target):
         return np.arange(net.populations[name].n, dtype=np.int64)
     here = dict(zip(target, np.unravel_index(np.arange(tile.start, tile.stop), shape), strict=True))
-    first, height = 0, next(iter(source.values()))  # only a part of the outermost axis is wanted
+    first, height = 0, next(iter(source.values()))  # the part of the outermost axis that is needed
     outer = next(iter(source))
     if outer in here:
         first = int(here[outer].min())
@@ -147,8 +150,8 @@ def _along_axes(net: Netlist, name: str, tile: Tile) -> Ints:
     spread = live.reshape([field[axis] if axis in here else 1 for axis in source])
     whole = np.broadcast_to(spread, tuple(field.values()))
     inner = int(np.prod(list(source.values())[1:], dtype=np.int64))
-    found: Ints = np.flatnonzero(whole) + first * inner
-    return found
+    sources: Ints = np.flatnonzero(whole) + first * inner
+    return sources
 
 
 def _merged(ranges: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:

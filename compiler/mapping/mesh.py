@@ -1,8 +1,9 @@
-"""Mesh: where the cores of a placement stand, and how far apart.
+"""Mesh: positions of a placement's cores, and the distances between them.
 
-Core c is on chip c // cores_per_chip; the cores of a chip stand row by row, and so do the chips, in
-a near-square field.  Messages go X first, then Y.  That chips form a plane, each crossing one step
-of it, is an assumption: Intel publishes no wiring of Kapoho Point or Hala Point.
+Core c is on chip c // cores_per_chip.  The cores of a chip are numbered row by row, and so are the
+chips of a near-square grid.  Messages are routed along X first, then Y.  That chips form a grid
+whose neighbours are linked is an assumption: Intel publishes no wiring of Kapoho Point or Hala
+Point.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from compiler.netlist.model import Placement
 Ints = NDArray[np.int64]
 
 
-class Way(NamedTuple):
-    """Hops on the meshes by direction, and chip borders crossed; one value a pair of cores."""
+class Distance(NamedTuple):
+    """Hops on the mesh by direction, and chip borders crossed, for each pair of cores."""
 
     east_west: Ints
     north_south: Ints
@@ -29,7 +30,7 @@ class Way(NamedTuple):
 
 @dataclass(frozen=True)
 class Mesh:
-    """The field of all cores."""
+    """The mesh of all cores; `width`: cores in a row of one chip."""
 
     cores: int
     cores_per_chip: int
@@ -51,31 +52,31 @@ class Mesh:
     def chips_wide(self) -> int:
         return max(1, math.isqrt(max(0, self.chips - 1)) + 1)
 
-    def way(self, source: Ints, target: Ints) -> Way:
-        """From each core of `source` to its partner in `target`."""
+    def distance(self, source: Ints, target: Ints) -> Distance:
+        """Distance from each core of `source` to its partner in `target`; shapes broadcast."""
         chip_a, on_a = np.divmod(np.asarray(source, np.int64), self.cores_per_chip)
         chip_b, on_b = np.divmod(np.asarray(target, np.int64), self.cores_per_chip)
         chip_x = chip_b % self.chips_wide - chip_a % self.chips_wide
         chip_y = chip_b // self.chips_wide - chip_a // self.chips_wide
         x = chip_x * self.width + on_b % self.width - on_a % self.width
         y = chip_y * self.height + on_b // self.width - on_a // self.width
-        return Way(np.abs(x), np.abs(y), np.abs(chip_x) + np.abs(chip_y))
+        return Distance(np.abs(x), np.abs(y), np.abs(chip_x) + np.abs(chip_y))
 
     def snake(self) -> Ints:
-        """All cores, chip after chip and row after row, every other one backwards."""
+        """All cores, chip by chip and row by row, every other row (of chips, cores) reversed."""
         chips = _snake(self.chips, self.chips_wide)
         inside = _snake(self.cores_per_chip, self.width)
-        return self._walk(chips, inside)
+        return self._order(chips, inside)
 
     def hilbert(self) -> Ints:
         """All cores along a Hilbert curve of chips, and one of cores inside each."""
         chips = _hilbert(self.chips, self.chips_wide)
         inside = _hilbert(self.cores_per_chip, self.width)
-        return self._walk(chips, inside)
+        return self._order(chips, inside)
 
-    def _walk(self, chips: Ints, inside: Ints) -> Ints:
-        walk: Ints = (chips[:, None] * self.cores_per_chip + inside[None]).ravel()
-        return walk[walk < self.cores]
+    def _order(self, chips: Ints, inside: Ints) -> Ints:
+        order: Ints = (chips[:, None] * self.cores_per_chip + inside[None]).ravel()
+        return order[order < self.cores]
 
 
 def _snake(n: int, width: int) -> Ints:
@@ -86,7 +87,7 @@ def _snake(n: int, width: int) -> Ints:
 
 
 def _hilbert(n: int, width: int) -> Ints:
-    """Places 0 .. n - 1 of a field `width` wide, in the order of the curve over its square hull."""
+    """Places 0 .. n - 1 of a grid `width` wide, in the order of a Hilbert curve on a square."""
     place = np.arange(n, dtype=np.int64)
     x, y = place % width, place // width
     side = 1 << max(1, int(max(width, -(-n // width)) - 1).bit_length())

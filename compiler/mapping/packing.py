@@ -1,8 +1,9 @@
-"""Packing: pieces of one shape go to cores first-fit, many at once by arithmetic.
+"""Packing: first-fit assignment of pieces to cores, many equal pieces at once.
 
-Pieces come in runs of equal shape, in schedule order, and cores that were filled alike stay one
-`Span` of consecutive numbers.  A run is laid on spans, not piece by piece, so a model of a million
-cores packs in the time of its few thousand runs; the result is that of first-fit piece by piece.
+Pieces come in runs of equal shape, in schedule order, and consecutive cores with equal free
+capacity form a `Span`.  A run is assigned span by span, not piece by piece, so the time depends on
+the few thousand runs of a model, not on its up to a million cores; the result is that of first-fit
+piece by piece.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from typing import NamedTuple
 
 from compiler.mapping.footprint import Use
 
-WINDOW = 64  # spans that stay open: a late piece does not land on a core of an early layer
+WINDOW = 64  # spans that stay open, so that a piece does not go to a core of a far earlier layer
 
 
-class Laid(NamedTuple):
-    """Pieces laid on consecutive cores from `first` on, `per_core` on each."""
+class CoreRange(NamedTuple):
+    """Pieces on consecutive cores from `first` on, `per_core` on each."""
 
     first: int
     pieces: int
@@ -34,43 +35,43 @@ class Span:
 
 @dataclass
 class Packing:
-    """Cores opened so far."""
+    """Cores in use so far; `limit`: capacity of an empty core; `open`: spans with free capacity."""
 
     limit: Use
     cores: int = 0
     open: list[Span] = field(default_factory=list)
 
-    def lay(self, use: Use, pieces: int) -> list[Laid]:
-        """Lay a run of equal pieces; one must fit an empty core."""
-        laid: list[Laid] = []
+    def lay(self, use: Use, pieces: int) -> list[CoreRange]:
+        """Assign a run of equal pieces to cores; one piece must fit an empty core."""
+        ranges: list[CoreRange] = []
         spans: list[Span] = []
         for span in self.open:
             fit = _fit(use, span.free) if pieces else 0
             if not fit:
                 spans.append(span)
                 continue
-            taken = min(pieces, fit * span.cores)
-            laid.append(Laid(span.first, taken, fit))
-            spans += _after(span, use, taken, fit)
-            pieces -= taken
+            count = min(pieces, fit * span.cores)
+            ranges.append(CoreRange(span.first, count, fit))
+            spans += _after(span, use, count, fit)
+            pieces -= count
         if pieces:
             fit = _fit(use, self.limit)
             assert fit, "a piece larger than a core: partition must refuse it first"
             span = Span(self.cores, -(-pieces // fit), self.limit)
-            laid.append(Laid(span.first, pieces, fit))
+            ranges.append(CoreRange(span.first, pieces, fit))
             spans += _after(span, use, pieces, fit)
             self.cores += span.cores
         self.open = [s for s in spans if s.free.neuron_groups and s.free.compartments][-WINDOW:]
-        return laid
+        return ranges
 
 
 def _fit(use: Use, free: Use) -> int:
-    """How many such pieces fit."""
+    """How many pieces of this use fit into the free capacity."""
     return min(has // need for need, has in zip(use, free, strict=True) if need)
 
 
 def _after(span: Span, use: Use, pieces: int, per_core: int) -> list[Span]:
-    """The span split in cores with `per_core` pieces, one with the rest, and those untouched."""
+    """The span split into cores with `per_core` pieces, one core with the rest, unused cores."""
     full, rest = divmod(pieces, per_core)
     spans = []
     at = span.first

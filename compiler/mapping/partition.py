@@ -1,14 +1,15 @@
-"""partition: cut populations into tiles and dense groups into near-square blocks, a core for each.
+"""partition: cut populations into tiles and dense groups into near-square blocks, each on one core.
 
-Needs: populations in schedule order.  Leaves: a placement in which cores are numbered as they were
-opened; `place` gives them their seats.  Changes no result.
+Needs: populations in schedule order.  Leaves: a placement whose cores are numbered in the order in
+which they were filled; `place` moves them on the mesh.  Changes no result.
 
 A dense group [n_post, n_pre] in r rows and c columns of blocks sends each spike to r cores and
-c - 1 partial sums to each compartment; rows-only tiles (c = 1) send far more, 13 times on the
-shapes of Llama-2 7B.  Of all grids whose blocks take at most 1.05 times the fewest cores, the one
-with the fewest messages wins.  The first column's blocks live with their rows' compartments.
+c - 1 partial sums to each compartment.  Blocks of whole rows (c = 1) send far more messages, 13
+times as many on the shapes of Llama-2 7B.  Of all grids whose blocks need at most 1.05 times the
+fewest cores, the one with the fewest messages is taken.  Blocks of the first column share the cores
+of their rows' compartments (`home`).
 
-`layout` does all of it on shapes and counts; `count` sums it up, `partition` writes it out.
+`layout` computes all of this from shapes and counts; `count` sums it, `partition` lists the pieces.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from compiler.mapping.footprint import (
     tile_costs,
     weight_widths,
 )
-from compiler.mapping.packing import Laid, Packing
+from compiler.mapping.packing import CoreRange, Packing
 from compiler.mapping.size import LayerSize, Size
 from compiler.netlist.model import (
     Block,
@@ -51,19 +52,19 @@ from compiler.targets.target import Target
 from las_neuro.errors import TargetError
 from las_neuro.graph import Axes
 
-SLACK = 1.05  # cores a grid may take over the fewest, for fewer messages
+SLACK = 1.05  # most cores of a grid over the fewest possible, to save messages
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """Dense groups of one width from one source to one port: cut alike, stored together."""
+    """Dense groups of one weight width from one source to one port: cut and stored together."""
 
     groups: tuple[int, ...]
     rows: int
     cols: int
     bits: int  # of a weight
-    spikes: float  # expected, of one source compartment in a token
-    segments: int
+    spikes: float  # expected, of one source compartment per token
+    segments: int  # partial sums of a row per token
 
     @property
     def planes(self) -> int:
@@ -72,17 +73,17 @@ class Bundle:
 
 @dataclass(frozen=True)
 class Run:
-    """Pieces of one shape: row parts x column parts of a grid, and where they were laid."""
+    """Pieces of one shape: row parts x column parts of a grid, and the cores they are on."""
 
     population: str
-    bundle: Bundle | None
-    rows: int  # of every grid part but the last
+    bundle: Bundle | None  # None: compartments without dense synapses
+    rows: int  # of every part of the grid except the last
     cols: int
-    row_parts: tuple[int, int]  # which parts of the grid
+    row_parts: tuple[int, int]  # first part of the grid, and one past the last
     col_parts: tuple[int, int]
-    home: bool  # has the compartments of its rows
+    home: bool  # whether the pieces include the compartments of their rows
     use: Use
-    laid: tuple[Laid, ...] = ()
+    ranges: tuple[CoreRange, ...] = ()
 
     @property
     def pieces(self) -> int:
@@ -91,7 +92,7 @@ class Run:
 
 @dataclass
 class Layout:
-    """All runs of a netlist, laid on cores 0 .. cores - 1."""
+    """All runs of a netlist, on cores 0 .. cores - 1."""
 
     capacity: Capacity
     runs: list[Run] = field(default_factory=list)
@@ -99,8 +100,11 @@ class Layout:
 
 
 def partition(net: Netlist, target: Target) -> Netlist:
-    """The netlist with every compartment and every synapse on a core."""
-    laid = layout(net, target)
+    """The netlist with every compartment and every synapse on a core.
+
+    Raises TargetError where a single compartment needs more than a core has.
+    """
+    cores = layout(net, target)
     tiles: list[Tile] = []
     blocks: list[Block] = []
     for run in laid.runs:
@@ -119,7 +123,7 @@ def partition(net: Netlist, target: Target) -> Netlist:
                 blocks.append(Block(group, (start, stop), (left, right), core))
     placement = Placement(
         target.name,
-        laid.cores,
+        cores.cores,
         int(target.system.cores_per_chip),
         int(target.mesh.width),
         tuple(tiles),
@@ -129,14 +133,14 @@ def partition(net: Netlist, target: Target) -> Netlist:
 
 
 def count(net: Network[Any], target: Target) -> Size:
-    """The cores that `partition` would use, and what fills them, without a list of pieces."""
+    """The size of a net as `partition` would cut it, without listing the pieces."""
     return summary(net, layout(net, target), target.name)
 
 
-def summary(net: Network[Any], laid: Layout, target_name: str) -> Size:
-    """A layout in sums, by layer."""
-    capacity = laid.capacity
-    size = Size(target_name, laid.cores, weight_widths(net))
+def summary(net: Network[Any], cores: Layout, target_name: str) -> Size:
+    """A layout summed by layer."""
+    capacity = cores.capacity
+    size = Size(target_name, cores.cores, weight_widths(net))
     layers: dict[int, LayerSize] = {}
     compartments_of = {name: population.n for name, population in net.populations.items()}
     ports = {name: population.does.sum_port for name, population in net.populations.items()}
@@ -171,7 +175,10 @@ def summary(net: Network[Any], laid: Layout, target_name: str) -> Size:
 
 
 def layout(net: Network[Any], target: Target) -> Layout:
-    """Cut and pack everything, in schedule order."""
+    """Cut all populations and dense groups and pack the pieces on cores, in schedule order.
+
+    Raises TargetError where a single compartment needs more than a core has.
+    """
     capacity = Capacity.of(net, target)
     packing = Packing(capacity.limit)
     whole = Layout(capacity)
@@ -182,13 +189,13 @@ def layout(net: Network[Any], target: Target) -> Layout:
         ):
             if not run.use.fits(capacity.limit):
                 raise _too_large(population, run.use, capacity.limit, target)
-            whole.runs.append(replace(run, laid=tuple(packing.lay(run.use, run.pieces))))
+            whole.runs.append(replace(run, ranges=tuple(packing.lay(run.use, run.pieces))))
     whole.cores = packing.cores
     return whole
 
 
 def _bundles(net: Network[Any]) -> dict[str, list[Bundle]]:
-    """Population -> its dense bundles, the largest first: it decides how the rows are cut."""
+    """Population -> its dense bundles; the largest comes first and decides how rows are cut."""
     groups: dict[tuple[str, str, str, int], list[int]] = {}
     for i, group in enumerate(net.synapses):
         if isinstance(group.form, Dense):
@@ -264,9 +271,13 @@ def grid(
     home: TileCost | None,
     capacity: Capacity,
 ) -> tuple[int, int]:
-    """Rows and columns of a block: fewest messages within SLACK of the fewest cores."""
+    """Rows and columns of a block: the fewest messages within SLACK of the fewest cores.
+
+    spikes: expected, of one source compartment per token.  sums: partial sums of a row per token.
+    home: cost of the rows' compartments, if the first column's blocks share their cores.
+    """
     candidates: list[tuple[float, float, int, int]] = []  # cores, messages, rows, cols
-    splits = np.unique(-(-n_pre // np.arange(1, n_pre + 1)))  # every width of a column, no repeats
+    splits = np.unique(-(-n_pre // np.arange(1, n_pre + 1)))  # all widths of columns
     for cols in splits[splits <= capacity.limit.input_axons].tolist():
         rows = _most_rows(n_post, cols, planes, bits, home, capacity)
         if not rows:
@@ -279,9 +290,9 @@ def grid(
             )
         fill = max(use.share(capacity.limit) for use in uses) if rows == n_post else 1.0
         cores = parts * fill * n_post / rows
-        shipped = (parts - (home is not None)) * n_post * sums * planes
-        candidates.append((cores, -(-n_post // rows) * n_pre * spikes + shipped, rows, cols))
-    if not candidates:  # not even one row fits: the caller says so
+        partial = (parts - (home is not None)) * n_post * sums * planes
+        candidates.append((cores, -(-n_post // rows) * n_pre * spikes + partial, rows, cols))
+    if not candidates:  # not even one row fits: the caller raises the error
         return 1, n_pre
     fewest = min(candidates)[0]
     best = min((f for f in candidates if f[0] <= SLACK * fewest), key=lambda f: (f[1], f[0]))
@@ -291,7 +302,7 @@ def grid(
 def _most_rows(
     n_post: int, cols: int, planes: int, bits: int, home: TileCost | None, capacity: Capacity
 ) -> int:
-    """Most rows of a block of so many columns, on the home core as on the others."""
+    """Most rows of a block with `cols` columns that fit both a home core and the other cores."""
     low, high = 0, min(n_post, capacity.limit.compartments)
     while low < high:
         rows = (low + high + 1) // 2
@@ -319,10 +330,10 @@ def _pieces(run: Run) -> Iterator[tuple[int, int, int]]:
     """(row part, column part, core) of every piece, row by row."""
     width = run.col_parts[1] - run.col_parts[0]
     i = 0
-    for laid in run.laid:
-        for k in range(laid.pieces):
+    for cores in run.ranges:
+        for k in range(cores.pieces):
             row, col = divmod(i, width)
-            yield run.row_parts[0] + row, run.col_parts[0] + col, laid.first + k // laid.per_core
+            yield run.row_parts[0] + row, run.col_parts[0] + col, cores.first + k // cores.per_core
             i += 1
 
 

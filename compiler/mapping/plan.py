@@ -1,8 +1,9 @@
-"""plan: what a model would need of a target, from shapes alone: cores, memory, steps, latency.
+"""plan: what a model would need of a target, from shapes only: cores, memory, steps, latency.
 
-No weight is read, so a model of any size is planned in seconds.  Counts are those that `partition`
-would give.  The latency (latency.py) is that of expected firing rates, with the largest tile of a
-population and the largest block of a map each alone on its core: no core is known yet.
+No weights are read, so a model of any size is planned in seconds.  Counts are those that
+`partition` would give.  The latency (latency.py) assumes expected firing rates, and that the
+largest tile of a population and the largest block of a linear map are each alone on a core, since
+there is no placement yet.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ from compiler.netlist.model import Dense, Network, Synapses, Written
 from compiler.netlist.wiring import Wiring
 from compiler.targets.target import Target, automatic, load
 
-NARROW_BITS = 4  # the narrower weights that advice mentions
+NARROW_BITS = 4  # bits of the narrower weights in advice
 
 
 @dataclass(frozen=True)
 class AfterCalibration:
-    """What the compiled netlist may have more of than its plan, at most.
+    """Upper bounds of what the compiled netlist may have in addition to its plan.
 
-    Ranges decide which terms of a sum are rescaled to one unit, and which norms have loud channels
-    that are squared and summed apart; a plan has none.
+    Ranges, which a plan does not know, decide which terms of a sum are rescaled to one unit, and
+    which norms have outlier channels that are squared and summed separately.
     """
 
     populations: int
@@ -63,25 +64,25 @@ class Plan:
     worst_layer: int
     layers: tuple[LayerSize, ...]
     fits: bool
-    refused: str  # why the target cannot run it whatever its size; empty if it can
-    problem: str  # what does not fit; empty if it fits
+    refused: str  # why the target cannot run the net whatever its size; empty if it can
+    problem: str  # what does not fit; empty if all fits
     advice: str  # what would fit
     after_calibration: AfterCalibration | None  # None: the ranges are known already
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        made = asdict(self)
+        values = asdict(self)
         if self.latency is not None:
-            made["latency"]["total_us"] = self.latency.total_us
-        return made
+            values["latency"]["total_us"] = self.latency.total_us
+        return values
 
 
 def plan(net: Network[Any], target_name: str = "auto") -> Plan:
-    """The plan for a named target, or for the smallest that holds the net (else the largest)."""
+    """The plan for a named target; for "auto", for the smallest that fits, or else the largest."""
     systems = automatic()
     target = load(systems[-1] if target_name == "auto" else target_name)
-    laid = layout(net, target)
-    size = summary(net, laid, target.name)
+    cores = layout(net, target)
+    size = summary(net, cores, target.name)
     if target_name == "auto":
         target = load(next((n for n in systems if size.cores <= load(n).cores), systems[-1]))
     refused = limits.refusal(net, target)
@@ -90,11 +91,11 @@ def plan(net: Network[Any], target_name: str = "auto") -> Plan:
     if size.cores > target.cores:
         problem = limits.too_small(size, target)
         help_text = limits.advice(size, target, count(narrowed(net), target))
-    return _assembled(net, target, size, laid, (fits, refused, problem, help_text))
+    return _plan(net, target, size, cores, (fits, refused, problem, help_text))
 
 
 def narrowed(net: Network[Any]) -> Network[Any]:
-    """The same shapes with weights of NARROW_BITS at most, to count what these would need."""
+    """The same net with weights of at most NARROW_BITS bits, to count what it would need."""
     return replace(net, synapses=[_narrowed(group) for group in net.synapses])
 
 
@@ -104,8 +105,12 @@ def _narrowed(group: Synapses) -> Synapses:
     return replace(group, form=replace(group.form, bits=min(group.form.bits, NARROW_BITS)))
 
 
-def _assembled(
-    net: Network[Any], target: Target, size: Size, laid: Layout, verdict: tuple[bool, str, str, str]
+def _plan(
+    net: Network[Any],
+    target: Target,
+    size: Size,
+    cores: Layout,
+    verdict: tuple[bool, str, str, str],
 ) -> Plan:
     fits, refused, problem, help_text = verdict
     worst = max(size.layers, key=lambda layer: layer.cores, default=LayerSize(-1))
@@ -125,7 +130,7 @@ def _assembled(
         compartments=size.compartments,
         written=size.written,
         partial_sums=size.partial_sums,
-        latency=_latency(net, laid, target) if net.period else None,
+        latency=_latency(net, cores, target) if net.period else None,
         worst_layer=worst.layer,
         layers=tuple(size.layers),
         fits=fits,
@@ -145,18 +150,18 @@ def _after_calibration(net: Network[Any]) -> AfterCalibration | None:
     )
 
 
-def _latency(net: Network[Any], laid: Layout, target: Target) -> Latency:
-    """From the events and updates that one core may have in each step of a token."""
+def _latency(net: Network[Any], cores: Layout, target: Target) -> Latency:
+    """Latency from the most events and updates that one core has in each step of a token."""
     events, updates = np.zeros(net.period + 1), np.zeros(net.period + 1)
     wiring = Wiring(net)
     tile: dict[str, int] = {}
-    summed: set[int] = set()  # first steps of populations that wait for partial sums
-    for run in laid.runs:
+    waits: set[int] = set()  # first steps of populations that wait for partial sums
+    for run in cores.runs:
         population = net.populations[run.population]
         if run.home:
             tile[run.population] = max(tile.get(run.population, 0), run.use.compartments)
         elif population.steps:
-            summed.add(population.steps[0])
+            waits.add(population.steps[0])
         if run.bundle is not None:
             group = net.synapses[run.bundle.groups[0]]
             fan_in = min(run.cols, run.bundle.cols) * run.bundle.planes
@@ -176,7 +181,10 @@ def _height(run: Run, n: int) -> int:
 
 
 def _raise_to(events: NDArray[np.float64], wiring: Wiring, group: Synapses, synapses: int) -> None:
-    """Book one core's expected events of a group at the steps where they arrive."""
+    """Raise `events`, at the steps where a group's spikes arrive, to those of one core.
+
+    synapses: of the group, on that core.
+    """
     source = wiring.net.populations[group.source]
     if not source.sends:
         return
@@ -216,14 +224,16 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
             (
                 "after calibration",
                 f"at most {more.populations:,} populations, {more.compartments:,} compartments and "
-                f"{more.steps:,} steps more: sums rescale terms of unlike ranges, norms sum loud "
-                "channels apart",
+                f"{more.steps:,} steps more: sums rescale terms of unlike ranges, norms sum "
+                "outlier channels separately",
             )
         )
     if plan.latency is not None:
         of = plan.latency
-        facts.append(("steps a token", f"{of.steps:,} + {of.partial_sum_steps:,} for partial sums"))
-        facts.append(("latency a token", f"{of.total_us:,.1f} us ({of.basis})"))
+        facts.append(
+            ("steps per token", f"{of.steps:,} + {of.partial_sum_steps:,} for partial sums")
+        )
+        facts.append(("latency per token", f"{of.total_us:,.1f} us ({of.basis})"))
         parts = (
             f"barrier {of.barrier_us:,.1f}, synaptic events {of.events_us:,.1f}, "
             f"updates {of.updates_us:,.1f}, partial sums {of.partial_sums_us:,.1f} us"

@@ -1,4 +1,4 @@
-"""Size: how much of a target a netlist needs, by layer, before anything is placed."""
+"""Size: how much of a target a netlist needs, by layer, before it is placed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class LayerSize:
-    """One layer (-1: before the first block).  Cores are shares added up, so they are fractions."""
+    """One layer (-1: before the first).  Numbers of cores are sums of shares, so not integers."""
 
     layer: int
     cores: float = 0.0
@@ -22,12 +22,12 @@ class LayerSize:
 
 @dataclass
 class Size:
-    """A netlist on one target."""
+    """What a netlist needs of one target."""
 
     target: str
     cores: int
-    widths: dict[int, int]  # bits of a dense weight -> how many have them, the narrowest first
-    weight_cores: int = 0  # the least that the weights' bytes need, whatever else there is
+    widths: dict[int, int]  # bits -> number of dense weights with so many bits, in rising order
+    weight_cores: int = 0  # lower bound, from the weights' bytes alone
     layers: list[LayerSize] = field(default_factory=list)
 
     @property
@@ -36,7 +36,7 @@ class Size:
 
     @property
     def weight_bits(self) -> int:
-        """Of the widest weight."""
+        """Bits of the widest weight."""
         return max(self.widths, default=0)
 
     @property

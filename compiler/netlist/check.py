@@ -1,8 +1,9 @@
-"""check: whether a netlist means one thing; the file format, the pipeline and the engines need it.
+"""check: whether a netlist is consistent, as the file format, the pipeline and the engines require.
 
-The stepper hears every spike in the step it arrives, the fast engine sums whole windows.  They
-agree because a spike arrives only while its target listens, and a code only where the weights of
-the steps are those of its digits.  The first fault is raised; a check may rely on those before it.
+The stepper processes every spike in the step in which it arrives, the fast engine sums whole
+windows.  Both give the same result because a spike only arrives at a step of its target, and a code
+only where the shifts of the steps are those of its digits.  The first fault is raised; a check may
+rely on the checks before it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from compiler.netlist.model import (
     Dense,
     Form,
     Gather,
-    Held,
+    InMemory,
     Netlist,
     Network,
     Pattern,
@@ -35,7 +36,7 @@ from las_neuro.integers import WORD_LIMIT
 
 
 def check(net: Netlist) -> None:
-    """Raise NetlistError, naming the population or synapse group, on the first inconsistency."""
+    """Raise NetlistError for the first inconsistency, naming the population or synapse group."""
     _whole(net)
     for name, population in net.populations.items():
         declaration(name, population)
@@ -54,12 +55,12 @@ def check(net: Netlist) -> None:
 
 
 def _ends(net: Netlist) -> None:
-    """Both ends of every group are there."""
+    """Check that both ends of every group exist."""
     for group in net.synapses:
         for end in (group.source, group.target):
-            need(end in net.populations, group.called, f"there is no population `{end:.80}`")
+            need(end in net.populations, group.label, f"there is no population `{end:.80}`")
         port = net.populations[group.target].does.ports.get(group.port)
-        need(port is not None and port.form != "host", group.called, "there is no such port")
+        need(port is not None and port.form != "host", group.label, "there is no such port")
 
 
 def _whole(net: Netlist) -> None:
@@ -82,7 +83,7 @@ def _whole(net: Netlist) -> None:
     need(known, "netlist", f"{net.output_kind:.80} is no output")
     need(
         net.output_kind != "logits" or output.n == net.vocabulary,
-        output.called,
+        output.label,
         f"{output.n} logits for a vocabulary of {net.vocabulary}",
     )
     ends = net.provenance.get("end_tokens", [])
@@ -92,7 +93,7 @@ def _whole(net: Netlist) -> None:
         "netlist",
         f"end tokens {ends!r:.60} for a vocabulary of {net.vocabulary}",
     )
-    need(len(output.sends) == 1, output.called, f"the output is sent {len(output.sends)} times")
+    need(len(output.sends) == 1, output.label, f"the output is sent {len(output.sends)} times")
 
 
 def _steps(net: Netlist, population: Population) -> None:
@@ -113,8 +114,8 @@ def _phase(net: Network[Any], step: int) -> int:
 
 
 def _form(wiring: Wiring, group: Synapses) -> None:
-    """Shapes and ranges of one group's weights."""
-    at, form = group.called, group.form
+    """Check shapes and ranges of one group's weights."""
+    at, form = group.label, group.form
     source, target = wiring.ends(group)
     if isinstance(form, Dense):
         shape = (target.n, source.n)
@@ -180,8 +181,8 @@ def _writes(
 
 
 def _arrival(wiring: Wiring, group: Synapses) -> None:
-    """Every spike finds its target listening, and a code the weights of its digits."""
-    at, (source, target) = group.called, wiring.ends(group)
+    """Check that every spike arrives at a step of its target, and a code at its digits' shifts."""
+    at, (source, target) = group.label, wiring.ends(group)
     arrivals = wiring.arrivals(group)
     late = set(arrivals) - set(target.steps)
     need(not late, at, f"nobody listens at step {min(late, default=0)}")
@@ -191,8 +192,8 @@ def _arrival(wiring: Wiring, group: Synapses) -> None:
     port = target.does.ports[group.port]
     if port.form == "sum":
         weight = group.form.weight if isinstance(group.form, Pattern) else 1
-        proven = abs(weight) == 1 or not target.params["safe"]
-        need(proven, at, f"no proof holds for weight {weight}")
+        fits = abs(weight) == 1 or not target.params["safe"]
+        need(fits, at, f"no proof holds for weight {weight}")
         return _sum(at, target, arrivals, _positions(wiring, group.source))
     if port.form == "spikes" or group.feedback:
         return None
@@ -221,7 +222,7 @@ def _copies(form: Form, source: Population, target: Population) -> bool:
 
 
 def _sum(at: str, target: Population, arrivals: tuple[int, ...], digits: tuple[int, ...]) -> None:
-    """One weight for a graded value wherever it comes; between cuts, shifts follow the digits."""
+    """Check that a graded value is not shifted, and that shifts follow the digits between cuts."""
     shift, cut = target.params["shift"], target.params["cut"]
     if len(arrivals) == 1:
         k = target.steps.index(arrivals[0])
@@ -236,27 +237,27 @@ def _sum(at: str, target: Population, arrivals: tuple[int, ...], digits: tuple[i
 
 
 def _ports(wiring: Wiring, population: Population) -> None:
-    """Every port that must hear something does; only a sum takes several groups."""
+    """Check that every needed port has a synapse group, and that only sums have several."""
     for name, port in population.does.ports.items():
         count = len(wiring.into(population.name, name))
         needed = port.needed or population.params.get(port.needed_if)
         fits = (1 if needed else 0) <= count and (count <= 1 or port.form == "sum")
-        need(fits, population.called, f"{count} groups into port {name}")
+        need(fits, population.label, f"{count} groups into port {name}")
 
 
 def _patched(net: Netlist) -> bool:
     return any(table.source == "patch" for table in net.tables)
 
 
-def _hears_host(population: Population) -> bool:
+def _has_host_port(population: Population) -> bool:
     return any(port.form == "host" for port in population.does.ports.values())
 
 
 def _host(net: Netlist) -> None:
-    """One table for every input population, with a row for every id."""
-    inputs = sorted(name for name, p in net.populations.items() if _hears_host(p))
-    named = sorted(table.population for table in net.tables)
-    need(inputs == named, "host tables", f"{named} for the inputs {inputs}")
+    """Check that there is one table for every input population, with a row for every id."""
+    inputs = sorted(name for name, p in net.populations.items() if _has_host_port(p))
+    tables = sorted(table.population for table in net.tables)
+    need(inputs == tables, "host tables", f"{tables} for the inputs {inputs}")
     ids = {"token": net.vocabulary, "position": net.context, "type": 1}
     if _patched(net):
         ids["patch"] = 0
@@ -273,7 +274,7 @@ def _host(net: Netlist) -> None:
 
 
 def _placement(net: Netlist) -> None:
-    """Every compartment on one core, every dense synapse in one block."""
+    """Check that every compartment is on one core, and every dense synapse in one block."""
     where = net.placement
     if where is None:
         return
@@ -299,7 +300,7 @@ def _placement(net: Netlist) -> None:
         need(0 <= top < bottom <= rows and 0 <= left < right <= cols, at, "is outside its group")
         need(0 <= block.core < where.cores, at, f"there are {where.cores} cores")
         area[block.group] += (bottom - top) * (right - left)
-    for i, covered in area.items():
+    for i, synapses in area.items():
         group = net.synapses[i]
         assert isinstance(group.form, Dense)
-        need(covered == math.prod(group.form.weights.shape), group.called, "not all on cores")
+        need(synapses == math.prod(group.form.weights.shape), group.label, "not all on cores")

@@ -1,4 +1,4 @@
-"""declaration: whether a population's parameters are what its kind declares, and fit each other."""
+"""declaration: check that a population's parameters fit its kind's declaration and each other."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ MOST_COMPARTMENTS = 1 << 40  # of one population
 
 
 def declaration(name: str, population: Population) -> None:
-    """Name, kind, axes, and every parameter against the kind's declaration."""
+    """Check a population's name, kind and axes, and its parameters against the kind's declaration.
+
+    Raises NetlistError at the first fault.
+    """
     at = f"population `{name!s:.160}`"
     plain = name.isprintable() and "/" not in name and name.strip(". ") == name != ""
     need(name == population.name and plain, at, f"is called {population.name!r:.80}")
@@ -24,9 +27,9 @@ def declaration(name: str, population: Population) -> None:
     sizes = list(population.axes.values())
     need(all(type(size) is int and size >= 1 for size in sizes), at, f"axes {sizes}")
     need(math.prod(sizes) <= MOST_COMPARTMENTS, at, f"{math.prod(sizes)} compartments")
-    declared, given = set(population.does.params), set(population.params)
-    need(not given - declared, at, f"{population.kind} has no {sorted(given - declared)}")
-    need(not declared - given, at, f"{sorted(declared - given)} missing")
+    expected, names = set(population.does.params), set(population.params)
+    need(not names - expected, at, f"{population.kind} has no {sorted(names - expected)}")
+    need(not expected - names, at, f"{sorted(expected - names)} missing")
     for key in population.params:
         _parameter(population, key)
     if population.does.check is not None:
@@ -34,7 +37,7 @@ def declaration(name: str, population: Population) -> None:
 
 
 def _parameter(population: Population, key: str) -> None:
-    at, value = f"{population.called}, {key}", population.params[key]
+    at, value = f"{population.label}, {key}", population.params[key]
     param = population.does.params[key]
     if param.per == "step":
         count = len(population.steps)

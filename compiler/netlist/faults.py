@@ -1,4 +1,4 @@
-"""faults: how an inconsistent netlist is refused, whoever finds the fault."""
+"""faults: the error that every check of a netlist raises."""
 
 from las_neuro.errors import NetlistError
 
@@ -6,6 +6,6 @@ REMEDY = "compile the model again (las-compile); if the fault stays, report it"
 
 
 def need(holds: object, where: str, fault: str) -> None:
-    """Raise NetlistError, naming the part of the netlist, unless `holds`."""
+    """Raise NetlistError unless `holds`; `where`: the part of the netlist."""
     if not holds:
         raise NetlistError(f"{where}: {fault}", REMEDY)

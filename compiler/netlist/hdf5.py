@@ -1,18 +1,18 @@
-"""The netlist file: one line that says what it is, then HDF5; same netlist, same bytes.
+"""The netlist file: a line that identifies it, then HDF5; equal netlists give equal bytes.
 
 The first 512 bytes are HDF5's user block: "las_neuro netlist VERSION sha256 DIGEST", the digest of
-all that follows, so a damaged file is refused before the HDF5 library parses any of it.  Inside,
+all that follows, so a damaged file is refused before the HDF5 library parses it.  The HDF5 file has
 
     structure                          JSON text of the netlist's dataclasses, field by field
     populations/NAME/params/KEY        an array too long for the text, in the narrowest integer
-    synapses/INDEX/form/weights        int8 [n_post, n_pre]; below 5 bits several a byte (packed.py)
+    synapses/INDEX/form/weights        int8 [n_post, n_pre]; below 5 bits packed (packed.py)
     synapses/INDEX/form/index, weight  int32 [n], int8 [n]
     tables/INDEX/rows                  int32 [rows, n]
     placement/tiles, blocks            int64 [count, 4], [count, 6]
 
-where an array lies at its place in the text.  Arrays are plain: weights hardly compress, and
-two zlibs give different bytes.  A matrix is made, written and dropped before the next is made; a
-loaded netlist reads one only when asked for it.
+where the path of an array is its place in the text.  Arrays are not compressed: weights hardly
+compress, and versions of zlib give different bytes.  Matrices are computed, written and freed one
+by one; a loaded netlist reads a matrix only when it is needed.
 """
 
 from __future__ import annotations
@@ -48,17 +48,17 @@ HEADER = re.compile(FORMAT.encode() + rb" (\d{1,9}) sha256 ([0-9a-f]{64})\n\0*")
 INLINE = 16  # longest array kept in the text
 INTEGERS = tuple(np.dtype(f"<i{size}") for size in (1, 2, 4, 8))
 TYPES = {"weights": "<i1", "index": "<i4", "weight": "<i1", "rows": "<i4"}  # others: any integer
-OWN_WAY = ("placement", "provenance")
+SPECIAL = ("placement", "provenance")  # fields that are not written by their type
 DENSE = {"weights": dict[str, tuple[int, int]], "bits": int}  # a Dense's fields in the text
 AGAIN = "compile the model again (las-compile), or fetch the file again"
 
-Get = Callable[[str, bool], Any]  # place, lazily -> array, or an object that loads it
+Get = Callable[[str, bool], Any]  # (place, lazily) -> array, or an object that loads it
 
 
 def save(net: Netlist, path: Path | str) -> None:
-    """Write a netlist to `path`, whole or not at all.
+    """Write a netlist to `path`, completely or not at all.
 
-    Raises OutputError; NetlistError for a netlist that `load` would refuse.
+    Raises OutputError where that fails, NetlistError for a netlist that `load` would refuse.
     """
     check(net)
     path = Path(path)
@@ -79,9 +79,9 @@ def save(net: Netlist, path: Path | str) -> None:
 
 
 def load(path: Path | str) -> Netlist:
-    """Read and check a netlist; dense weights and host tables stay in the file until asked for.
+    """Read and check a netlist; dense weights and host tables are read when they are needed.
 
-    Raises NetlistError for whatever `save` would not have written.
+    Raises NetlistError for a file that `save` cannot have written.
     """
     path = Path(path)
     with _reading(path):
@@ -90,24 +90,24 @@ def load(path: Path | str) -> Netlist:
             if _digest(raw) != digest:
                 raise NetlistError(f"{path}: truncated or damaged (wrong sha256)", AGAIN)
         with h5py.File(path, "r", locking=False) as file:
-            waiting = _places(file)
+            unread = _places(file)
 
             def get(place: str, lazily: bool) -> Any:
-                if place not in waiting:
+                if place not in unread:
                     raise ValueError(f"{place} is missing, or claimed twice")
-                waiting.remove(place)
+                unread.remove(place)
                 array = _plain(file[place], place)
-                return Stored(path.absolute(), digest, place, array.shape) if lazily else array[()]
+                return InFile(path.absolute(), digest, place, array.shape) if lazily else array[()]
 
             text = json.loads(
                 get("structure", False).tobytes().decode(),
                 parse_constant=_no_number,
                 object_pairs_hook=_once,
             )
-            json.dumps(text, ensure_ascii=False).encode()  # no half characters
+            json.dumps(text, ensure_ascii=False).encode()  # raises for unpaired surrogates
             net = _net(text, get)
-            if waiting:
-                raise ValueError(f"unknown object {min(waiting)}")
+            if unread:
+                raise ValueError(f"unknown object {min(unread)}")
     try:
         check(net)
     except NetlistError as error:
@@ -116,8 +116,8 @@ def load(path: Path | str) -> Netlist:
 
 
 @dataclass(frozen=True)
-class Stored:
-    """A matrix or table that is still in the file."""
+class InFile:
+    """A matrix or table in a netlist file; `load` raises NetlistError if the file has changed."""
 
     path: Path
     digest: str  # of the file when the netlist was loaded
@@ -135,11 +135,11 @@ class Stored:
 
 
 def _net_text(net: Netlist, arrays: dict[str, Any]) -> dict[str, Any]:
-    """Field by field; what is too large for the text goes to `arrays` under its place."""
+    """The netlist field by field; arrays too large for the text go to `arrays` by place."""
     text = {
         field.name: _text(getattr(net, field.name), field.name, arrays)
         for field in fields(net)
-        if field.name not in OWN_WAY
+        if field.name not in SPECIAL
     }
     names = {name: i for i, name in enumerate(net.populations)}
     if net.placement:
@@ -170,12 +170,12 @@ def _text(value: Any, place: str, arrays: dict[str, Any]) -> Any:
     return int(value) if isinstance(value, np.integer) else value
 
 
-def _narrow(place: str, held: Any) -> NDArray[Any]:
-    """An array as the file holds it."""
-    held, bits = (held.weights, held.bits) if isinstance(held, Dense) else (held, 8)
-    array = held if isinstance(held, np.ndarray) else held.load()
+def _narrow(place: str, source: Any) -> NDArray[Any]:
+    """An array as it is written to the file: packed, or in its narrowest type."""
+    source, bits = (source.weights, source.bits) if isinstance(source, Dense) else (source, 8)
+    array = source if isinstance(source, np.ndarray) else source.load()
     dtype = TYPES.get(place.rsplit("/", 1)[-1])
-    if array.shape != held.shape or (dtype and array.dtype != dtype):
+    if array.shape != source.shape or (dtype and array.dtype != dtype):
         raise NetlistError(f"{place}: made {array.dtype} {array.shape}", "report this bug")
     if not within(array, bits):
         raise NetlistError(f"{place}: weights beyond {bits} bits", "report this bug")
@@ -189,11 +189,11 @@ def _narrow(place: str, held: Any) -> NDArray[Any]:
 
 
 def _net(text: Any, get: Get) -> Netlist:
-    """What `_net_text` was made from."""
+    """The netlist of a text that `_net_text` gave."""
     if type(text) is not dict or type(text.get("provenance")) is not dict:
         raise ValueError("structure is not a netlist")
     provenance, where = text.pop("provenance"), text.pop("placement", None)
-    hints = {key: hint for key, hint in _hints(Netlist).items() if key not in OWN_WAY}
+    hints = {key: hint for key, hint in _hints(Netlist).items() if key not in SPECIAL}
     net = Netlist(**_fields(hints, text, "", get), provenance=provenance)
     if where is not None:
         hints = {key: h for key, h in _hints(Placement).items() if key not in ("tiles", "blocks")}
@@ -208,14 +208,14 @@ def _net(text: Any, get: Get) -> Netlist:
 
 
 def _fields(hints: Mapping[str, Any], text: Any, place: str, get: Get) -> dict[str, Any]:
-    """All fields of a dataclass, neither more nor fewer."""
+    """The fields of a dataclass; ValueError where the text has more or fewer."""
     if type(text) is not dict or set(text) != set(hints):
         raise ValueError(f"{place or 'structure'} has not the fields {', '.join(hints)}")
     return {key: _typed(hint, text[key], f"{place}{key}", get) for key, hint in hints.items()}
 
 
 def _typed(hint: Any, text: Any, place: str, get: Get) -> Any:
-    """A value of the declared type, or ValueError: text is as it was written or refused."""
+    """A value of the declared type; ValueError where the text has another type."""
     origin, args = get_origin(hint), get_args(hint)
     if origin is UnionType:  # X | None, or one of several dataclasses
         if text is None and NoneType in args:
@@ -223,9 +223,9 @@ def _typed(hint: Any, text: Any, place: str, get: Get) -> Any:
         forms = [a for a in args if hasattr(a, "__dataclass_fields__")]
         matching = [form for form in forms if set(_hints(form)) == set(text)]
         return _typed((matching or args)[0], text, place, get)
-    held = origin in (np.ndarray, NDArray)  # NDArray[x] is its own alias from numpy 2.5 on
-    if held or hint is Matrix or hint is Any:
-        return _array(text, place, get, lazily=not held)
+    is_array = origin in (np.ndarray, NDArray)  # NDArray[x] is its own alias from numpy 2.5 on
+    if is_array or hint is Matrix or hint is Any:
+        return _array(text, place, get, lazily=not is_array)
     if hint is Dense:
         return _dense(text, place, get)
     if isinstance(hint, type) and is_dataclass(hint):
@@ -245,7 +245,7 @@ def _typed(hint: Any, text: Any, place: str, get: Get) -> Any:
 
 
 def _param(text: Any, place: str, get: Get) -> Any:
-    """int, tuple of int, or int64 array [n]."""
+    """A parameter: int, tuple of int, or int64 array [n]."""
     if type(text) is dict and set(text) == {"values"}:
         return np.asarray(_typed(tuple[int, ...], text["values"], place, get), np.int64)
     if type(text) is dict:
@@ -254,14 +254,14 @@ def _param(text: Any, place: str, get: Get) -> Any:
 
 
 def _dense(text: Any, place: str, get: Get) -> Dense:
-    """Weights are declared in their own shape and lie there packed as their bits say."""
-    said = _fields(DENSE, text, f"{place}/", get)
-    shape, bits = said["weights"]["shape"], said["bits"]
-    stored = get(f"{place}/weights", True)
-    known = 1 <= bits <= 8 and set(said["weights"]) == {"shape"}
-    if not known or stored.shape != packed_shape(shape, bits):
-        raise ValueError(f"{place}/weights is {stored.shape}, declared {text!r:.60}")
-    return Dense(replace(stored, shape=shape, bits=bits), bits)
+    """Dense weights: the text has their shape and bits, the file the packed array."""
+    values = _fields(DENSE, text, f"{place}/", get)
+    shape, bits = values["weights"]["shape"], values["bits"]
+    weights = get(f"{place}/weights", True)
+    known = 1 <= bits <= 8 and set(values["weights"]) == {"shape"}
+    if not known or weights.shape != packed_shape(shape, bits):
+        raise ValueError(f"{place}/weights is {weights.shape}, declared {text!r:.60}")
+    return Dense(replace(weights, shape=shape, bits=bits), bits)
 
 
 def _array(text: Any, place: str, get: Get, lazily: bool) -> Any:
@@ -288,9 +288,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _places(file: h5py.File) -> set[str]:
-    """Every array of the file; an object that is linked from elsewhere, or twice, is refused."""
+    """Paths of all arrays of the file; ValueError for soft or external links and second names."""
     places: set[str] = set()
-    seen = {h5py.h5o.get_info(file.id).addr}
+    addresses = {h5py.h5o.get_info(file.id).addr}
     groups = [""]
     while groups:
         group = groups.pop()
@@ -300,9 +300,9 @@ def _places(file: h5py.File) -> set[str]:
                 raise ValueError(f"{place} is a link")
             item = file[place]
             address = h5py.h5o.get_info(item.id).addr
-            if address in seen:
+            if address in addresses:
                 raise ValueError(f"{place} is a second name of an object")
-            seen.add(address)
+            addresses.add(address)
             if isinstance(item, h5py.Group):
                 groups.append(f"{place}/")
             else:
@@ -311,7 +311,7 @@ def _places(file: h5py.File) -> set[str]:
 
 
 def _plain(array: Any, place: str) -> Any:
-    """The dataset, if its bytes lie in this file as they are and have the type of their place."""
+    """The dataset itself; ValueError unless it is stored contiguously in this file, in its type."""
     if not isinstance(array, h5py.Dataset) or array.shape is None:
         raise ValueError(f"{place} is no array")
     properties = array.id.get_create_plist()
@@ -326,7 +326,7 @@ def _plain(array: Any, place: str) -> Any:
 
 
 def _header(path: Path) -> str:
-    """Digest that the first line claims for the rest."""
+    """The digest in the first line; raises NetlistError where that is not a netlist's."""
     if not path.is_file():
         raise NetlistError(f"{path}: no such file", "name a netlist that las-compile has written")
     with open(path, "rb") as raw:
@@ -342,7 +342,7 @@ def _header(path: Path) -> str:
 
 
 def _digest(raw: io.BufferedReader | io.FileIO) -> str:
-    """sha256 of all that follows the header."""
+    """sha256 of all bytes after the header."""
     digest = hashlib.sha256()
     raw.seek(HEADER_BYTES)
     while block := raw.read(1 << 20):
@@ -352,7 +352,7 @@ def _digest(raw: io.BufferedReader | io.FileIO) -> str:
 
 @contextlib.contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Whatever h5py, JSON or a conversion stumbles over is a fault of the file."""
+    """Raise NetlistError in place of any error of h5py, JSON or a conversion."""
     try:
         yield
     except (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
@@ -361,7 +361,10 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 class _Disk(io.FileIO):
-    """The file HDF5 writes to.  The library crashes when a write fails, so it is never told."""
+    """The file that HDF5 writes to.
+
+    The library crashes when a write fails, so failures are kept here, and `complain` raises them.
+    """
 
     failure: OSError | None = None
 

@@ -1,7 +1,7 @@
-"""The netlist: populations, synapse groups, a static schedule, a place for each slice.
+"""The netlist: populations, synapse groups, a static schedule, and a placement on cores.
 
 Time.  One token's period has `period` steps, cut into phases.  A phase runs over all tokens of a
-sequence before the next begins; a decoder has one phase, so tokens stream one by one.  A population
+sequence before the next begins; a decoder has one phase, so it runs token by token.  A population
 is updated at its `steps` (numbered in the period) and may send at its `sends`; a spike sent at step
 t arrives at t + 1.
 """
@@ -20,7 +20,7 @@ from las_neuro.graph import SLOTS, Axes
 
 
 class Matrix(Protocol):
-    """int8 weights that may still be on disk or unquantised; `load` gives [n_post, n_pre]."""
+    """int8 weights that may still be on disk or unquantised; `load` returns [n_post, n_pre]."""
 
     @property
     def shape(self) -> tuple[int, int]: ...
@@ -29,8 +29,8 @@ class Matrix(Protocol):
 
 
 @dataclass(frozen=True)
-class Held:
-    """A matrix or table held in memory."""
+class InMemory:
+    """A matrix or table in memory."""
 
     array: NDArray[Any]
 
@@ -44,9 +44,9 @@ class Held:
 
 @dataclass(frozen=True)
 class Dense:
-    """All-to-all synapses, int8 weights [n_post, n_pre] that take `bits` bits each, sign included.
+    """All-to-all synapses with int8 weights [n_post, n_pre] of `bits` bits each, sign included.
 
-    As on the chip, so many bits hold -2**(bits - 1) .. 2**(bits - 1) - 1.
+    As on the chip, a weight is in -2**(bits - 1) .. 2**(bits - 1) - 1.
     """
 
     weights: Matrix
@@ -55,7 +55,7 @@ class Dense:
 
 @dataclass(frozen=True)
 class Pattern:
-    """One weight along named axes: "h j d -> h j" sums over d, "h -> h j" copies to each j."""
+    """Synapses of one weight along named axes: "h j d -> h j" sums over d, "h -> h j" copies."""
 
     source: tuple[str, ...]
     target: tuple[str, ...]
@@ -67,7 +67,7 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Gather:
-    """One synapse a compartment: target i takes weight[i] * source index[i]."""
+    """One synapse per target compartment: i receives weight[i] * payload of source index[i]."""
 
     index: NDArray[np.int32]
     weight: NDArray[np.int8]
@@ -134,19 +134,19 @@ class Population:
     steps: tuple[int, ...] = ()
     sends: tuple[int, ...] = ()
     layer: int = -1
-    unit: float = 1.0  # value of payload 1, in the model's units: for people and the read-out
-    node: str = ""  # the graph node it computes, or a part of it
-    role: str = "value"  # what it does for that node, one of ROLES
-    repeated: bool = False  # carries the node's value on to a later phase
-    repetition: int = 0  # of a network that is repeated side by side, which repetition it is of
+    unit: float = 1.0  # value of payload 1 in the model's units, to decode inputs and outputs
+    node: str = ""  # the graph node that it computes, or computes a part of
+    role: str = "value"  # its part in computing that node, one of ROLES
+    repeated: bool = False  # a copy of the node's value in a later phase
+    repetition: int = 0  # number of the repetition it belongs to, in a network of several
 
     @property
     def n(self) -> int:
         return int(np.prod(list(self.axes.values()), dtype=np.int64))
 
     @property
-    def called(self) -> str:
-        """As faults name it."""
+    def label(self) -> str:
+        """Its name in error messages."""
         return f"population `{self.name:.160}`"
 
     @property
@@ -155,12 +155,12 @@ class Population:
 
     @property
     def slot_axis(self) -> int | None:
-        """Which of its axes counts slots; None where it has one value for all of them."""
+        """Index of the axis of slots; None where it has no such axis."""
         return list(self.axes).index(SLOTS) if SLOTS in self.axes else None
 
     @property
     def graded(self) -> bool:
-        """Whether its spikes carry values, or are binary."""
+        """Whether its spikes carry values; else they are binary."""
         return self.does.spikes.graded(self.params)
 
 
@@ -179,14 +179,14 @@ class Synapses:
         return f"{self.source} -> {self.target}.{self.port}"
 
     @property
-    def called(self) -> str:
-        """As faults name them."""
+    def label(self) -> str:
+        """Their name in error messages."""
         return f"synapses `{self.name:.160}`"
 
 
 @dataclass(frozen=True)
 class HostTable:
-    """What the host injects into an input population: row `id + offset` of rows [ids, n]."""
+    """Values that the host sends to an input population: row `id + offset` of rows [ids, n]."""
 
     population: str
     source: str  # "token", "position", "type", or "patch": no rows, the caller gives the values
@@ -196,7 +196,7 @@ class HostTable:
 
 @dataclass(frozen=True)
 class Tile:
-    """Compartments start..stop of a population, owned by one core."""
+    """Compartments start .. stop of a population, which are on one core."""
 
     population: str
     start: int
@@ -219,12 +219,12 @@ class Block:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where everything lives.  Core c is on chip c // cores_per_chip."""
+    """The cores of all compartments and dense synapses.  Core c is on chip c // cores_per_chip."""
 
     target: str
     cores: int
     cores_per_chip: int
-    mesh_width: int  # cores of a chip stand row by row, this many a row
+    mesh_width: int  # cores of a chip are numbered row by row, with so many cores per row
     tiles: tuple[Tile, ...]
     blocks: tuple[Block, ...]
 
@@ -243,9 +243,9 @@ class Network(Generic[P]):
     family: str
     causal: bool
     context: int
-    vocabulary: int  # 0 where patches are read
-    output: str  # population the host reads
-    output_kind: str  # "logits", "hidden", or "classes": of which the first token's count
+    vocabulary: int  # 0 where the model reads patches
+    output: str  # population that the host reads
+    output_kind: str  # "logits", "hidden", or "classes" (those of the first token)
     populations: dict[str, P] = field(default_factory=dict)
     synapses: list[Synapses] = field(default_factory=list)
     tables: list[HostTable] = field(default_factory=list)
@@ -257,9 +257,9 @@ class Network(Generic[P]):
 
     @property
     def pixels(self) -> int:
-        """Values of a patch where the caller gives patches, 0 where tokens."""
-        given = (table.population for table in self.tables if table.source == "patch")
-        return next((self.populations[name].n for name in given), 0)
+        """Values per patch, of a model that reads patches; 0 of a model that reads tokens."""
+        inputs = (table.population for table in self.tables if table.source == "patch")
+        return next((self.populations[name].n for name in inputs), 0)
 
     def into(self, name: str) -> list[Synapses]:
         return [group for group in self.synapses if group.target == name]
@@ -268,7 +268,7 @@ class Network(Generic[P]):
         return [group for group in self.synapses if group.source == name]
 
     def fan_out(self, group: Synapses) -> NDArray[np.int64]:
-        """Synapses of a group that each source compartment reaches, [n_pre]."""
+        """Synapses of a group per source compartment, [n_pre]."""
         source, target = self.populations[group.source], self.populations[group.target]
         if isinstance(group.form, Dense):
             return np.full(source.n, target.n, np.int64)
@@ -298,15 +298,15 @@ class Netlist(Network[Population]):
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def units(self, name: str) -> NDArray[np.float64]:
-        """What one step of a population's payloads stands for, [n], or [1] where all are equal.
+        """Value of payload 1 by compartment, in the model's units: [n], or [1] where all are equal.
 
-        An encoder whose channels have thresholds of their own scales each by its multiplier.
+        Channels of an encoder with their own thresholds have their own multipliers, and so units.
         """
         population = self.populations[name]
         p, grain = population.params, population.does.spikes.grain
         if grain is None or np.size(p["multiplier"]) == 1:
             return np.array([population.unit])
         source = next(group.source for group in self.into(name) if group.port == "x")
-        scaled = np.asarray(p["multiplier"], np.float64) / 2.0 ** np.asarray(p["shift"])
+        factor = np.asarray(p["multiplier"], np.float64) / 2.0 ** np.asarray(p["shift"])
         above, below = grain(p)
-        return np.asarray(self.populations[source].unit / scaled * (above / below))
+        return np.asarray(self.populations[source].unit / factor * (above / below))

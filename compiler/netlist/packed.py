@@ -1,8 +1,8 @@
-"""packed: weights of few bits, several a byte, as the netlist file holds them.
+"""packed: weights of few bits, several per byte, as in the netlist file.
 
-A byte holds 8 // bits weights of one row in two's complement, the first in its lowest bits.  What a
-byte has to spare is 0, and so is what the last byte of a row lacks.  From 5 bits on a byte holds
-one weight and is that weight as int8.
+A byte contains 8 // bits weights of one row in two's complement, the first in its lowest bits.
+Unused bits of a byte, and unused places in the last byte of a row, are 0.  With 5 bits or more a
+byte contains one weight, as int8.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ Bytes = NDArray[np.int8]
 
 
 def packed_shape(shape: tuple[int, ...], bits: int) -> tuple[int, int]:
-    """Shape of the bytes that hold weights of this shape."""
+    """Shape of the packed bytes for weights of this shape."""
     return shape[0], -(-shape[1] // (8 // bits))
 
 
 def within(weights: Bytes, bits: int) -> bool:
-    """Whether so many bits hold every weight."""
+    """Whether every weight fits this number of bits."""
     end = 1 << bits - 1
     return bits == 8 or bool(((weights >= -end) & (weights < end)).all())
 
 
 def pack(weights: Bytes, bits: int) -> Bytes:
-    """Weights [n_post, n_pre] that fit, as bytes."""
+    """Pack weights [n_post, n_pre], which must fit, as bytes."""
     each = 8 // bits
     if each == 1:
         return weights
@@ -36,19 +36,19 @@ def pack(weights: Bytes, bits: int) -> Bytes:
     return out.view(np.int8)
 
 
-def unpack(held: Bytes, shape: tuple[int, ...], bits: int) -> Bytes:
-    """Weights of this shape; ValueError for bytes that `pack` would not have made."""
+def unpack(packed: Bytes, shape: tuple[int, ...], bits: int) -> Bytes:
+    """Weights of this shape; raises ValueError for bytes that `pack` cannot have written."""
     each = 8 // bits
     if each == 1:
-        whole, weights = within(held, bits), held
+        whole, weights = within(packed, bits), packed
     else:
         weights = np.empty(shape, np.int8)
-        down = np.int8(8 - bits)  # an int8 brings its sign down with it
+        down = np.int8(8 - bits)  # a right shift of int8 extends the sign
         for place in range(each):
             field = weights[:, place::each]
-            top = held.view(np.uint8)[:, : field.shape[1]] << np.uint8(8 - bits * (place + 1))
+            top = packed.view(np.uint8)[:, : field.shape[1]] << np.uint8(8 - bits * (place + 1))
             field[:] = top.view(np.int8) >> down
-        whole = np.array_equal(pack(weights, bits), held)
+        whole = np.array_equal(pack(weights, bits), packed)
     if not whole:
         raise ValueError(f"bytes that hold no weights of {bits} bits")
     return weights

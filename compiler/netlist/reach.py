@@ -1,8 +1,8 @@
-"""reach: how far sums can go; the proof of widths that the compiler makes and the engine repeats.
+"""reach: upper bounds of sums, by which the compiler proves widths and the fast engine checks them.
 
-The worst case of one time step: every source that could spike does, with its largest payload and
-the sign that hurts.  `reach` counts digit 1 of each source; a spike of b binary digits gives at
-most 2**b - 1 times as much, and a run of digits less than the power of two above its top one.
+The worst case of one time step is that every source sends its largest payload, with the sign of its
+weight.  `reach` assumes digit 1 of each source; a spike of b binary digits gives at most 2**b - 1
+times as much, and several digits less than the power of two above the highest.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from compiler.netlist.wiring import Wiring
 
 
 def largest_spikes(population: Population) -> NDArray[np.int64]:
-    """Largest |payload| of digit 1 by compartment, [n]: 2**k where an outlier may be coded."""
+    """Largest |payload| of digit 1 by compartment, [n]; 2**outlier_shift of possible outliers."""
     ones = np.ones(population.n, np.int64)
     return ones * population.does.spikes.unit_payload(population.params)
 
 
 def dense_reach(weights: NDArray[np.int8], population: Population) -> int:
-    """Largest |sum| that digits 1 of one step through weights [n_post, n_pre] can give."""
+    """Largest |sum| of one step with all digits 1, through weights [n_post, n_pre]."""
     sums = np.abs(weights.astype(np.int64)) @ largest_spikes(population)
     return int(sums.max(initial=0))
 
@@ -44,9 +44,9 @@ def reach(wiring: Wiring, group: Synapses) -> int:
 
 
 def volley_reach(wiring: Wiring, group: Synapses) -> int | None:
-    """Largest |sum| that all spikes of a source that count alike give together, at any step.
+    """Largest |sum| of all spikes of a window, for a source whose spikes have equal weight.
 
-    None: the source's spikes are graded values, or digits of different weight.
+    None for a source whose spikes are graded values or digits of different weight.
     """
     source = wiring.net.populations[group.source]
     volley = source.does.spikes.volley

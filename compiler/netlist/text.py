@@ -1,6 +1,6 @@
-"""A network as text, one line a thing and the name first, so that `diff` is the debugger.
+"""A network as text, one line per item with its name first, so that `diff` can compare networks.
 
-Every array is named by its type, shape and digest: two dumps are equal where the networks are.
+Every array is written as its type, shape and digest: two dumps are equal if the networks are.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ def text(net: Network[Any]) -> str:
 
 
 def array_text(array: Any) -> str:
-    """Type, shape and digest of an array, or of what `load` gives; the shape where nothing does."""
+    """Type, shape and digest of an array, loaded if necessary; only its shape in a plan."""
     try:
-        held = array if isinstance(array, np.ndarray) else array.load()
+        values = array if isinstance(array, np.ndarray) else array.load()
     except ValueError:  # a plan has no weights
         return f"{list(array.shape)}"
-    digest = hashlib.sha256(np.ascontiguousarray(held).tobytes()).hexdigest()[:DIGEST]
-    return f"{held.dtype}{list(held.shape)} {digest}"
+    digest = hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()[:DIGEST]
+    return f"{values.dtype}{list(values.shape)} {digest}"
 
 
 def value_text(value: Any) -> str:
-    """A parameter or attribute in one word, or a few."""
+    """A parameter or attribute as text; long ones as type, shape and digest."""
     if isinstance(value, np.ndarray):
         return f"{value.item()}" if value.size == 1 else array_text(value)
     if isinstance(value, tuple) and len(value) > DIGEST:
@@ -84,7 +84,7 @@ def _group(group: Synapses) -> str:
 
 
 def _placement(net: Netlist) -> list[str]:
-    """One tile or block a line."""
+    """One line per tile or block."""
     placement = net.placement
     assert placement is not None
     lines = [f"cores  {placement.cores}  chips {placement.chips}  target {placement.target}"]

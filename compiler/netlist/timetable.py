@@ -1,4 +1,4 @@
-"""timetable: the steps chosen so far, while a netlist is being scheduled."""
+"""timetable: the steps assigned so far while a netlist is being scheduled."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from compiler.netlist.wiring import Wiring
 
 
 class Timetable:
-    """Updates and sends of the populations that the schedule has come to."""
+    """Steps and sends of the populations that are scheduled already."""
 
     def __init__(self, net: Network[Any]) -> None:
         self.net = net
         self.wiring = Wiring(net)
-        self.begin = 0  # first step of the phase at hand
+        self.begin = 0  # first step of the current phase
         self.steps: dict[str, Steps] = {}
         self.sends: dict[str, Steps] = {}
 
     def assign(self, name: str, steps: Steps) -> None:
-        """Update a population at these steps; its kind says which of them send."""
+        """Schedule a population at these steps; its kind decides at which of them it sends."""
         population: Population = self.net.populations[name]
         self.steps[name] = steps
         self.sends[name] = population.does.timing.sends(steps, population.params)
 
     def arrivals(self, name: str, port: str | None = None) -> Steps:
-        """Steps at which spikes reach a population, on one port or all; feedback left out."""
+        """Steps at which spikes arrive at a population, at one port or all, without feedback."""
         steps = {
             t + 1
             for group in self.wiring.into(name, port)

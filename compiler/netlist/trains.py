@@ -1,7 +1,8 @@
-"""Spike trains in closed form: what a population sends over its steps, without the loop.
+"""Spike trains in closed form: all spikes that a population sends in a window, without a loop.
 
-Shapes: [batch, tokens, *axes], where an axis a value does not depend on may have size 1.  `at(k)`
-is the payload of the population's k-th step; `plane` sums a run of steps as a receiver does.
+Shapes: [batch, tokens, *axes], where an axis may have size 1 if the value does not depend on it.
+`at(k, steps)` is the payload of the k-th of `steps` steps at which the population sends;
+`plane(lo, hi, shift)` is the sum over steps lo .. hi as a receiver with these shifts computes it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Graded:
         return self.value if k == steps - 1 else self.value * 0
 
     def plane(self, lo: int, hi: int, shift: tuple[int, ...]) -> Array:
-        """The payload as a receiver counts it that takes steps lo..hi of a one-step train."""
+        """The shifted payload if the step of this one-step train is in lo .. hi, else 0."""
         return self.value << shift[0] if lo == 0 else self.value * 0
 
     def spikes(self) -> Array:
@@ -38,14 +39,14 @@ class Graded:
 
 @dataclass(frozen=True)
 class Digits:
-    """Digits of a number, a few binary ones each step, as spikes of one payload.
+    """A number sent in digits, `digit_bits` binary digits per step.
 
-    positions[k] is the lowest of the `digit_bits` binary digits sent at step k.  A signed-digit
-    code is the difference of two magnitudes that share no digit, `magnitude` and `minus`.
+    positions[k] is the position of the lowest binary digit sent at step k.  A signed-digit code is
+    the difference of two magnitudes without a common digit, `magnitude` and `minus`.
     """
 
     magnitude: Array  # [batch, tokens, *axes], >= 0
-    payload: Array | None  # of digit 1: sign, times 2**outlier_shift of an outlier; None: all 1
+    payload: Array | None  # of digit 1: sign, times 2**outlier_shift for outliers; None: all 1
     positions: tuple[int, ...]
     largest_payload: int = 1
     digit_bits: int = 1
@@ -56,7 +57,7 @@ class Digits:
         return int(self.magnitude.shape[1])
 
     def bits(self, low: int, count: int) -> Array:
-        """Signed value of `count` binary digits from `low` up, the first counting payload."""
+        """Value of `count` binary digits from position `low` up, times the payload of digit 1."""
         mask = 2**count - 1
         part = (self.magnitude >> low) & mask
         if self.minus is not None:
@@ -67,7 +68,10 @@ class Digits:
         return self.bits(self.positions[k], self.digit_bits)
 
     def low(self, lo: int, hi: int, shift: tuple[int, ...]) -> tuple[int, int]:
-        """Lowest binary digit of steps lo..hi, and what it counts: 2**(the second) payloads."""
+        """Lowest position in steps lo .. hi, and its shift: that digit counts 2**shift payloads.
+
+        Raises ValueError where shifts do not follow the positions.
+        """
         offsets = {shift[k] - self.positions[k] for k in range(lo, hi)}
         if len(offsets) != 1:
             raise ValueError(f"steps {lo}..{hi} do not weigh the digits by their position")
@@ -75,18 +79,18 @@ class Digits:
         return lowest, lowest + offsets.pop()
 
     def plane(self, lo: int, hi: int, shift: tuple[int, ...]) -> Array:
-        """sum over steps k in lo..hi of digit[k] << shift[k]."""
+        """Sum over steps k in lo .. hi of digit[k] << shift[k]."""
         lowest, up = self.low(lo, hi, shift)
         part = self.bits(lowest, (hi - lo) * self.digit_bits)
         return part << up if up else part
 
     def largest(self, lo: int, hi: int, shift: tuple[int, ...], limit: int) -> int:
-        """Largest |plane| any input can give."""
+        """Largest |plane| that any input can give."""
         digit = (2**self.digit_bits - 1) * self.largest_payload
         return sum(digit << shift[k] for k in range(lo, hi))
 
     def spikes(self) -> Array:
-        """Digits that are not 0; the spikes of a graded code are its non-zero groups of bits."""
+        """Number of spikes: of digits that are not 0, or of a graded code's groups of digits."""
         bits = self.magnitude if self.minus is None else self.magnitude | self.minus
         if self.digit_bits == 1:
             return ones(bits)
@@ -98,27 +102,27 @@ class Digits:
 
 @dataclass(frozen=True)
 class Volley:
-    """Spikes listed step by step, all of them counting alike."""
+    """Spikes given step by step, all of equal weight at the receiver."""
 
-    sent: tuple[Array, ...]  # a step each: payloads [batch, tokens, *axes]
+    payloads: tuple[Array, ...]  # [batch, tokens, *axes] of each step
 
     @property
     def tokens(self) -> int:
-        return int(self.sent[0].shape[1])
+        return int(self.payloads[0].shape[1])
 
     def at(self, k: int, steps: int) -> Array:
-        return self.sent[k]
+        return self.payloads[k]
 
     def plane(self, lo: int, hi: int, shift: tuple[int, ...]) -> Array:
-        """sum over steps k in lo..hi of payload[k] << shift[k]."""
-        total = self.sent[lo] << shift[lo]
+        """Sum over steps k in lo .. hi of payload[k] << shift[k]."""
+        total = self.payloads[lo] << shift[lo]
         for k in range(lo + 1, hi):
-            total = total + (self.sent[k] << shift[k])
+            total = total + (self.payloads[k] << shift[k])
         return total
 
     def spikes(self) -> Array:
-        count = (self.sent[0] != 0) * 1
-        for payload in self.sent[1:]:
+        count = (self.payloads[0] != 0) * 1
+        for payload in self.payloads[1:]:
             count = count + (payload != 0)
         return count
 
@@ -127,7 +131,10 @@ Train = Graded | Digits | Volley
 
 
 def view(train: Train, shape: tuple[int, ...]) -> Train:
-    """The train with its feature axes reshaped (a broadcast adds axes of size 1)."""
+    """The train with its feature axes in another shape, such as with new axes of size 1.
+
+    Raises TypeError for a recalled train.
+    """
 
     def reshape(x: Array | None) -> Array | None:
         return x if x is None else x.reshape(tuple(x.shape[:2]) + shape)

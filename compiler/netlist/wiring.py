@@ -8,9 +8,9 @@ from compiler.netlist.model import Network, Pattern, Population, Synapses, Writt
 
 
 class Wiring:
-    """An index of `net.synapses` as they are now; populations are looked up when asked for.
+    """An index of a network's synapse groups at the time of construction.
 
-    The ends of every group must be populations of the netlist.
+    The ends of every group must be populations of the network; populations may be replaced later.
     """
 
     def __init__(self, net: Network[Any]) -> None:
@@ -36,22 +36,22 @@ class Wiring:
         return [group for _, group in self._out_of[name]]
 
     def numbered_out_of(self, name: str) -> list[tuple[int, Synapses]]:
-        """(index in net.synapses, group) of the groups that a population sends to."""
+        """(index in net.synapses, group) of the groups out of a population."""
         return self._out_of[name]
 
     def ends(self, group: Synapses) -> tuple[Population, Population]:
         return self.net.populations[group.source], self.net.populations[group.target]
 
     def source(self, name: str, port: str) -> str:
-        """The population that the first group into a port comes from."""
+        """Name of the source of the first group into a port."""
         return self.into(name, port)[0].source
 
     def pattern(self, group: Synapses) -> Pattern | None:
-        """The group's form, if its synapses follow named axes."""
+        """The group's form if it is a Pattern, else None."""
         return group.form if isinstance(group.form, Pattern) else None
 
     def arrivals(self, group: Synapses) -> tuple[int, ...]:
-        """Steps in which the group's spikes arrive: one after they are sent."""
+        """Steps at which the group's spikes arrive: one after those at which they are sent."""
         return tuple(step + 1 for step in self.net.populations[group.source].sends)
 
     def reads(self, name: str) -> list[Written]:

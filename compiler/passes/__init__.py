@@ -1,1 +1,1 @@
-"""One pass a file; `compiler.pipeline` holds their order."""
+"""The passes, one per file; `compiler.pipeline` holds their order."""

@@ -1,4 +1,4 @@
-"""calibrate: the float graph runs on sample tokens, and every value's range is measured."""
+"""calibrate: run the float graph on sample tokens and measure the range of every value."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from las_neuro.graph import Graph
 
 
 def calibrate(graph: Graph, task: Task) -> Graph:
-    """The graph with a `Range` on every node; the task keeps the sample.
+    """The graph with a `Range` on every node; the sample goes to `task.batches`.
 
-    Raises CalibrationError for a text, token or image file that cannot serve.
+    Raises CalibrationError for a text, token or image file that cannot be used.
     """
     from las_neuro.calibration.images import calibration_images
     from las_neuro.calibration.ranges import calibrate as measure_ranges

@@ -1,4 +1,4 @@
-"""check_kinds: refuse compartments that need custom microcode, where only built-ins are wanted."""
+"""check_kinds: with --builtin-only, refuse compartments that need custom microcode."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from las_neuro.errors import UnsupportedError
 
 
 def check_kinds(net: LoweredNetwork, task: Task) -> LoweredNetwork:
-    """Raises UnsupportedError at the first population that no built-in Lava process equals."""
+    """Raise UnsupportedError for the first population that no built-in Lava process equals."""
     for population in net.populations.values():
         if population.does.lava is None:
             raise UnsupportedError(

@@ -1,4 +1,4 @@
-"""check_limits: hold the placed netlist against every limit of its target."""
+"""check_limits: compare the placed netlist with every limit of its target."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from compiler.task import Task
 
 
 def check_limits(net: Netlist, task: Task) -> Netlist:
-    """Raises TargetError naming the population, the need and the limit with its source."""
+    """Raise TargetError, which names the population, the need and the limit with its source."""
     assert net.placement is not None
     limits.check_limits(net, load(net.placement.target))
     task.progress("place", 2, 2)

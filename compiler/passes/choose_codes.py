@@ -1,4 +1,4 @@
-"""choose_codes: every encoder gets its spike code from the ranges that calibration measured."""
+"""choose_codes: give every encoder a spike code for the range that calibration measured."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from las_neuro.graph import Graph
 
 
 def choose_codes(graph: Graph, task: Task) -> Graph:
-    """The attribute `code` on every encoder, by the task's method."""
+    """The graph with the attribute `code` on every encoder, chosen by the task's method."""
     return task.method.threshold(graph)
 
 

@@ -1,6 +1,6 @@
-"""choose_precision: digits, weight planes and function tables as cheap as an error budget allows.
+"""choose_precision: the cheapest digits, weight planes and function tables for an error budget.
 
-It rounds and measures as the passes after it would, so it leaves what they leave.
+It rounds weights and chooses codes as the passes after it would, and so replaces these.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from las_neuro.systems.las import Las
 
 
 def choose_precision(graph: Graph, task: Task) -> Graph:
-    """The cheapest graph under the budget, weights rounded and codes chosen; the task records why.
+    """The cheapest graph within the budget, its weights rounded and its codes chosen.
 
-    Raises ConfigError where the sample says nothing of the text to come, CalibrationError where
-    even the finest choice breaks the budget.
+    The choice goes to `task.record`.  Raises ConfigError where the calibration sample is random
+    tokens, on which errors say nothing about real text; CalibrationError where even the finest
+    choice exceeds the budget.
     """
     las, budget = task.method, task.options.error_budget
     assert budget is not None
@@ -29,16 +30,16 @@ def choose_precision(graph: Graph, task: Task) -> Graph:
             "an error budget for an encoder needs text like the one to come",
             "name some with --calibrate FILE",
         )
-    chosen = keep_budget(
+    precision = keep_budget(
         graph,
         task.batches,
         budget,
         las.steps,
-        lambda tried, digits: replace(las, steps=digits).threshold(tried),
+        lambda candidate, digits: replace(las, steps=digits).threshold(candidate),
         task.progress,
     )
-    task.record["error_budget"] = chosen.record()
-    return chosen.graph
+    task.record["error_budget"] = precision.record()
+    return precision.graph
 
 
 PASS = Pass(

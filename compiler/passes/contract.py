@@ -1,11 +1,11 @@
-"""contract: what a pass declares; the driver in compiler/pipeline.py holds it to that.
+"""contract: what a pass declares; the driver in compiler/pipeline.py checks its results against it.
 
-A pass is one file of this folder with one function of one signature,
+A pass is one file of this folder with one function,
 
     def NAME(network, task: Task) -> network
 
-and its declaration `PASS`.  The network is a graph, a lowered network or a netlist, as `level`
-says.
+and its declaration `PASS`.  Whether the network is a graph, a lowered network or a netlist follows
+from `level`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any
 from compiler.task import Task
 
 LEVELS = {
-    "none": "nothing yet: the checkpoint is read",
+    "none": "no network yet: the first pass reads the checkpoint",
     "model": "a graph of the Transformer's own operators",
     "spiking": "a graph of spike encoders, linear maps of spikes, memories and scalar functions",
-    "phased": "the same, each node in a phase",
+    "phased": "a spiking graph whose nodes have phases",
     "lowered": "populations and synapse groups with real rescaling factors",
     "netlist": "populations and synapse groups of integers only",
 }
@@ -30,10 +30,11 @@ LEVELS = {
 class Pass:
     """Declaration of one pass.
 
-    level: what it works on, result: what it gives, both of LEVELS.  needs: facts that passes before
-    it must have left; leaves: facts it adds.  A pass whose facts are there already is skipped.
-    reads_weights: a plan, which knows shapes alone, skips it.  applies: whether these options ask
-    for it at all.
+    run: the function.  level: of its input, result: of its output, both keys of LEVELS.
+    needs: facts that earlier passes must have established.  leaves: facts it establishes; a pass
+    whose facts are all established already is skipped.
+    reads_weights: a plan, which knows shapes only, skips it.
+    applies: whether the task's options ask for it.
     """
 
     run: Callable[[Any, Task], Any]
@@ -50,5 +51,5 @@ class Pass:
 
     @property
     def summary(self) -> str:
-        """The first line of the pass's file."""
+        """The first line of the function's docstring."""
         return (self.run.__doc__ or "").strip().splitlines()[0]

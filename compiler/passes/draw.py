@@ -1,4 +1,4 @@
-"""draw: the checkpoint's config becomes a graph of the model's own operators."""
+"""draw: from the checkpoint's config.json to a graph of the model's own operators."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from las_neuro.graph import Graph
 
 
 def draw(_: None, task: Task) -> Graph:
-    """The model graph of the task's checkpoint, weights still on disk."""
+    """The model graph of the task's checkpoint; its weights stay on disk until they are needed."""
     assert task.checkpoint is not None
     task.progress("draw", 0, 1)
     graph = draw_family(task.checkpoint, task.options.context)

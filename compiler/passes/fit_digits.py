@@ -1,10 +1,11 @@
-"""fit_digits: how many binary digits a spike of a graded code carries.
+"""fit_digits: choose how many binary digits a spike of a graded code carries.
 
-Needs: lowered populations; weights where there are any.  Leaves: `digit_bits` and `steps` of every
-graded encoder.  A spike may carry as many digits as the sum of one step surely has room for at
-every receiver, 8 at most; then as few as give the same number of steps, which leaves more room for
-the sum of all steps.  Binary and signed digits stay one a step.  Without weights (planning) every
-weight counts 127, so a plan may show more steps than the compiled model has.
+Needs: lowered populations, with weights unless only planned.  Leaves: `digit_bits` and `steps` of
+every graded encoder.  The limit is the number of digits, 8 at most, for which the sum of one time
+step surely fits the word of every receiver.  Of all widths with the same number of steps the
+smallest is taken, which leaves more bits for the sum over all steps.  Binary and signed digits stay
+at one per step.  Without weights (planning) every weight counts as 127, so a plan may show more
+steps than the compiled model has.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from las_neuro.integers import WORD_LIMIT
 
 
 def fit_digits(net: LoweredNetwork, task: Task) -> LoweredNetwork:
-    """The widest digits that fit, then the narrowest that take no step more."""
+    """The fewest steps that the widest fitting digits allow, with the narrowest digits for them."""
     wiring = Wiring(net)
     for name, population in net.populations.items():
         allowed = population.params.get("digit_bits", 1)
         if allowed == 1:
             continue
-        most = min((_room(wiring, group) for group in wiring.receivers(name)), default=allowed)
+        groups = wiring.receivers(name)
+        most = min((_widest_digit(wiring, group) for group in groups), default=allowed)
         digits = population.params["digits"]
         steps = -(-digits // max(1, min(allowed, most, digits)))
         width = -(-digits // steps)
@@ -34,8 +36,11 @@ def fit_digits(net: LoweredNetwork, task: Task) -> LoweredNetwork:
     return net
 
 
-def _room(wiring: Wiring, group: Synapses) -> int:
-    """Largest b whose digits 2**b - 1 surely sum up inside the word, with the rest of a halving."""
+def _widest_digit(wiring: Wiring, group: Synapses) -> int:
+    """Largest b for which a sum of b-bit digits surely fits the word.
+
+    The limit is 2 smaller, for the remainder of a halving (see `prove_widths`).
+    """
     form = group.form
     if isinstance(form, Dense) and isinstance(form.weights, Unweighted):
         largest = WEIGHT_LIMIT * form.weights.shape[1]

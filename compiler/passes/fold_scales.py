@@ -1,7 +1,7 @@
 """fold_scales: real rescaling factors become each compartment's integer multiplier and shift.
 
-The lowered network so becomes a netlist, which holds integers only.  The multiplier has 15 bits:
-its relative error is at most 2**-15, below a quarter of an int8 weight's step over 64.
+The lowered network thereby becomes a netlist, which holds integers only.  The multiplier has 15
+bits: its relative error is at most 2**-15, less than 1/256 of the int8 step of the largest weight.
 """
 
 from __future__ import annotations
@@ -21,29 +21,33 @@ from las_neuro.integers import WORD_LIMIT
 
 MULTIPLIER_BITS = 15
 MOST_SHIFT = 48
-LOUDER = "calibrate on text that reaches this layer's real range (--calibrate FILE)"
+REMEDY = "calibrate on text that reaches this layer's real range (--calibrate FILE)"
 
 
 def fold_scales(net: LoweredNetwork, task: Task) -> Netlist:
-    """The netlist; raises WidthError where a factor or a bias does not fit its word."""
+    """The netlist, not placed.
+
+    Raises WidthError where a factor is not finite, or a factor or bias does not fit its word.
+    """
     shared = {field.name: getattr(net, field.name) for field in fields(Network)}
     folded = {name: _folded(population) for name, population in net.populations.items()}
     return Netlist(**(shared | {"populations": folded}))
 
 
 def _folded(population: LoweredPopulation) -> Population:
-    """The same population, its scaling among the integer parameters.
-
-    A cut halves the state that the factor multiplies, so the factor makes up for all cuts.
-    """
-    kept = {field.name: getattr(population, field.name) for field in fields(Population)}
+    """The same population, its scaling as integer parameters."""
+    values = {field.name: getattr(population, field.name) for field in fields(Population)}
     scaling = population.scaling
     if scaling is not None:
-        kept["params"] = {**population.params, **_parameters(population, scaling)}
-    return Population(**kept)
+        values["params"] = {**population.params, **_parameters(population, scaling)}
+    return Population(**values)
 
 
 def _parameters(population: LoweredPopulation, scaling: Scaling) -> dict[str, Any]:
+    """Multipliers, shifts and bias under the names that the kind declares.
+
+    Every bit cut halves the sum that the factor multiplies, so the factor is doubled for each.
+    """
     name, factor = population.name, np.atleast_1d(np.asarray(scaling.factor, np.float64))
     factor = factor * 2.0 ** sum(population.params.get("cut", ()))
     multiplier, shift = _integers(factor, name)
@@ -61,14 +65,17 @@ def _bias(value: Doubles | float, name: str) -> NDArray[np.int64]:
     bias: NDArray[np.int64] = np.rint(np.atleast_1d(value)).astype(np.int64)
     if np.abs(bias).max() > WORD_LIMIT:
         largest = int(np.abs(bias).max())
-        raise WidthError(f"{name}: bias {largest} exceeds the 24-bit limit {WORD_LIMIT}", LOUDER)
+        raise WidthError(f"{name}: bias {largest} exceeds the 24-bit limit {WORD_LIMIT}", REMEDY)
     return bias
 
 
 def _integers(
     factor: NDArray[np.float64], name: str
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """multiplier / 2**shift nearest to factor, the multiplier's top bit set where it can be."""
+    """Multipliers and shifts with multiplier / 2**shift nearest to each factor.
+
+    A multiplier uses all its 15 bits unless the shift would have to be negative or exceed 48.
+    """
     if not np.isfinite(factor).all():
         raise WidthError(f"{name}: a rescaling factor is not finite", "check the weights for NaN")
     _, exponent = np.frexp(factor)
@@ -78,7 +85,7 @@ def _integers(
     multiplier, shift = np.where(full, multiplier // 2, multiplier), shift - full
     if np.abs(multiplier).max() >= 2**MULTIPLIER_BITS:
         largest = np.abs(factor).max()
-        raise WidthError(f"{name}: rescaling by {largest:.3g} exceeds {2**MULTIPLIER_BITS}", LOUDER)
+        raise WidthError(f"{name}: rescaling by {largest:.3g} exceeds {2**MULTIPLIER_BITS}", REMEDY)
     return multiplier, shift.astype(np.int64)
 
 

@@ -1,6 +1,6 @@
-"""learn_clips: clips and scales of weights and activations are learned block by block (OmniQuant).
+"""learn_clips: learn clips and scales of weights and activations block by block (OmniQuant).
 
-Only for maps whose system says they are learned (SpikeLLM); other graphs pass unchanged.
+Only for linear maps whose system asks for it (SpikeLLM); other graphs stay unchanged.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from las_neuro.graph import Graph
 
 
 def learn_clips(graph: Graph, task: Task) -> Graph:
-    """Clips on the linear maps that learn them, spreads on the encoders they read."""
+    """The graph with learned clips on its linear maps and spreads on the encoders they read."""
     from las_neuro.training.omniquant import learn
 
     return learn(graph, task.batches, task.progress) if task.representative else graph

@@ -1,7 +1,7 @@
-"""lower: the spiking graph becomes populations of compartments and synapse groups.
+"""lower: turn the spiking graph into populations of compartments and synapse groups.
 
-One rule an operator, in the file of its subject in compiler/lowering/.  Populations are unscheduled
-and keep their real rescaling until `fold_scales`.  A plan lowers shapes alone.
+Each operator has one rule, in a file of compiler/lowering/.  Populations have no steps until
+`schedule` and real rescaling factors until `fold_scales`.  A plan lowers shapes only.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RULES: dict[str, Callable[[Lowering, Node], None]] = {
 
 
 def lower(graph: Graph, task: Task) -> LoweredNetwork:
-    """Every node in order; weights that no pass has rounded yet are rounded to nearest here."""
+    """The lowered network; weights that no pass has rounded yet are rounded to nearest here."""
     lowering = Lowering(graph, weights=task.weights)
     for done, node in enumerate(graph, start=1):
         RULES[node.op](lowering, node)

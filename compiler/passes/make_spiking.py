@@ -1,4 +1,4 @@
-"""make_spiking: a published method turns the model graph into a spiking one."""
+"""make_spiking: turn the model graph into a spiking graph by a published method."""
 
 from __future__ import annotations
 

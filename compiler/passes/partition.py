@@ -10,9 +10,9 @@ from compiler.task import Task
 
 
 def partition(net: Netlist, task: Task) -> Netlist:
-    """A placement whose cores are numbered as they were opened; `place` moves them.
+    """The netlist with a placement; cores are numbered as they were filled, until `place`.
 
-    Raises TargetError where the named target, or the largest, is too small.
+    Raises TargetError where the named target, or with "auto" the largest one, is too small.
     """
     task.progress("place", 0, 2)
     return cut.partition(net, fitting_target(net, task.options.target))

@@ -10,7 +10,7 @@ from compiler.task import Task
 
 
 def place(net: Netlist, task: Task) -> Netlist:
-    """The same tiles and blocks on renumbered cores; the task records the hops saved."""
+    """The same tiles and blocks on renumbered cores; the hops saved go to `task.record`."""
     assert net.placement is not None
     task.progress("place", 1, 2)
     placed, task.record["placement"] = mesh.place(net, load(net.placement.target))

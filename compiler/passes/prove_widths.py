@@ -1,11 +1,11 @@
 """prove_widths: choose the cuts that keep every sum of a long code inside 24 bits, and prove it.
 
-Needs: schedule and weights.  Leaves: `shift`, `cut` and `safe` on every integrate population.
-Digits come least significant first, b binary ones a step, and step t counts 2**(b t - c), c being
-the bits cut away so far: a cut divides the state by 2**bits just before the next digit would not
-surely fit any more.  The proof is the worst case, every digit set and every sign against us: sum
-over synapses of |weight| * 2**digits.  Where even one step cannot be proven, every step is cut and
-the run counts the wraps.
+Needs: schedule and weights.  Leaves: `shift`, `cut` and `safe` on every population that sums.
+Digits arrive least significant first, b binary digits per time step, and step t counts
+2**(b t - c), where c is the number of bits cut so far: a cut divides the state by 2**bits, just
+before a step whose digit might not fit.  The proof takes the worst case, every digit 1 with the
+sign of its weight: the sum over synapses of |weight| * 2**digits.  Where even a single step cannot
+be proven to fit, `safe` is 0, every step is cut, and a run counts the wraps.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from las_neuro.integers import WORD_LIMIT
 
 
 def prove_widths(net: LoweredNetwork, task: Task) -> LoweredNetwork:
-    """Positional shifts and cuts for coded inputs; plain sums get none and are counted."""
+    """Shifts and cuts by position for inputs that are coded in digits.
+
+    Other sums get none; `safe` says whether they are proven to fit.
+    """
     wiring = Wiring(net)
     for name, population in net.populations.items():
         port = population.does.sum_port
@@ -35,29 +38,29 @@ def prove_widths(net: LoweredNetwork, task: Task) -> LoweredNetwork:
             params |= cuts(widths, sum(reach(wiring, g) for g in summed))
         else:
             volleys = [volley_reach(wiring, g) for g in wiring.into(name)]
-            proven = all(v is not None for v in volleys)
-            proven = proven and sum(v for v in volleys if v is not None) <= WORD_LIMIT
-            params |= {"shift": (0,) * steps, "cut": (0,) * steps, "safe": int(proven)}
+            safe = all(v is not None for v in volleys)
+            safe = safe and sum(v for v in volleys if v is not None) <= WORD_LIMIT
+            params |= {"shift": (0,) * steps, "cut": (0,) * steps, "safe": int(safe)}
         net.update(name, params=params)
     return net
 
 
 def cuts(widths: tuple[int, ...], largest: int) -> dict[str, object]:
-    """The fewest cuts, each of the fewest bits: what is left fills the word.
+    """`shift`, `cut` and `safe` with as few cuts as possible, each of as few bits as possible.
 
-    widths: binary digits of each step; largest: the largest sum that digits 1 of one step give.
+    widths: binary digits of each step; largest: the largest sum of one step with all digits 1.
     With c bits cut so far, the sum of the lowest d digits is at most largest * 2**(d - c) + 1,
-    which fits while d - c <= free.  In the end exactly digits - free bits have to be cut away.
+    which fits while d - c <= free.  In total, digits - free bits have to be cut.
     """
     free = _bits((WORD_LIMIT - 2) // max(largest, 1))
-    excess, done = max(sum(widths) - free, 0), 0
+    excess, total = max(sum(widths) - free, 0), 0  # bits to cut in all, bits cut so far
     shift, cut = [], []
-    for width, seen in zip(widths, accumulate(widths), strict=True):
-        below = seen - width
-        full = seen - done > max(free, width)
-        cut.append(min(below, excess) - done if full else 0)
-        done += cut[-1]
-        shift.append(below - done)
+    for width, digits in zip(widths, accumulate(widths), strict=True):
+        below = digits - width
+        full = digits - total > max(free, width)
+        cut.append(min(below, excess) - total if full else 0)
+        total += cut[-1]
+        shift.append(below - total)
     return {"shift": tuple(shift), "cut": tuple(cut), "safe": int(free >= max(widths))}
 
 

@@ -1,7 +1,6 @@
-"""round_weights: every weight to int8, layer by layer, each for the inputs it will really get.
+"""round_weights: round weights to int8, each layer for the inputs that the rounded layers give it.
 
-Only where calibration tokens are like the text to come; other weights are rounded to nearest in
-`lower`.
+Only where the calibration tokens are representative; otherwise `lower` rounds weights to nearest.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from las_neuro.graph import Graph
 
 
 def round_weights(graph: Graph, task: Task) -> Graph:
-    """The attribute `rounded` on every linear map, `spread` on the encoders only they read."""
+    """The graph with `rounded` on every linear map and `spread` on encoders that only maps read."""
     return round_layers(graph, task.batches, task.progress) if task.representative else graph
 
 

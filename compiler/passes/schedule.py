@@ -1,4 +1,4 @@
-"""schedule: the static time table: when each population is updated and sends in a period.
+"""schedule: the static timetable: the time steps at which each population is updated and sends.
 
 Needs: lowered populations in topological order.  Leaves: `steps`, `sends`, phases, and the
 parameters that depend on time.  A population starts when its first spike arrives (one step after it
@@ -17,7 +17,7 @@ from compiler.task import Task
 
 
 def schedule(net: LoweredNetwork, task: Task) -> LoweredNetwork:
-    """Every population by the timing of its kind, phase after phase, in topological order."""
+    """Schedule every population by the timing of its kind, phase by phase, in topological order."""
     table = Timetable(net)
     phase_of = {population.name: population.phase for population in net.populations.values()}
     phases: list[tuple[int, int]] = []
@@ -26,7 +26,9 @@ def schedule(net: LoweredNetwork, task: Task) -> LoweredNetwork:
             if phase_of[population.name] == phase:
                 steps = population.does.timing.steps(table, population)
                 table.assign(population.name, steps)
-        end = max(t for steps in table.steps.values() for t in steps) + 2  # the last still arrives
+        end = (
+            max(t for steps in table.steps.values() for t in steps) + 2
+        )  # and the last spike arrives
         phases.append((table.begin, end))
         table.begin = end
     for name in net.populations:

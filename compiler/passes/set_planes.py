@@ -1,6 +1,7 @@
-"""set_planes: how many int8 planes each linear map's weights are made of, one number for all.
+"""set_planes: give all linear maps the same number of int8 planes for their weights.
 
-Stored keys and values get bits to match.  An error budget chooses the planes map by map instead.
+Stored keys and values get as many bits as fit them.  An error budget chooses the planes of each map
+instead.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ PLANED = ("linear", "memory")
 
 
 def set_planes(graph: Graph, task: Task) -> Graph:
-    """The attribute `planes` on every linear map and memory."""
+    """The graph with the attribute `planes` on every linear map and memory."""
     planes = task.options.weight_planes
     return graph.mapped(
         lambda node: node.with_attributes(planes=planes) if node.op in PLANED else node

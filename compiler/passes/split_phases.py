@@ -1,12 +1,12 @@
-"""split_phases: cut an encoder's graph where attention must wait for the whole sequence.
+"""split_phases: cut an encoder model's graph where attention must wait for the whole sequence.
 
-Needs: a SpikingGraph.  Leaves: every node with its phase, and a `wait` node wherever a value of
-one phase is read in a later one.  Changes no result.  A decoder stays one phase: its memories
-are read by the token that wrote last.
+Needs: a spiking graph.  Leaves: a phase on every node, and a `wait` node wherever a value of one
+phase is read in a later one.  Changes no result.  A decoder has a single phase: each token reads
+its memories right after it wrote them.
 
-All tokens run through phase p before any enters p + 1.  A recall comes one phase after its memory
-is written; everything else is done as late as its readers allow, so that the residual stream is the
-only value that waits.  Encoders and host inputs are repeated rather than stored.
+All tokens run through phase p before any enters p + 1.  A recall runs one phase after its memory
+is written; all other nodes run as late as their readers allow, so that the residual stream is the
+only value that waits.  Encoder nodes and host inputs are repeated in a phase rather than stored.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from las_neuro.graph import Graph, Node
 
 
 def split_phases(graph: Graph, task: Task) -> Graph:
-    """Number the phases and insert the waits."""
+    """The graph with numbered phases and the waits between them."""
     phases = dict.fromkeys(graph.nodes, 0) if graph.causal else _latest(graph, _earliest(graph))
     out = graph.empty_like()
     for node in graph:
@@ -33,7 +33,7 @@ def split_phases(graph: Graph, task: Task) -> Graph:
 
 
 def _earliest(graph: Graph) -> dict[str, int]:
-    """First phase each node can run in: a recall follows its memory by one."""
+    """First phase that each node can run in: a recall runs one phase after its memory."""
     phases: dict[str, int] = {}
     for node in graph:
         after = [phases[name] for name in node.inputs]
@@ -44,7 +44,7 @@ def _earliest(graph: Graph) -> dict[str, int]:
 
 
 def _latest(graph: Graph, phases: dict[str, int]) -> dict[str, int]:
-    """Move each node as late as its readers allow; memories stay where their value is ready."""
+    """Move each node as late as its readers allow; memories stay in their earliest phase."""
     readers = graph.readers()
     for name in reversed(list(graph.nodes)):
         if graph.nodes[name].op in ("memory", "output") or not readers[name]:
@@ -58,7 +58,10 @@ def _latest(graph: Graph, phases: dict[str, int]) -> dict[str, int]:
 
 
 def _bring(out: Graph, source: Node, written: int, read: int, reader: Node) -> str:
-    """Name under which `reader` finds the value of `source` in its own phase."""
+    """Name of the node that holds the value of `source` in the phase `read` of `reader`.
+
+    written: phase of `source`.
+    """
     if written == read or (reader.op == "recall" and source.name == reader.inputs[0]):
         return source.name
     name = f"{source.name}@{read}"

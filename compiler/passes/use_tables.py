@@ -1,4 +1,4 @@
-"""use_tables: functions that an imported file has few-spikes tables for are computed by them."""
+"""use_tables: compute functions by the few-spikes tables of an imported file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from las_neuro.neurons.few_spikes import read_tables, with_tables
 
 
 def use_tables(graph: Graph, task: Task) -> Graph:
-    """Tables on the functions they are of; ConfigError where no function of the model is."""
+    """The graph with a table on each function that the file covers.
+
+    Raises ConfigError where the file covers no function of the model.
+    """
     assert task.options.tables is not None
     return with_tables(graph, read_tables(task.options.tables, task.options.subtract_first))
 

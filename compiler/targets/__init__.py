@@ -1,4 +1,4 @@
-"""Hardware limits as data: one file a system, each figure with its source."""
+"""Hardware limits as data: one file per system, each figure with its source."""
 
 from compiler.targets.target import Figure, Target, load, names
 

@@ -1,8 +1,8 @@
-"""Targets: what a chip or system can hold and how fast it steps, read from `targets/*.toml`.
+"""Targets: capacity and speed of chips and systems, read from `targets/*.toml`.
 
 A figure without a source, an unknown key or a value out of range is refused when the file is read,
-so no number of the compiler's reports is without an origin.  A limit that a file leaves out is not
-published; it does not limit anything.
+so every number in the compiler's reports has a source.  A limit that a file leaves out is not
+published, and limits nothing.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ FOLDER = Path(__file__).parent
 
 
 class _Closed(BaseModel):
-    """A table of the file: no unknown keys, nothing changes after reading."""
+    """A table of the file, without unknown keys and immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Figure(_Closed):
-    """One number and where it comes from."""
+    """One number with its source."""
 
     value: float = Field(gt=0)
     unit: str = ""
@@ -49,14 +49,14 @@ class Figure(_Closed):
 
 
 class System(_Closed):
-    """How many chips, and cores on each that a compiler may use."""
+    """Number of chips, and of cores on each that a compiler may use."""
 
     chips: Figure
     cores_per_chip: Figure
 
 
 class Mesh(_Closed):
-    """The network on chip: cores row by row, `width` a row; a chip crossing counts as some hops."""
+    """The network on chip: rows of `width` cores; a chip crossing counts as `crossing_hops`."""
 
     width: Figure
     crossing_hops: Figure
@@ -71,7 +71,7 @@ class Word(_Closed):
 
 
 class Core(_Closed):
-    """What one core holds, and what each thing takes of it."""
+    """Capacity of one core, and the bits that synapses and axons use of it."""
 
     compartments: Figure
     synapse_words: Figure
@@ -87,7 +87,7 @@ class Core(_Closed):
 
 
 class Time(_Closed):
-    """A step lasts as long as its slowest part: the barrier, or a core's events, or its updates."""
+    """Times whose largest gives the time of a step: the barrier, a core's events, its updates."""
 
     barrier_us: Figure
     synaptic_event_ns: Figure
@@ -95,7 +95,7 @@ class Time(_Closed):
 
 
 class Target(_Closed):
-    """One system; hashable, so that costs can be remembered by target."""
+    """One system; hashable, so that costs can be cached by target."""
 
     name: str
     title: str
@@ -130,7 +130,7 @@ def automatic() -> tuple[str, ...]:
 
 @cache
 def load(name: str) -> Target:
-    """The target of that name."""
+    """The target of that name; raises TargetError for an unknown name."""
     if name not in names():
         raise TargetError(f"unknown target {name!r}", f"choose one of {', '.join(names())}")
     path = FOLDER / f"{name.replace('-', '_')}.toml"
@@ -138,7 +138,10 @@ def load(name: str) -> Target:
 
 
 def parse(table: dict[str, Any], where: str) -> Target:
-    """A target from its tables; `where` names the file in the error."""
+    """A target from its TOML tables; raises ConfigError for faulty ones.
+
+    where: the file's name, for the error.
+    """
     try:
         return Target.model_validate(table)
     except ValidationError as error:

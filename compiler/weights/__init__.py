@@ -1,1 +1,1 @@
-"""Weights as integers: rounding, equalisation."""
+"""Weights as integers: rounding and equalisation."""

@@ -1,4 +1,4 @@
-"""equalize: a threshold per channel, so that 8-bit weights lose as little as possible.
+"""equalize: a threshold per channel, to lose as little as possible with 8-bit weights.
 
 If only linear maps read an encoder's spikes, it can divide channel j by spread[j] while those maps
 multiply column j by it: only the rounding changes.  A row's step is its largest weight over 127, so

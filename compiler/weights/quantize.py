@@ -1,9 +1,9 @@
 """quantize: float weights to int8 with one real scale per output channel, one matrix at a time.
 
-In: weights, and second moments of their inputs from calibration.  Out: one or two planes of int8
-weights in unnamed temporary files, so that memory holds one layer at a time, and their scale.  The
-scale is the channel's largest weight / 127; it becomes part of the receiving compartment's
-multiplier, and is not restricted to powers of two.
+Input: weights, and second moments of their inputs from calibration.  Output: one or two planes of
+int8 weights and their scale.  Planes are in unnamed temporary files, so that only one layer is in
+memory at a time.  The scale is the channel's largest weight / 127; it becomes part of the receiving
+compartment's multiplier, and is not restricted to powers of two.
 
 One plane is rounded to second order (GPTQ, arXiv 2210.17323, algorithm 1): columns are rounded in
 turn, largest inputs first, and later columns compensate each one's error as far as the inputs'
@@ -93,15 +93,15 @@ def quantize(
     else:
         rounded = _nearest(scaled, FINE if planes == 2 else 1)
     coarse = _nearest(rounded)
-    stored = [_store(coarse)] + [_store((rounded - coarse) * FINE)] * (planes - 1)
-    return Quantized(tuple(stored), scale)
+    parts = [_store(coarse)] + [_store((rounded - coarse) * FINE)] * (planes - 1)
+    return Quantized(tuple(parts), scale)
 
 
 def _store(values: Doubles) -> Plane:
     with tempfile.TemporaryFile() as file:
-        stored = np.memmap(file, dtype=np.int8, mode="w+", shape=values.shape)
-    stored[:] = values
-    return Plane(stored)
+        array = np.memmap(file, dtype=np.int8, mode="w+", shape=values.shape)
+    array[:] = values
+    return Plane(array)
 
 
 def _clip(scaled: Doubles, moment: Doubles | None, limit: int) -> Doubles:
@@ -171,7 +171,10 @@ def error_gain(moment: Doubles) -> Doubles:
 
 @dataclass(frozen=True)
 class Unweighted:
-    """The shape of a matrix without its weights: planning reads no checkpoint."""
+    """The shape of a matrix without its weights, for plans, which read no weights.
+
+    `load` raises ValueError.
+    """
 
     shape: tuple[int, int]
 
@@ -181,7 +184,7 @@ class Unweighted:
 
 @dataclass(frozen=True)
 class TableRows:
-    """The host's table in payloads: int32 [rows, n] = round(table / unit)."""
+    """A table of the host in payloads: int32 [rows, n] = round(table / unit)."""
 
     tensor: Tensor
     unit: float

@@ -1,11 +1,12 @@
-"""round_weights: every weight to int8, layer by layer, each for the inputs it will really get.
+"""round_weights: round weights to int8, each layer for the inputs that the rounded layers give it.
 
 Needs: ranges, and calibration tokens like the text that will be read.  Leaves: `spread` on the
 encoders that only linear maps read, `rounded` on the linear maps.  Without such tokens (a plan, or
 an encoder calibrated without a text) weights are rounded to nearest by the pass `lower`.
 
-The float model runs beside a copy whose earlier weights are already rounded.  A linear map with
-weights W gets inputs x' = x + e in that copy; least squares estimates W x from x' as W' x' + b',
+The float model runs together with a copy whose earlier weights are already rounded.  A linear map
+with weights W gets inputs x' = x + e in that copy; least squares estimates W x from x' as
+W' x' + b',
 
     W' = (W E[x x'^T] + k W) (E[x' x'^T] + k)^-1      moments about the means, k a damping
 
@@ -15,7 +16,7 @@ the target is W x + r instead of W x, so the map also restores the part of r tha
 is ours.  The means go to the bias, which every receiver has anyway.
 
 Two planes lose too little for this: their weights are rounded to nearest without compensation.
-Maps whose clips were learned beside few-bit activations (las_neuro/training/omniquant.py) are
+Maps whose clips were learned for activations of few bits (las_neuro/training/omniquant.py) are
 rounded to second order, also without compensation: exact activations would be the wrong target.
 """
 
@@ -34,7 +35,7 @@ from las_neuro.progress import Progress, silent
 from las_neuro.rows import Rows
 
 Doubles = NDArray[np.float64]
-DAMPING = 1.0  # of the mean variance, added to each: calibration text is a small sample
+DAMPING = 1.0  # of the mean variance, added to each variance: calibration text is a small sample
 
 
 def round_layers(graph: Graph, batches: Sequence[Rows], progress: Progress = silent) -> Graph:
@@ -44,21 +45,21 @@ def round_layers(graph: Graph, batches: Sequence[Rows], progress: Progress = sil
     """
     from las_neuro.reference.beside import run_beside  # torch is slow to import
 
-    so_far = RoundedSoFar(graph, progress)
-    run_beside(graph, batches, so_far.replaced)
+    results = RoundedLayers(graph, progress)
+    run_beside(graph, batches, results.replacement)
 
-    def rounded(node: Node) -> Node:
-        if node.name in so_far.spreads:
-            return node.with_attributes(spread=so_far.spreads[node.name])
-        if node.name in so_far.weights:
-            return node.with_attributes(rounded=so_far.weights[node.name])
+    def with_result(node: Node) -> Node:
+        if node.name in results.spreads:
+            return node.with_attributes(spread=results.spreads[node.name])
+        if node.name in results.weights:
+            return node.with_attributes(rounded=results.weights[node.name])
         return node
 
-    return graph.mapped(rounded)
+    return graph.mapped(with_result)
 
 
 @dataclass
-class RoundedSoFar:
+class RoundedLayers:
     """Spreads by encoder and rounded weights by linear map, filled layer by layer."""
 
     graph: Graph
@@ -70,7 +71,7 @@ class RoundedSoFar:
         self.readers = self.graph.readers()
         self.maps = sum(node.op == "linear" for node in self.graph)
 
-    def replaced(
+    def replacement(
         self, node: Node, exact: Floats, real: Floats, lost: Floats | None
     ) -> Mapping[str, Tensor]:
         """Round one linear map; returns the weight and bias that its planes represent.
@@ -101,7 +102,7 @@ class RoundedSoFar:
         readers = [self.graph[name] for name in self.readers[encoder]]
         if encoder not in self.spreads:
             fixed = self.graph[encoder]["spread"]
-            if fixed is not None:  # trained or learned
+            if fixed is not None:  # trained or learned before
                 return np.asarray(np.broadcast_to(fixed, len(inputs.mean)))
             if any(reader.op != "linear" for reader in readers):
                 return np.ones(len(inputs.mean))
@@ -131,13 +132,13 @@ class Inputs:
         return Inputs(means[0], means[1], y, moment, across)
 
     def fit(self, weight: Doubles, lost: Floats | None) -> Doubles:
-        """Weights of x' whose output is nearest to weight @ x, plus `lost` if it is given."""
+        """Weights of x' whose output is nearest to weight @ x, plus `lost` if not None."""
         damping = DAMPING * np.diagonal(self.moment).mean() + 1e-12
         target = weight @ self.across + damping * weight
         if lost is not None:
             target = target + lost.T @ self.centred / len(lost)
-        fitted = np.linalg.solve(self.moment + damping * np.eye(len(self.moment)), target.T)
-        return np.ascontiguousarray(fitted.T)
+        solution = np.linalg.solve(self.moment + damping * np.eye(len(self.moment)), target.T)
+        return np.ascontiguousarray(solution.T)
 
 
 def _tensor(node: Node, part: str, values: Doubles) -> Tensor:

@@ -1,4 +1,4 @@
-"""The account of a run: `audit` makes it, `write_report` shows it."""
+"""The account of a run: `audit` computes it, `write_report` writes it as a page."""
 
 from hwsim.accounts.audit import Audit, audit
 from hwsim.accounts.latency import StepTime

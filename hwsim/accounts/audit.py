@@ -1,7 +1,7 @@
-"""What a run cost, from its counts: `audit` runs nothing and rounds nothing.
+"""The costs of a run, from its counts: `audit` runs nothing and rounds nothing.
 
-Every figure bears one of three labels:
-    measured   counted while the run was made: spikes, events, clamps, wraps, messages, hops
+Every figure has one of three labels:
+    measured   counted during the run: spikes, events, clamps, wraps, messages, hops
     exact      follows from the netlist and the number of tokens: updates, memory, steps, MACs
     estimate   a count times a coefficient that was not measured on this chip: joules, seconds
 """
@@ -42,7 +42,7 @@ LABELS = {
 
 @dataclass(frozen=True)
 class Schedule:
-    """Time steps of one token, and the latency they make."""
+    """Time steps of one token, and their latency."""
 
     steps: int
     phases: tuple[tuple[int, int], ...]  # (first step, one past the last)
@@ -51,7 +51,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Site:
-    """Where the netlist is placed."""
+    """Target of the placement, and the cores and chips it uses."""
 
     target: str
     cores: int
@@ -60,17 +60,17 @@ class Site:
 
 @dataclass(frozen=True)
 class Host:
-    """What the host computer does for the chip, over the whole run."""
+    """Work of the host computer over the whole run."""
 
     lookups: int  # rows fetched from embedding tables
-    values_in: int  # numbers injected
-    values_out: int  # numbers read out
+    values_in: int  # numbers sent to the chip
+    values_out: int  # numbers read from the chip
     output: str  # "logits", "hidden" or "classes"
 
 
 @dataclass(frozen=True)
 class Audit:
-    """One run's account.  Counts are totals over `tokens` tokens."""
+    """The account of one run.  Counts are totals over `tokens` tokens."""
 
     title: str
     tokens: int
@@ -91,7 +91,7 @@ class Audit:
 
     @property
     def troubles(self) -> tuple[Tally, ...]:
-        """Every population that clamped or wrapped, worst first."""
+        """Every population with clamps or wraps, worst first."""
         rows = (row for row in self.populations if row.clamps or row.wraps)
         return tuple(sorted(rows, key=lambda row: (-row.wraps, -row.clamps, row.name)))
 
@@ -99,7 +99,7 @@ class Audit:
         return amount / self.tokens
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values, derived figures included."""
+        """All figures as plain JSON values, derived ones included."""
         record = asdict(self)
         for rows in (record["layers"], record["kinds"], record["populations"], [record["total"]]):
             for row in rows:
@@ -134,14 +134,16 @@ def audit(
     lengths: Sequence[int] | None = None,
     title: str = "",
 ) -> Audit:
-    """Account for one run.
+    """The account of one run.
 
-    traffic: from `hwsim.accounts.traffic.hops`; without it no bill has an energy of the mesh, and
-    says so.
-    profiles: None: every one that ships.
+    traffic: from `hwsim.accounts.traffic.hops`; without it the energy of the mesh is missing from
+    the bills, which list it as uncounted.
+    profiles: energy profiles, their names or files; None: all built-in ones.
     step_time: replaces the latency estimated from the target's rates; a netlist that is not placed
-    and has none gets no latency and no static energy.  lengths: tokens of each sequence, for the
-    ANN's attention; without them equal lengths are assumed and the figure is an estimate.
+    has no latency and no static energy without it.
+    lengths: tokens of each sequence, for the ANN's attention; None: equal lengths are assumed, and
+    the figure is an estimate.
+    Raises PromptError where no token was run, ConfigError for a faulty profile.
     """
     if counters.tokens == 0:
         raise PromptError(
@@ -150,19 +152,18 @@ def audit(
     rows = by_population(net, counters)
     everything = total("all", rows)
     schedule = Schedule(net.period, net.phases, _latency(net, counters, step_time))
-    placed = net.placement
-    site = None if placed is None else Site(placed.target, placed.cores, placed.chips)
-    crossed = None if traffic is None else _record(traffic)
-    named = builtin() if profiles is None else profiles
-    chosen = [p if isinstance(p, Profile) else load(p) for p in named]
+    placement = net.placement
+    site = None
+    if placement is not None:
+        site = Site(placement.target, placement.cores, placement.chips)
+    messages = None if traffic is None else _record(traffic)
+    names = builtin() if profiles is None else profiles
+    counts, chip_seconds = _counts(everything, messages), _chip_seconds(schedule, site, counters)
     bills = [
-        (
-            profile,
-            bill(profile, _counts(everything, crossed), _chip_seconds(schedule, site, counters)),
-        )
-        for profile in chosen
+        (profile, bill(profile, counts, chip_seconds))
+        for profile in (p if isinstance(p, Profile) else load(p) for p in names)
     ]
-    used = {population.kind: population.does for population in net.populations.values()}
+    kinds = {population.kind: population.does for population in net.populations.values()}
     return Audit(
         title or f"{net.family}, {counters.tokens} tokens",
         counters.tokens,
@@ -171,11 +172,11 @@ def audit(
         tuple(sorted(grouped(net, rows, layer_name), key=_layer_order)),
         tuple(grouped(net, rows, lambda population: population.kind)),
         tuple(rows),
-        tuple(sorted(name for name, kind in used.items() if kind.lava is None)),
+        tuple(sorted(name for name, kind in kinds.items() if kind.lava is None)),
         measure(net),
         schedule,
         site,
-        crossed,
+        messages,
         tuple(one for _, one in bills),
         compare(net, counters, lengths, bills, everything.synaptic_event),
         _host(net, counters),
@@ -184,13 +185,16 @@ def audit(
 
 
 def _layer_order(row: Tally) -> int:
-    """Layers by number, what stands outside them last."""
+    """Key that sorts layers by number, and rows outside the layers last."""
     number = row.name.removeprefix("layer ")
     return int(number) if number.isdecimal() else 1 << 30
 
 
 def _latency(net: Netlist, counters: Counters, step_time: StepTime | None) -> TokenTime | None:
-    """A measured step time first; else the target's rates; None for an unplaced or foreign one."""
+    """From the measured step time, or else the target's rates.
+
+    None where neither is known: the netlist is not placed, or its target is not installed.
+    """
     if step_time is not None:
         return fixed(net, step_time)
     if net.placement is None:
@@ -203,7 +207,7 @@ def _latency(net: Netlist, counters: Counters, step_time: StepTime | None) -> To
 
 
 def _record(traffic: Traffic) -> dict[str, int]:
-    """Messages of spikes and of partial sums; the hops are those of both."""
+    """Messages of spikes and of partial sums, and the hops of both together."""
     spikes, sums = traffic.spikes, traffic.partial_sums
     return {
         "spike_messages": spikes.messages,
@@ -215,14 +219,14 @@ def _record(traffic: Traffic) -> dict[str, int]:
     }
 
 
-def _counts(row: Tally, crossed: dict[str, int] | None) -> dict[str, int]:
+def _counts(row: Tally, messages: dict[str, int] | None) -> dict[str, int]:
     """All counts by the names that profiles price."""
     counts = row.counts()
-    if crossed is not None:
-        counts["message"] = crossed["spike_messages"] + crossed["partial_sum_messages"]
-        counts["hop_east_west"] = crossed["hops_east_west"]
-        counts["hop_north_south"] = crossed["hops_north_south"]
-        counts["chip_crossing"] = crossed["chip_crossings"]
+    if messages is not None:
+        counts["message"] = messages["spike_messages"] + messages["partial_sum_messages"]
+        counts["hop_east_west"] = messages["hops_east_west"]
+        counts["hop_north_south"] = messages["hops_north_south"]
+        counts["chip_crossing"] = messages["chip_crossings"]
     return counts
 
 

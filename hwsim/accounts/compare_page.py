@@ -14,11 +14,11 @@ from hwsim.accounts.pages import embedded, fill, tame
 from hwsim.accounts.side_by_side import NAMES, SideBySide, columns
 
 TEMPLATE = "compare.html.jinja"
-LEAST = 1e-10  # smaller errors are the arithmetic's own, and drawn here
+LEAST = 1e-10  # smaller errors are rounding errors, and are drawn at this value
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED, SKY)
-ROOM = 0.3  # decades left free around the points, for their labels
+MARGIN = 0.3  # decades left free around the points, for their labels
 WIDTH, HEIGHT = 1000, 460  # of the figure, in pixels
-MARKER, LETTER, LINE = 8, 7.5, 16  # half a marker; a letter's width, a line's height
+MARKER, LETTER, LINE = 8, 7.5, 16  # pixels: half a marker, a letter's width, a line's height
 PLACES = {  # a label's place beside its marker: steps to the right, and up
     "top center": (0, 1),
     "bottom center": (0, -1),
@@ -33,7 +33,7 @@ Point = tuple[float, float]  # synaptic events per token, error
 
 
 def render_comparison(comparison: SideBySide) -> str:
-    """The whole page.  Names that came from files are escaped; the figure and plotly are ours."""
+    """The whole page; names that come from files are escaped."""
     return fill(
         TEMPLATE,
         comparison=comparison,
@@ -44,15 +44,15 @@ def render_comparison(comparison: SideBySide) -> str:
 
 
 def trade(comparison: SideBySide) -> Markup:
-    """Error over synaptic events per token; what no other netlist beats is joined by a line."""
-    points = [(max(row.events, 1.0), _drawn(row.error)) for row in comparison.rows]
+    """Figure of error over synaptic events per token; a line joins the Pareto-optimal netlists."""
+    points = [(max(row.events, 1.0), _height(row.error)) for row in comparison.rows]
     spans = [_span([point[axis] for point in points]) for axis in (0, 1)]
-    joined = sorted(comparison.front, key=lambda i: (points[i][0], -points[i][1]))
+    front = sorted(comparison.front, key=lambda i: (points[i][0], -points[i][1]))
     figure = go.Figure()
     figure.add_trace(
         go.Scatter(
-            x=[points[i][0] for i in joined],
-            y=[points[i][1] for i in joined],
+            x=[points[i][0] for i in front],
+            y=[points[i][1] for i in front],
             mode="lines",
             line={"color": GREY, "width": 1.5, "dash": "dot"},
             name="none is better in both",
@@ -78,23 +78,23 @@ def _markers(
     colour: str,
     name: str,
 ) -> go.Scatter:
-    """The netlists of one system; hollow where another one beats them."""
+    """Markers of one system's netlists; hollow where another netlist beats them."""
     labels, front = comparison.labels, comparison.front
-    shown = sorted(members, key=lambda i: i not in front)  # the legend has the first one's symbol
+    order = sorted(members, key=lambda i: i not in front)  # the legend shows the first symbol
     return go.Scatter(
-        x=[points[i][0] for i in shown],
-        y=[points[i][1] for i in shown],
-        text=[tame(labels[i]) for i in shown],
-        textposition=[places[i] for i in shown],
+        x=[points[i][0] for i in order],
+        y=[points[i][1] for i in order],
+        text=[tame(labels[i]) for i in order],
+        textposition=[places[i] for i in order],
         customdata=[
             [wording.error(comparison.rows[i].error), wording.count(comparison.rows[i].events)]
-            for i in shown
+            for i in order
         ],
         mode="markers+text",
         marker={
             "color": colour,
             "size": 11,
-            "symbol": ["circle" if i in front else "circle-open" for i in shown],
+            "symbol": ["circle" if i in front else "circle-open" for i in order],
             "line": {"color": colour, "width": 2},
         },
         cliponaxis=False,
@@ -107,9 +107,10 @@ def _markers(
 def label_places(
     points: Sequence[Point], labels: Sequence[str], spans: Sequence[tuple[float, float]]
 ) -> list[str]:
-    """Where each label stands beside its marker, clear of markers and of labels placed before.
+    """Place of each label beside its marker, without overlap of markers or earlier labels.
 
-    spans: both axes' lowest and highest exponent.  Where no place is free, it is the first.
+    spans: lowest and highest exponent of both axes.  Returns keys of PLACES; the first one where no
+    place is free.
     """
     pixels = [
         tuple(
@@ -118,7 +119,7 @@ def label_places(
         )
         for point in points
     ]
-    taken = [(x - MARKER, x + MARKER, y - MARKER, y + MARKER) for x, y in pixels]
+    obstacles = [(x - MARKER, x + MARKER, y - MARKER, y + MARKER) for x, y in pixels]
     places = []
     for (x, y), label in zip(pixels, labels, strict=True):
         half = LETTER * len(label) / 2
@@ -126,9 +127,9 @@ def label_places(
             place: (x + dx * (half + MARKER) - half, x + dx * (half + MARKER) + half, *_line(y, dy))
             for place, (dx, dy) in PLACES.items()
         }
-        free = (place for place, box in boxes.items() if not any(_meet(box, b) for b in taken))
+        free = (place for place, box in boxes.items() if not any(_meet(box, b) for b in obstacles))
         places.append(next(free, next(iter(PLACES))))
-        taken.append(boxes[places[-1]])
+        obstacles.append(boxes[places[-1]])
     return places
 
 
@@ -145,19 +146,19 @@ def _meet(a: Sequence[float], b: Sequence[float]) -> bool:
 def _span(values: Sequence[float]) -> tuple[float, float]:
     """Lowest and highest exponent of a log axis, with room around the values."""
     known = [math.log10(value) for value in values if math.isfinite(value)] or [0.0]
-    return min(known) - ROOM, max(known) + ROOM
+    return min(known) - MARGIN, max(known) + MARGIN
 
 
-def _ticks(span: tuple[float, float], said: str) -> dict[str, object]:
-    """A log axis with ticks at powers of ten, and at 2 and 5 times those where few would show."""
+def _ticks(span: tuple[float, float], tick_format: str) -> dict[str, object]:
+    """A log axis with ticks at powers of ten; on short axes also at 2 and 5 times these."""
     low, high = span
     steps = (1, 2, 5) if high - low < 3 else (1,)
     powers = range(math.floor(low), math.ceil(high) + 1)
     every = [step * 10.0**power for power in powers for step in steps]
-    shown = [value for value in every if low <= math.log10(value) <= high]
-    return {"type": "log", "range": [low, high], "tickvals": shown, "tickformat": said}
+    ticks = [value for value in every if low <= math.log10(value) <= high]
+    return {"type": "log", "range": [low, high], "tickvals": ticks, "tickformat": tick_format}
 
 
-def _drawn(error: float) -> float:
-    """What a log axis can show of an error."""
+def _height(error: float) -> float:
+    """An error as a log axis can show it: at least LEAST, NaN if infinite."""
     return max(error, LEAST) if math.isfinite(error) else math.nan

@@ -1,12 +1,13 @@
-"""The run against the ANN it came from: the same tokens as multiply-accumulates (MACs).
+"""Comparison of a run with the ANN it came from: multiply-accumulates (MACs) for the same tokens.
 
-The ANN's MACs: each weight of each linear map once a token, and in attention each stored number of
-K and V that a token can see once.  Nothing else of the ANN is counted: norms, softmax and
-activations are a few per cent of a Transformer's arithmetic.  Where the spiking network has several
-passes side by side (SpikeLM), the ANN has the first alone.
+MACs of the ANN: each weight of each linear map once per token, and in attention each stored number
+of K and V once per token that attends to it.  Nothing else of the ANN is counted: norms, softmax
+and activations are a few per cent of a Transformer's arithmetic.  Where the spiking network has
+several repetitions (SpikeLM), only the first is counted for the ANN.
 
 `spikes_per_input` is synaptic events per MAC of the linear maps: how often a synapse is used where
-the ANN uses it once.  Below 4.6 / 0.9 = 5.1 the papers' formula calls the spiking network cheaper.
+the ANN uses its weight once.  Below 4.6 / 0.9 = 5.1 the spiking network is cheaper by the formula
+that papers use (4.6 pJ per MAC, 0.9 pJ per event).
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from hwsim.energy.bill import JOULE
 class Ratio:
     """ANN and spiking energy under one profile, in joules for the whole run.
 
-    `paper` is what papers print (synaptic events only, one addition each); `full` is everything the
-    profile prices: graded events as multiplications, compartment updates, idle steps; `active` is
-    `full` on a chip that would not pay for idle steps.
+    paper: as papers count, synaptic events only, one addition each.  full: all that the profile
+    prices: graded events as multiplications, compartment updates, idle steps.  active: `full`
+    without idle steps.
     """
 
     profile: str
@@ -59,7 +60,7 @@ class AnnComparison:
 
     dense_macs: int
     attention_macs: int
-    attention_basis: str  # "exact" if the sequences' lengths were known, else "estimate"
+    attention_basis: str  # "exact" if the sequences' lengths are known, else "estimate"
     dense_events: int  # synaptic events of the same linear maps
     ratios: tuple[Ratio, ...]
 
@@ -79,7 +80,11 @@ def compare(
     bills: Sequence[tuple[Profile, Bill]],
     events: int,
 ) -> AnnComparison:
-    """lengths: tokens of each sequence; without them all are taken to be equally long."""
+    """Compare a run with its ANN.
+
+    lengths: tokens of each sequence; None: all are assumed to be equally long.  bills: the energy
+    of the run under each profile.  events: synaptic events of the whole run.
+    """
     dense, attention = dense_macs(net) * counters.tokens, attention_macs(net, counters, lengths)
     dense_events = sum(
         counters.events(net, group) for group in net.synapses if isinstance(group.form, Dense)
@@ -115,8 +120,8 @@ def attention_macs(net: Netlist, counters: Counters, lengths: Sequence[int] | No
     return round(sum(_macs_per_slot(net, group) for group in net.synapses) * seen)
 
 
-def _visible(net: Netlist, counters: Counters, lengths: Sequence[int] | None) -> float:
-    """Pairs (token, position it attends to), over all sequences."""
+def _pairs(net: Netlist, counters: Counters, lengths: Sequence[int] | None) -> float:
+    """Number of pairs of a token and a token it attends to, over all sequences."""
     if lengths is None:
         mean = counters.tokens / max(counters.sequences, 1)
         return counters.sequences * (mean * (mean + 1) / 2 if net.causal else mean * mean)

@@ -1,4 +1,4 @@
-"""contents: what a netlist file holds, in counts, for `las-inspect`."""
+"""contents: the contents of a netlist file in counts, for `las-inspect`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hwsim.accounts.memory import stored
 
 
 def contents(net: Netlist, version: int, size: int) -> dict[str, Any]:
-    """Everything `las-inspect` shows, as plain values."""
+    """All that `las-inspect` shows, as plain values; version and size (bytes) are the file's."""
     populations = list(net.populations.values())
     placement = net.placement
     return {
@@ -42,7 +42,7 @@ def contents(net: Netlist, version: int, size: int) -> dict[str, Any]:
 
 
 def _rows(populations: list[Population], key: Callable[[Population], Any]) -> list[dict[str, Any]]:
-    """Populations and compartments by key, keys in order."""
+    """Numbers of populations and compartments by key, sorted by key."""
     by_key: dict[Any, dict[str, Any]] = {}
     for population in populations:
         of = key(population)

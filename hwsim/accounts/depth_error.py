@@ -1,10 +1,11 @@
-"""depth_error: the errors of one run beside another, a row a node, and what they say together.
+"""depth_error: the errors of a run relative to a reference, one row per node, and their summary.
 
-    carried  ||mine - reference|| / ||reference - its mean||: all that went wrong up to here
-    added    the same with the reference computed from the run's own inputs to this node: what this
-             operator did wrong by itself; only known beside a float model
+    carried  ||value - reference|| / ||reference - its mean||: the error of all nodes up to here
+    added    the same with the reference computed from the run's own inputs to this node: the error
+             of this operator alone; only known where the reference is a float model
 
-A node with one value a token or head has no spread to speak of: there the reference's norm divides.
+Of a node with one value per token or head the mean is not subtracted: its values hardly vary, so
+the reference's norm is the divisor.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-Tensor = Any  # torch's; this file also serves those who only read the figures
+Tensor = Any  # torch's; torch is not imported, so that pages can be written without it
 
 CONSTANT = 1e-9  # share of its square that a value's variance must exceed
 BUDGET = 1e-2
@@ -22,29 +23,32 @@ BUDGET = 1e-2
 
 @dataclass
 class NodeError:
-    """One node: running sums over all values compared."""
+    """Errors of one node, as running sums over all values compared."""
 
     node: str
     layer: int
     op: str
-    single: bool  # one value a token or head
+    single: bool  # one value per token or head
     values: int = 0
     clamps: int = 0
     wraps: int = 0
-    largest: float = 0.0  # |mine - reference|
+    largest: float = 0.0  # |value - reference|
     knows_added: bool = False
-    error: float = 0.0  # sum of squares, as are the next and `squares`
-    fresh: float = 0.0
-    total: float = 0.0
-    squares: float = 0.0
+    error: float = 0.0  # sum of squares of value - reference
+    fresh: float = 0.0  # sum of squares of the error added by this node
+    total: float = 0.0  # sum of the reference
+    squares: float = 0.0  # sum of squares of the reference
 
-    def add(self, mine: Tensor, reference: Tensor, fresh: Tensor | None, seen: Tensor) -> None:
-        """All [B, S, *axes]; `seen`: which values count."""
-        if not bool(seen.all()):
-            mine, reference = mine[seen], reference[seen]
-            fresh = None if fresh is None else fresh[seen]
+    def add(self, value: Tensor, reference: Tensor, fresh: Tensor | None, mask: Tensor) -> None:
+        """Add values and their reference, all [B, S, *axes].
+
+        fresh: the error added by this node, if known.  mask: which values count.
+        """
+        if not bool(mask.all()):
+            value, reference = value[mask], reference[mask]
+            fresh = None if fresh is None else fresh[mask]
         wide = reference.double()
-        difference = mine.double() - wide
+        difference = value.double() - wide
         self.values += wide.numel()
         self.total += float(wide.sum())
         self.squares += float(wide.square().sum())
@@ -57,7 +61,7 @@ class NodeError:
 
     @property
     def size(self) -> float:
-        """What an error is measured by."""
+        """Divisor of the errors: norm of the reference, less its mean unless the node is single."""
         spread = self.squares - self.total**2 / max(self.values, 1)
         constant = self.single or spread <= CONSTANT * self.squares
         return math.sqrt(self.squares if constant else spread)
@@ -76,7 +80,7 @@ class NodeError:
         return math.sqrt(squares) / self.size if self.size else math.inf
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values; null where there is none, or where it is infinite."""
+        """Plain JSON values; null for a figure that is unknown or infinite."""
         return {
             "node": self.node,
             "layer": self.layer,
@@ -92,13 +96,13 @@ class NodeError:
 
 @dataclass(frozen=True)
 class Group:
-    """The nodes of one layer and operator, in one line."""
+    """The nodes of one layer and operator, in one row."""
 
     layer: str
     op: str
     nodes: int
-    carried: NodeError  # the one with the largest carried error
-    added: NodeError | None
+    carried: NodeError  # the node with the largest carried error
+    added: NodeError | None  # the node with the largest added error, if known
     largest: float
     clamps: int
     wraps: int
@@ -106,7 +110,7 @@ class Group:
 
 @dataclass
 class DepthComparison:
-    """One run (`second`) beside its reference (`first`)."""
+    """The errors of one run (`second`) relative to its reference (`first`)."""
 
     first: str
     second: str
@@ -114,16 +118,16 @@ class DepthComparison:
     sequences: int
     rows: list[NodeError]
     budget: float = BUDGET
-    same: bool = False  # one netlist twice: it may not differ at all
-    spikes: dict[str, Any] | None = None  # of two netlists: how their spikes compare
+    same: bool = False  # both are one netlist, whose runs must not differ at all
+    spikes: dict[str, Any] | None = None  # of two netlists: comparison of their spikes
 
     def __post_init__(self) -> None:
-        """Depth order: tables that all layers read come before the first that draws them."""
+        """Sort by depth: tables that all layers read come first."""
         self.rows = sorted(self.rows, key=lambda row: row.layer)
 
     @property
     def over(self) -> NodeError | None:
-        """The first node, in depth order, whose carried error leaves the budget."""
+        """The first node, in depth order, whose carried error exceeds the budget."""
         return first_over(self.rows, self.budget)
 
     @property
@@ -132,7 +136,7 @@ class DepthComparison:
 
     @property
     def source(self) -> NodeError | None:
-        """The node that added most."""
+        """The node with the largest added error; None where added errors are unknown."""
         known = [row for row in self.rows if row.added is not None]
         return max(known, key=lambda row: row.added or 0.0) if known else None
 
@@ -142,7 +146,7 @@ class DepthComparison:
 
     @property
     def groups(self) -> list[Group]:
-        """By layer and operator, each where it first comes."""
+        """Groups by layer and operator, in the order in which each first occurs."""
         by_group: dict[tuple[str, str], list[NodeError]] = {}
         for row in self.rows:
             by_group.setdefault((layer_name(row.layer), row.op), []).append(row)
@@ -168,7 +172,7 @@ def first_over(rows: Iterable[NodeError], budget: float) -> NodeError | None:
 
 
 def layer_name(layer: int) -> str:
-    """Blocks by number; what follows the last block counts as one more."""
+    """Name of a layer: its number, or "before" for nodes before the first layer."""
     return "before" if layer < 0 else str(layer)
 
 

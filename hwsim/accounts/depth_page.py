@@ -13,16 +13,16 @@ from hwsim.accounts.figures import BLUE, GREY, ORANGE, PURPLE, RED
 from hwsim.accounts.pages import embedded, fill, tame
 
 TEMPLATE = "depth.html.jinja"
-LEAST = 1e-8  # float32's own rounding; smaller errors are drawn here
+LEAST = 1e-8  # float32's own rounding; smaller errors are drawn at this value
 
 
 def render_depth(comparison: DepthComparison) -> str:
-    """The whole page.  Names that came from files are escaped; the figure and plotly are ours."""
+    """The whole page; names that come from files are escaped."""
     return fill(TEMPLATE, comparison=comparison, figure=along_depth(comparison))
 
 
 def along_depth(comparison: DepthComparison) -> Markup:
-    """Carried and added error of every node in depth order, the layers told apart."""
+    """Figure of every node's carried and added error in depth order; layers are shaded in turn."""
     rows = comparison.rows
     figure = go.Figure()
     _line(figure, rows, [row.carried for row in rows], "carried to here", BLUE)
@@ -33,7 +33,7 @@ def along_depth(comparison: DepthComparison) -> Markup:
         figure.add_trace(
             go.Scatter(
                 x=cut,
-                y=[_drawn(rows[i].carried) for i in cut],
+                y=[_height(rows[i].carried) for i in cut],
                 mode="markers",
                 marker={"color": RED, "symbol": "x", "size": 9},
                 name="clamps or wraps",
@@ -43,7 +43,7 @@ def along_depth(comparison: DepthComparison) -> Markup:
     figure.add_trace(
         go.Scatter(
             x=[-0.5, len(rows) - 0.5],
-            y=[_drawn(comparison.budget)] * 2,
+            y=[_height(comparison.budget)] * 2,
             mode="lines",
             line={"color": PURPLE, "dash": "dash", "width": 1.5},
             name=f"budget {comparison.budget:g}",
@@ -68,8 +68,8 @@ def _line(
     figure.add_trace(
         go.Scatter(
             x=list(range(len(rows))),
-            y=[_drawn(error) for error in errors],
-            customdata=_said(rows, errors),
+            y=[_height(error) for error in errors],
+            customdata=_labels(rows, errors),
             mode="lines",
             line={"color": colour, "width": 2},
             name=name,
@@ -85,8 +85,8 @@ def _dots(
     figure.add_trace(
         go.Scatter(
             x=[i for i, _ in known],
-            y=[_drawn(error) for _, error in known],
-            customdata=_said([rows[i] for i, _ in known], [error for _, error in known]),
+            y=[_height(error) for _, error in known],
+            customdata=_labels([rows[i] for i, _ in known], [error for _, error in known]),
             mode="markers",
             marker={"color": colour, "size": 5},
             name=name,
@@ -98,12 +98,12 @@ def _dots(
 HOVER = "%{customdata[0]}<br>%{customdata[1]}: %{customdata[2]} %{fullData.name}<extra></extra>"
 
 
-def _said(rows: list[NodeError], errors: list[float]) -> list[list[str]]:
+def _labels(rows: list[NodeError], errors: list[float]) -> list[list[str]]:
     return [
         [tame(row.node), row.op, wording.error(error)]
         for row, error in zip(rows, errors, strict=True)
     ]
 
 
-def _drawn(error: float) -> float | None:
+def _height(error: float) -> float | None:
     return max(error, LEAST) if math.isfinite(error) else None

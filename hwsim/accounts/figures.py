@@ -1,7 +1,7 @@
-"""The report's figures.
+"""The figures of the audit page.
 
-Text and lines get their colours in the page, from its light or dark theme; the bars' colours are
-Okabe and Ito's, told apart by colour-blind readers and legible on both.
+Text and lines get their colours from the page's light or dark theme.  The colours of bars are Okabe
+and Ito's, which colour-blind readers can distinguish and which are legible on both themes.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ ROW = 34  # pixels of a horizontal bar
 
 
 def by_layer(audit: Audit) -> Markup:
-    """Synaptic events by sort, and spikes, of each layer; per token."""
+    """Synaptic events, binary and graded, and spikes of each layer, per token."""
     names = [row.name.removeprefix("layer ").replace(" the layers", "") for row in audit.layers]
     figure = make_subplots(
         rows=2,
@@ -67,21 +67,21 @@ def by_layer(audit: Audit) -> Markup:
 
 
 def energy(audit: Audit) -> Markup:
-    """Share of each part in each profile's total."""
+    """Each part's share of the energy, for each profile."""
     figure = go.Figure()
     labels = [
         f"{bill.title}<br>{quantity(audit.per_token(bill.joules), 'J')} per token"
         for bill in audit.energy
     ]
-    shown: dict[str, tuple[list[float], list[float]]] = {}
+    parts: dict[str, tuple[list[float], list[float]]] = {}
     for position, bill in enumerate(audit.energy):
         for line in bill.lines:
             part = counts.STATIC if line.what == counts.STATIC_POWER else counts.PARTS[line.what]
-            shares, joules = shown.setdefault(part, ([0.0] * len(labels), [0.0] * len(labels)))
+            shares, joules = parts.setdefault(part, ([0.0] * len(labels), [0.0] * len(labels)))
             shares[position] += 100 * line.joules / bill.joules if bill.joules else 0.0
             joules[position] += audit.per_token(line.joules)
-    for part in filter(shown.__contains__, COLOURS):
-        shares, joules = shown[part]
+    for part in filter(parts.__contains__, COLOURS):
+        shares, joules = parts[part]
         figure.add_trace(
             go.Bar(
                 y=labels,
@@ -99,7 +99,7 @@ def energy(audit: Audit) -> Markup:
 
 
 def updates(audit: Audit) -> Markup:
-    """Compartment updates of each kind, active and idle; per token."""
+    """Compartment updates of each kind, active and idle, per token."""
     rows = sorted(audit.kinds, key=lambda row: row.update_active + row.update_idle)
     figure = go.Figure()
     for name, field, colour in (("active", "update_active", ORANGE), ("idle", "update_idle", GREY)):
@@ -119,7 +119,7 @@ def updates(audit: Audit) -> Markup:
 
 
 def _bars(figure: Any, name: str, height: int, *, flat: bool = False) -> Markup:
-    """Stacked bars; `flat`: they lie."""
+    """A figure of stacked bars; `flat`: horizontal ones."""
     figure.update_xaxes(showgrid=flat)
     figure.update_yaxes(showgrid=not flat)
     return embedded(

@@ -1,7 +1,8 @@
 """latency: the time of one token on a placed netlist, from the events that a run counted.
 
-The model is compiler/mapping/latency.py's.  Events are those of the run, per token, spread evenly
-over the steps in which their source may send; what one core gets in a step adds up.
+The model is that of compiler/mapping/latency.py.  Events are those of the run per token, spread
+evenly over the steps at which their source may send; the events that arrive on one core in the same
+step are added.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ SOURCE = "peak core rates of {target}, no mesh contention"
 
 @dataclass(frozen=True)
 class StepTime:
-    """Seconds every time step takes, where somebody has measured it, and who says so."""
+    """Measured seconds per time step, and the source of the measurement."""
 
     seconds: float
     source: str
@@ -31,7 +32,7 @@ class StepTime:
 
 @dataclass(frozen=True)
 class TokenTime:
-    """Seconds a token, and the part of it in steps bound by each cause."""
+    """Seconds per token, and how much of it each cause accounts for."""
 
     seconds: float
     source: str
@@ -40,21 +41,21 @@ class TokenTime:
 
 @dataclass(frozen=True)
 class _Load:
-    """What some cores have to do in a step."""
+    """Work of some cores in one step: `amounts` of events or updates, core by core."""
 
     cores: NDArray[np.int64]
     amounts: NDArray[np.float64]
 
 
 def fixed(net: Netlist, step_time: StepTime) -> TokenTime:
-    """All steps equally long."""
+    """Time per token where all steps take the same measured time."""
     seconds = net.period * step_time.seconds
-    said = f"{step_time.seconds / MICRO:g} µs a step: {step_time.source}"
-    return TokenTime(seconds, said, {"steps": seconds})
+    source = f"{step_time.seconds / MICRO:g} µs a step: {step_time.source}"
+    return TokenTime(seconds, source, {"steps": seconds})
 
 
 def estimate(net: Netlist, counters: Counters, placement: Placement, target: Target) -> TokenTime:
-    """Each step by its slowest part, summed over one token's period."""
+    """Time per token from the target's rates: that of each step's slowest part, summed."""
     events = _busiest_by_step(_arrivals(net, counters, placement))
     updates = _busiest_by_step(_updates(net, placement))
     of = latency(target, events, updates, len(_waits(net, placement)))
@@ -67,8 +68,8 @@ def estimate(net: Netlist, counters: Counters, placement: Placement, target: Tar
     return TokenTime(sum(bounds.values()), SOURCE.format(target=target.title), bounds)
 
 
-def _homes(placement: Placement) -> dict[str, _Load]:
-    """Cores of each population, and its compartments on each."""
+def _compartments(placement: Placement) -> dict[str, _Load]:
+    """Compartments of each population by core."""
     tiles: dict[str, list[tuple[int, int]]] = {}
     for tile in placement.tiles:
         tiles.setdefault(tile.population, []).append((tile.core, tile.stop - tile.start))
@@ -83,24 +84,24 @@ def _load(pairs: Iterable[tuple[int, float]]) -> _Load:
 def _updates(net: Netlist, placement: Placement) -> list[list[_Load]]:
     """Compartments that each step updates, by core."""
     loads: list[list[_Load]] = [[] for _ in range(net.period)]
-    for name, home in _homes(placement).items():
+    for name, load in _compartments(placement).items():
         for step in net.populations[name].steps:
-            loads[step].append(home)
+            loads[step].append(load)
     return loads
 
 
 def _arrivals(net: Netlist, counters: Counters, placement: Placement) -> list[list[_Load]]:
     """Synaptic events of one token that arrive in each step, by core."""
-    homes, blocks = _homes(placement), _blocks(net, counters, placement)
+    compartments, blocks = _compartments(placement), _blocks(net, counters, placement)
     loads: list[list[_Load]] = [[] for _ in range(net.period)]
     for index, group in enumerate(net.synapses):
         source = net.populations[group.source]
         sends = source.sends or source.steps
         whole = blocks.get(index)
-        if whole is None and group.target in homes:
-            home = homes[group.target]
+        if whole is None and group.target in compartments:
+            target = compartments[group.target]
             share = counters.events(net, group) / max(net.populations[group.target].n, 1)
-            whole = _Load(home.cores, home.amounts * share)
+            whole = _Load(target.cores, target.amounts * share)
         if whole is None or not sends:
             continue
         load = _Load(whole.cores, whole.amounts / (counters.tokens * len(sends)))
@@ -140,11 +141,11 @@ def _busiest(loads: list[_Load]) -> float:
 
 
 def _waits(net: Netlist, placement: Placement) -> set[int]:
-    """First steps of populations that wait a step more for sums from another core."""
-    homes = _homes(placement)
+    """First steps of populations that wait one more step for partial sums from another core."""
+    cores = {name: load.cores for name, load in _compartments(placement).items()}
     waits = set()
     for block in placement.blocks:
         target = net.populations[net.synapses[block.group].target]
-        if target.steps and target.name in homes and block.core not in homes[target.name].cores:
+        if target.steps and target.name in cores and block.core not in cores[target.name]:
             waits.add(target.steps[0])
     return waits

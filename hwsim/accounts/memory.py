@@ -1,4 +1,4 @@
-"""Memory a netlist needs, in bytes of the declared widths; read off the netlist, nothing is run."""
+"""Memory that a netlist needs, in bytes at the declared widths, computed without a run."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from compiler.netlist.packed import packed_shape
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes, rounded up to whole bytes at the end."""
+    """Memory of a netlist; each sum of bits is rounded up to whole bytes."""
 
-    synapses: int  # connections, shared weights counted at each
-    dense_bytes: int  # weights of all-to-all groups, each of its group's bits
-    sparse_bytes: int  # int8 weights of one-to-one groups, one shared weight a pattern
+    synapses: int  # number of connections, also of those that share a weight
+    dense_bytes: int  # weights of dense groups, each of its group's bits
+    sparse_bytes: int  # int8 weights of gathers and patterns, one shared weight per pattern
     state_bytes: int  # state words of every compartment
     kept_bytes: int  # the part of it that lives from token to token
     written_bytes: int  # weights that are written at run time, 7 bits a slice: K, V, what waits
@@ -38,7 +38,7 @@ class Memory:
 
 
 def measure(net: Netlist) -> Memory:
-    """The memory of the whole netlist, without copies that a placement may make."""
+    """The memory of the whole netlist, without copies that a placement may add."""
     populations = net.populations.values()
     dense = (group.form for group in net.synapses if isinstance(group.form, Dense))
     return Memory(
@@ -53,7 +53,7 @@ def measure(net: Netlist) -> Memory:
 
 
 def stored(net: Netlist) -> dict[str, int]:
-    """Bytes as the file holds them: rows of narrow weights fill whole bytes; tables are int32."""
+    """Bytes in the netlist file: rows of narrow weights fill whole bytes; host tables are int32."""
     dense = (group.form for group in net.synapses if isinstance(group.form, Dense))
     packed = sum(math.prod(packed_shape(form.weights.shape, form.bits)) for form in dense)
     return {
@@ -82,16 +82,14 @@ def _state_bytes(net: Netlist) -> int:
 
 
 def _kept_bits(population: Population) -> int:
-    """Bits of one compartment's words that outlive a token."""
+    """Bits of the words that one compartment keeps from token to token."""
     return sum(word.bits for word in population.does.state.values() if word.keeps)
 
 
 def _parameter_bits(population: Population) -> int:
-    """Bits of all parameters; an array counts each value, a plain number once a population."""
-    declared = population.does.params
-    return sum(
-        declared[name].bits * int(np.size(value)) for name, value in population.params.items()
-    )
+    """Bits of all parameters: of an array each value, a plain number once per population."""
+    words = population.does.params
+    return sum(words[name].bits * int(np.size(value)) for name, value in population.params.items())
 
 
 def _bytes(bits: int) -> int:

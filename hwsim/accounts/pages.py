@@ -1,4 +1,4 @@
-"""pages: what every page shares: how a template is filled, and how a figure comes into it."""
+"""pages: functions for all HTML pages: fill a template, embed a figure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ FONT = "system-ui, sans-serif"
 
 
 def fill(template: str, **values: Any) -> str:
-    """The whole page, which opens without a network; text is escaped, `Markup` is not."""
+    """A whole page, which opens without a network.
+
+    template: name of a file in this folder.  Text is escaped, `Markup` is not.
+    """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -30,9 +33,9 @@ def fill(template: str, **values: Any) -> str:
 
 
 def embedded(figure: Any, name: str, height: int, **layout: Any) -> Markup:
-    """The figure as a piece of a page that has loaded plotly; `height` in pixels.
+    """A figure as HTML for a page that has loaded plotly.
 
-    `layout`: what differs from other figures.
+    name: id of the element.  height: in pixels.  layout: settings that differ from other figures'.
     """
     figure.update_layout(
         template="none",
@@ -56,5 +59,5 @@ def embedded(figure: Any, name: str, height: int, **layout: Any) -> Markup:
 
 
 def tame(name: str) -> str:
-    """A name that came from a file: plotly shows some tags, so none is let through."""
+    """A name from a file, with tags escaped, since plotly would render some of them."""
     return name.replace("&", "&amp;").replace("<", "&lt;")

@@ -14,7 +14,7 @@ TEMPLATE = "report.html.jinja"
 
 
 def render(audit: Audit) -> str:
-    """The whole page.  Names that came from files are escaped; figures and plotly are ours."""
+    """The whole page; names that come from files are escaped."""
     return fill(
         TEMPLATE,
         audit=audit,
@@ -27,7 +27,7 @@ def render(audit: Audit) -> str:
 
 
 def write_report(audit: Audit, path: Path) -> None:
-    """Write the page, whole or not at all; `OutputError` says what was in the way."""
+    """Write the page, completely or not at all; raises `OutputError` where that fails."""
     write_atomic(path, render(audit))
 
 

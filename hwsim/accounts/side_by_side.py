@@ -1,6 +1,6 @@
-"""side_by_side: several netlists of one model on one text, and which of them are worth choosing.
+"""side_by_side: errors and costs of several netlists of one model on one text.
 
-Errors are those of the whole text, counts those of a counted run over its first tokens.
+Errors are measured on the whole text, costs counted in a run over its first tokens.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ class Candidate:
 
     @property
     def system(self) -> str:
-        """Method, code and steps, and every other option that is not the usual one."""
+        """The system, its code and steps, and all options that differ from their defaults."""
         return described(self.options)
 
     @property
     def error(self) -> float:
-        """Of the output: mean KL in nats a token; for encoders the mean of 1 - cosine."""
+        """Error of the output: mean KL in nats per token; for encoders the mean of 1 - cosine."""
         error: float = self.figures.get("mean_kl", self.figures.get("mean_cosine_error"))
         return error
 
     @property
     def rise(self) -> float:
-        """Of the perplexity over the float model's, as a part of it."""
+        """Relative rise of the perplexity over the float model's."""
         rise: float = self.figures["perplexity"] / self.figures["reference_perplexity"] - 1
         return rise
 
@@ -58,7 +58,7 @@ class Candidate:
         return self.audit.total.clamps + self.audit.total.wraps
 
     def to_dict(self) -> dict[str, Any]:
-        """The row as plain JSON values; what cannot be known is None."""
+        """The row as plain JSON values; unknown ones are None."""
         ratios = {
             ratio.profile: {
                 name: getattr(ratio, name) if ratio.ann_joules else None
@@ -86,7 +86,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class SideBySide:
-    """The netlists of one comparison, in the order they were named."""
+    """The netlists of one comparison, in the order in which the user named them."""
 
     text: str
     rows: tuple[Candidate, ...]
@@ -98,12 +98,12 @@ class SideBySide:
 
     @property
     def measure(self) -> str:
-        """What `Candidate.error` is."""
+        """Name of the measure that `Candidate.error` gives."""
         return "mean KL (nats / token)" if self.scored else "mean 1 - cosine"
 
     @property
     def tokens(self) -> int:
-        """Tokens that the errors are of."""
+        """Tokens on which errors were measured."""
         tokens: int = self.rows[0].figures["tokens"]
         return tokens
 
@@ -114,12 +114,12 @@ class SideBySide:
 
     @property
     def front(self) -> set[int]:
-        """Rows that no other row beats in both error and synaptic events."""
+        """Indices of the rows that no other row beats in both error and synaptic events."""
         return pareto([(row.events, row.error) for row in self.rows])
 
     @property
     def labels(self) -> list[str]:
-        """What each row is called in a figure: its system, with the file's name where needed."""
+        """Label of each row in a figure: its system; also the file's name if systems are equal."""
         systems = [row.system for row in self.rows]
         return [
             row.system if systems.count(row.system) == 1 else f"{row.system} ({row.netlist})"
@@ -138,9 +138,9 @@ class SideBySide:
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> set[int]:
-    """Indices of the points that no other beats: as small in both, smaller in one.
+    """Indices of the Pareto-optimal points: no other is as small in both and smaller in one.
 
-    Equal points do not beat each other; a point that is not finite is never among them.
+    Equal points do not beat each other; points that are not finite are left out.
     """
     known = {i: point for i, point in enumerate(points) if all(map(math.isfinite, point))}
     return {
@@ -158,22 +158,22 @@ def described(options: Mapping[str, Any]) -> str:
     own = options.get("system_options")
     if isinstance(own, Mapping):
         words += [f"{name}={value}" for name, value in own.items()]
-    if options["system"] == "las":  # the only one with codes to choose from
+    if options["system"] == "las":  # the only system with several codes
         words.append(str(options.get("code", "of an unknown code")))
     words.append(f"T={options.get('steps', '?')}")
-    said = " ".join(words)
+    text = " ".join(words)
     if options.get("ranges") == 1:
-        said += ", 1 range"
+        text += ", 1 range"
     if options.get("channel_steps"):
-        said += ", steps by channel"
+        text += ", steps by channel"
     if options.get("weight_planes") == 2:
-        said += ", 2 planes"
+        text += ", 2 planes"
     if options.get("error_budget") is not None:
-        said += f", error budget {options['error_budget']}"
-    return said
+        text += f", error budget {options['error_budget']}"
+    return text
 
 
-Column = tuple[str, Callable[[Candidate], str]]  # heading, and a row's cell as people read it
+Column = tuple[str, Callable[[Candidate], str]]  # heading, and the text of a row's cell
 NAMES: tuple[Column, ...] = (
     ("netlist", lambda row: row.netlist),
     ("system", lambda row: row.system),
@@ -201,5 +201,5 @@ COSTS: tuple[Column, ...] = (
 
 
 def columns(comparison: SideBySide) -> tuple[tuple[Column, ...], tuple[Column, ...]]:
-    """Of accuracy, and of cost."""
+    """The columns of accuracy, and those of cost."""
     return (OF_DECODERS if comparison.scored else OF_ENCODERS), COSTS

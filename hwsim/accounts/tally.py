@@ -1,7 +1,7 @@
-"""Rows of the audit's tables: a run's counts, by population, then summed by layer and by kind.
+"""Rows of the audit's tables: a run's counts by population, and summed by layer and by kind.
 
-A synaptic event belongs to the population that receives it: that is where its synapse lies.  Counts
-have the names of hwsim/energy/counts.py.
+A synaptic event counts for the population that receives it, where its synapse is.  Counts have the
+names of hwsim/energy/counts.py.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Tally:
     event_multiply: int = 0  # events of graded spikes: one multiplication and addition each
     update_active: int = 0
     update_idle: int = 0
-    state_read: int = 0  # words; active updates x Kind.work, as all below
+    state_read: int = 0  # words; this and the counts up to `lookup`: active updates x Kind.work
     state_write: int = 0
     add: int = 0
     multiply: int = 0
@@ -52,17 +52,17 @@ class Tally:
 
 
 def by_population(net: Netlist, counters: Counters) -> list[Tally]:
-    """One row a population, in the netlist's order."""
-    received: dict[str, list[int]] = {name: [0, 0] for name in net.populations}
+    """One row per population, in the netlist's order."""
+    events: dict[str, list[int]] = {name: [0, 0] for name in net.populations}  # binary, graded
     for group in net.synapses:
         graded = net.populations[group.source].graded
-        received[group.target][graded] += counters.events(net, group)
+        events[group.target][graded] += counters.events(net, group)
     return [
-        _row(population, counters, received[name]) for name, population in net.populations.items()
+        _row(population, counters, events[name]) for name, population in net.populations.items()
     ]
 
 
-def _row(population: Population, counters: Counters, received: list[int]) -> Tally:
+def _row(population: Population, counters: Counters, events: list[int]) -> Tally:
     count = counters.populations[population.name]
     cost, updates = population.does.cost(population.params), count.updates
     return Tally(
@@ -70,8 +70,8 @@ def _row(population: Population, counters: Counters, received: list[int]) -> Tal
         populations=1,
         compartments=population.n,
         spikes=int(count.spikes.sum()),
-        event_add=received[False],
-        event_multiply=received[True],
+        event_add=events[False],
+        event_multiply=events[True],
         update_active=updates,
         update_idle=count.idle,
         state_read=updates * cost.state_reads,
@@ -96,7 +96,7 @@ def total(name: str, rows: Iterable[Tally]) -> Tally:
 
 
 def grouped(net: Netlist, rows: list[Tally], key: Callable[[Population], str]) -> list[Tally]:
-    """Rows summed by `key`, in the order in which the keys first come."""
+    """Rows summed by `key`, in the order in which each key first occurs."""
     members: dict[str, list[Tally]] = {}
     for row in rows:
         members.setdefault(key(net.populations[row.name]), []).append(row)

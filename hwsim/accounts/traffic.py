@@ -1,9 +1,10 @@
 """Traffic: messages of a run, counted from measured spikes and the placement.
 
 A spike is one message to each core with a synapse of its compartment, also to its own (0 hops).
-Partial sums are counted by the schedule: each block away from its rows' compartments sends one a
-row, run of steps between two cuts, and token, zero or not (the most it can be).  Ways are X first,
-then Y; chips are assumed to stand in a near-square field (compiler/mapping/mesh.py).
+Partial sums are counted from the schedule: each block on another core than its rows' compartments
+sends one message per row, segment (steps between two cuts) and token, even if the sum is 0, so this
+is an upper bound.  Routes go along X first, then Y; chips are assumed to form a near-square grid
+(compiler/mapping/mesh.py).
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ from hwsim.backends.counters import Counters
 
 @dataclass
 class Hops:
-    """Messages and their ways, summed."""
+    """Numbers of messages and of the links they cross."""
 
     messages: int = 0
-    local: int = 0  # of these, to a compartment on the same core
+    local: int = 0  # of the messages: those to the same core
     east_west: int = 0  # hops between neighbours on the mesh
     north_south: int = 0
-    crossings: int = 0  # chip borders
+    crossings: int = 0  # of borders between chips
 
 
 @dataclass
 class Traffic:
-    """Traffic of one run; `populations` by the sender of the spikes."""
+    """Traffic of one run; `populations`: of the spikes of each population, by name."""
 
     spikes: Hops = field(default_factory=Hops)
     partial_sums: Hops = field(default_factory=Hops)
@@ -41,14 +42,16 @@ class Traffic:
 
 
 def hops(net: Netlist, counters: Counters) -> Traffic:
-    """What the run's spikes made on the mesh; the netlist must be placed."""
+    """Traffic of a run; raises ValueError where the netlist is not placed."""
     if net.placement is None:
         raise ValueError("hops needs a placed netlist")
-    carried = links(net)
-    messages = _messages(net, counters, carried)
-    way = Mesh.of(net.placement).way(carried.sender, carried.receiver)
-    local = carried.sender == carried.receiver
-    columns = np.stack([np.ones_like(messages), local, *way]) * messages  # order of Hops
+    routes = links(net)
+    messages = _messages(net, counters, routes)
+    distance = Mesh.of(net.placement).distance(routes.sender, routes.receiver)
+    local = routes.sender == routes.receiver
+    columns = (
+        np.stack([np.ones_like(messages), local, *distance]) * messages
+    )  # in the order of Hops
 
     def total(which: NDArray[np.bool_]) -> Hops:
         return Hops(*columns[:, which].sum(1).tolist())

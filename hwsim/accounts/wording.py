@@ -1,4 +1,4 @@
-"""Numbers as people read them: the only place where a figure is rounded."""
+"""Numbers as text for readers; figures are rounded only here."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def times(ratio: float) -> str:
 
 
 def share(part: float, whole: float) -> str:
-    """A part in per cent; what is there but small is not shown as nothing."""
+    """A part in per cent; a small part is written as < 0.1 %, not as 0."""
     percent = 100 * part / whole if whole else 0.0
     return "< 0.1 %" if 0 < percent < 0.05 else f"{percent:.1f} %"
 
@@ -65,7 +65,7 @@ def change(ratio: float) -> str:
 
 
 def precise(number: float) -> str:
-    """A figure that is compared with others near it: six significant digits."""
+    """Six significant digits, for figures that are compared with similar ones."""
     return f"{number:#.6g}"
 
 

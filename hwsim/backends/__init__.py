@@ -1,6 +1,6 @@
-"""The backends, one folder each; a folder that exports `BACKEND` is one.
+"""The backends, one folder each: every folder here that exports `BACKEND`.
 
-Importing this imports neither a backend nor what it needs (torch, Lava); `find` does.
+Importing this package imports no backend and nothing that one needs (torch, Lava); `find` does.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ DEFAULT = "fast"
 
 
 def names() -> tuple[str, ...]:
-    """The folders' names, the default first."""
+    """Names of the backends (their folders), the default first."""
     folders = {module.name for module in pkgutil.iter_modules(__path__) if module.ispkg}
     return (DEFAULT, *sorted(folders - {DEFAULT}))
 
 
 def load(name: str) -> Backend:
-    """A backend by name; raises `ConfigError` where there is none of that name."""
+    """A backend by name; raises `ConfigError` for an unknown name."""
     if name not in names():
         raise ConfigError(f"unknown backend {name!r}", f"choose one of {', '.join(names())}")
     backend: Backend = import_module(f"{__name__}.{name}").BACKEND
@@ -32,7 +32,10 @@ def load(name: str) -> Backend:
 
 
 def find(name: str) -> Backend:
-    """The same; raises `BackendError` where it cannot run on this machine."""
+    """A backend by name that can run here.
+
+    Raises `ConfigError` for an unknown name, `BackendError` where this machine cannot run it.
+    """
     backend = load(name)
     backend.check()
     return backend

@@ -1,6 +1,6 @@
-"""backend: what can run a netlist, as commands and measurements see it.
+"""backend: the interface of all backends, through which commands and measurements run netlists.
 
-A backend is a folder beside this file that exports `BACKEND`, a `Backend` of the folder's name.
+A backend is a folder beside this file that exports `BACKEND`, a `Backend` with the folder's name.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from las_neuro.rows import Rows
 Spike = Callable[[str, int, int, Ints], None]  # population, token, step, payload [n]
 Value = Callable[[Population, Ints, int], None]  # population, sums [B, S, *axes], first token
 
-RUN_SECONDS = 600.0  # time-out of one run, where a backend has one
+RUN_SECONDS = 600.0  # default time-out of one run, for backends that have one
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a backend can take."""
+    """Abilities of a backend."""
 
-    batches: bool  # several sequences at once; else B is 1
-    pieces: bool  # a token fed later costs itself alone; else the whole sequence runs again
-    timed: bool  # a run can take so long that it needs a time-out
+    batches: bool  # it runs several sequences at once; else B must be 1
+    pieces: bool  # it continues a sequence; else every feed runs the whole sequence again
+    timed: bool  # its runs can take so long that they need a time-out
 
 
 class Session(Protocol):
-    """One netlist on one backend, fed one batch of sequences after the other."""
+    """One netlist on one backend, which runs one batch of sequences after the other."""
 
     @property
     def counters(self) -> Counters:
         """Counts of all tokens so far, over all sequences."""
 
     def reset(self) -> None:
-        """Forget the sequences: the next tokens are first ones."""
+        """Start new sequences: the next tokens are their first."""
 
     def feed(self, rows: Rows) -> Ints:
-        """The next tokens [B, S], or patches [B, S, pixels]; the output's payloads [B, S, n].
+        """Run the next tokens [B, S], or patches [B, S, pixels]; returns output payloads [B, S, n].
 
-        An encoder's sequences come whole.  Raises `PromptError` where a sequence exceeds the
+        An encoder gets whole sequences.  Raises `PromptError` where a sequence exceeds the
         netlist's context, `BackendError` where the run fails or takes too long.
         """
 
@@ -54,7 +54,7 @@ class Backend(Protocol):
 
     @property
     def name(self) -> str:
-        """That of the folder, and of the command line."""
+        """Name of the folder, and on the command line."""
 
     @property
     def description(self) -> str:
@@ -77,26 +77,27 @@ class Backend(Protocol):
     ) -> Session:
         """A session of a netlist; nothing runs yet.
 
-        count: spikes and updates are to be counted too, not clamps and wraps alone.
-        on_spike: gets every spike of batch entry 0; a silent step may be left out.
-        on_value: gets each population of a role in `hwsim.backends.values.READ` after each feed or
-        part of it: the sums of its payloads, each times 2**position of its code.  An axis along
-        which all are equal may have size 1, and the axis of slots may lack those not used yet.
-        timeout: most seconds of a run, for a backend whose limits say that it is timed.
+        count: count spikes and updates too, not only clamps and wraps.
+        on_spike: called with every spike of batch entry 0; steps without spikes may be left out.
+        on_value: called after each feed, or after parts of it, for each population of a role in
+        `hwsim.backends.values.READ`, with the sums of its payloads, each times 2**position of its
+        code.  An axis along which all values are equal may have size 1, and the axis of slots may
+        end at the last one used so far.
+        timeout: most seconds of a run, for a backend whose `limits.timed` is true.
         """
 
 
 def splits(rows: Rows, *limits: Limits) -> Sequence[Rows]:
-    """Rows [B, S] as batches that every backend of these limits takes."""
+    """Rows [B, S] as batches that all backends with these limits can run."""
     if all(limit.batches for limit in limits):
         return [rows]
     return [rows[i : i + 1] for i in range(len(rows))]
 
 
 def run_whole(session: Session, limits: Limits, rows: Rows) -> Ints:
-    """Output payloads [B, S, n] of sequences [B, S] that are run from their start."""
+    """Output payloads [B, S, n] of whole sequences [B, S]; the session is reset before."""
     outputs = []
-    for some in splits(rows, limits):
+    for batch in splits(rows, limits):
         session.reset()
-        outputs.append(session.feed(some))
+        outputs.append(session.feed(batch))
     return np.concatenate(outputs) if len(outputs) > 1 else outputs[0]

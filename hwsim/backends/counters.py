@@ -1,11 +1,12 @@
-"""What a run cost, counted where it happened: the same numbers from every engine.
+"""The counts of a run, the same from every engine.
 
 Definitions, per population or synapse group and summed over all tokens of the run:
-    spikes     messages sent, by compartment [n]; a graded value counts once, silence not at all
-    events     synaptic events: spikes times the synapses each reaches (all positions of a context)
-    updates    compartment updates in steps where the schedule lets something arrive or leave
-    idle       compartment updates in all other steps of the period
-    clamps     values cut to a limit; wraps: sums that left 24 bits and did not come back
+    spikes     messages sent, per compartment [n]; a graded spike counts once, silence not at all
+    events     synaptic events: spikes times the synapses each reaches (in memories, all slots)
+    updates    compartment updates in time steps at which the population is scheduled
+    idle       compartment updates in all other time steps of the period
+    clamps     values cut to a limit
+    wraps      sums that left 24 bits and did not come back
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Counters:
         return Counters(populations=blank)
 
     def add_tokens(self, net: Netlist, tokens: int, sequences: int) -> None:
-        """Book the updates that the schedule fixes for `tokens` tokens."""
+        """Add the updates of `tokens` tokens, whose number follows from the schedule."""
         self.tokens += tokens
         self.sequences += sequences
         for name, population in net.populations.items():
@@ -61,7 +62,7 @@ class Counters:
         return int(self.populations[group.source].spikes @ net.fan_out(group))
 
     def plus(self, other: Counters) -> Counters:
-        """Both runs together."""
+        """The counts of both runs together."""
         both = {
             name: PopulationCount(
                 mine.spikes + theirs.spikes,

@@ -1,7 +1,7 @@
-"""What stays outside the chip: table look-ups going in, and nothing else; each is counted.
+"""The host's part in a run: it looks up table rows, sends them to the chip and counts look-ups.
 
-The host sends, for every token, one row of each embedding or position table as graded spikes; where
-a model reads images, the pixels of a patch.
+For every token the host sends one row of each embedding or position table as graded spikes, or the
+pixels of a patch where a model reads images.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Host:
         self.lookups = 0
 
     def check(self, tokens: int) -> None:
-        """Refuse a sequence longer than the memories."""
+        """Raise PromptError for a sequence of `tokens` tokens that is longer than the context."""
         if tokens > self.net.context:
             raise PromptError(
                 f"{tokens} tokens exceed the context of {self.net.context}"
@@ -39,13 +39,14 @@ class Host:
 
     def inject(self, token: int | Floats, position: int) -> dict[str, Ints]:
         """Payloads [n] by input population, for one token or patch [pixels]."""
-        injected = self.inject_all(np.asarray(token)[None, None], position)
-        return {name: rows[0, 0].astype(np.int64) for name, rows in injected.items()}
+        payloads = self.inject_all(np.asarray(token)[None, None], position)
+        return {name: rows[0, 0].astype(np.int64) for name, rows in payloads.items()}
 
     def inject_all(self, tokens: Rows, start: int) -> dict[str, NDArray[np.int32]]:
-        """The same for tokens [batch, count] at positions start..: [batch, count, n].
+        """Payloads [batch, count, n] by input population, for tokens [batch, count].
 
-        Patches come as [batch, count, pixels], in the model's units.
+        The first token is at position `start`.  Patches are [batch, count, pixels], in the model's
+        units.  Raises PromptError for tokens to a vision model or patches to a language model.
         """
         self._check_form(tokens)
         positions = np.broadcast_to(
@@ -66,7 +67,7 @@ class Host:
         return payloads
 
     def _check_form(self, tokens: Rows) -> None:
-        """Tokens where the netlist reads tokens, patches where it reads patches."""
+        """Raise PromptError unless tokens, or patches for a vision model, have the right shape."""
         pixels, shape = self.net.pixels, list(tokens.shape)
         if pixels:
             expected = f"patches [batch, count, {pixels}]"

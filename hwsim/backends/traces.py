@@ -1,7 +1,7 @@
-"""Every spike of a run, for comparing two engines: the first difference by name.
+"""Traces hold every spike of a run, to find the first spike that differs between two engines.
 
-A trace holds, per population, payloads [tokens, sends, n] of one sequence.  It grows with all of
-them, so it is for short runs of small netlists.
+A trace holds, per population, payloads [tokens, sends, n] of one sequence.  Its size is that of all
+these arrays, so it is for short runs of small netlists.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from las_neuro.integers import Ints
 
 @dataclass(frozen=True)
 class Difference:
-    """Where two runs part: the earliest step of the earliest token of the earliest phase."""
+    """The first spike that differs: earliest phase, then earliest token, then earliest step.
+
+    first, second: payloads in the two runs; 0 is silence.
+    """
 
     population: str
     compartment: int
@@ -41,19 +44,22 @@ class Trace:
     payloads: dict[str, dict[tuple[int, int], Ints]] = field(default_factory=dict)
 
     def spike(self, name: str, token: int, step: int, payload: Ints) -> None:
-        """Callback of a run."""
+        """Callback of a run: store a payload [n], unless all compartments are silent."""
         if payload.any():
             self.payloads.setdefault(name, {})[token, step] = payload.copy()
 
     @property
     def spikes(self) -> int:
         """Messages sent so far."""
-        sent = (payload for steps in self.payloads.values() for payload in steps.values())
-        return sum(int(np.count_nonzero(payload)) for payload in sent)
+        payloads = (payload for steps in self.payloads.values() for payload in steps.values())
+        return sum(int(np.count_nonzero(payload)) for payload in payloads)
 
 
 def first_difference(one: Trace, two: Trace) -> Difference | None:
-    """The earliest spike on which two traces disagree; a phase runs over all tokens first."""
+    """The earliest spike that differs between two traces; None where all are equal.
+
+    A phase runs over all tokens before the next phase starts.
+    """
     starts = [first for first, _ in one.net.phases]
 
     def when(at: tuple[int, int]) -> tuple[int, int, int]:

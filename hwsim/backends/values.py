@@ -1,7 +1,7 @@
-"""values: spikes of a run added up to what their populations say.
+"""values: add up the spikes of a run to the values of their populations.
 
-For backends that stream spikes one by one.  A population of a role in `READ` holds its node's
-value: the sum of its payloads in a token, each times 2**position as its code has it.
+For backends that give spikes one by one.  A population of a role in `READ` sends its node's value:
+the sum of its payloads for a token, each times 2**position of its code.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ READ = ("value", "written")  # roles that send a node's value
 
 
 def positions(population: Population) -> tuple[int, ...]:
-    """What a payload of each send counts: 2**position units."""
+    """For each step at which a population sends, the position of its spikes: 2**position units."""
     count = len(population.sends)
     return population.does.spikes.code(population.params, count).positions or (0,) * count
 
 
 class ValueSums:
-    """The sums of one sequence's tokens, handed over when all of them are through."""
+    """Sums of the spikes of one sequence, given to `on_value` once all its tokens have run."""
 
     def __init__(self, net: Netlist, on_value: Value) -> None:
         self.on_value = on_value
@@ -36,7 +36,7 @@ class ValueSums:
         self.start = 0
 
     def begin(self, start: int, count: int) -> None:
-        """Spikes of tokens `start` .. `start + count` are to come."""
+        """Start the sums of `count` tokens from `start` on."""
         self.start = start
         self.sums = {p.name: np.zeros((count, p.n), np.int64) for p in self.populations}
 
@@ -45,7 +45,7 @@ class ValueSums:
             self.sums[name][token - self.start] += payload << self.position[name, step]
 
     def end(self) -> None:
-        """Hand over [1, count, *axes] of each population."""
+        """Call `on_value` with the sums [1, count, *axes] of each population."""
         for population in self.populations:
             sums = self.sums[population.name]
             shape = (1, len(sums), *population.axes.values())

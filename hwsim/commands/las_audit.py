@@ -1,4 +1,4 @@
-"""las-audit: what a netlist costs on a text, as a page or JSON."""
+"""las-audit: the costs of a netlist on a text, as a page or JSON."""
 
 from __future__ import annotations
 
@@ -37,55 +37,55 @@ def audit(
     quiet: Quiet = False,
     version: Version = False,
 ) -> None:
-    """Run a netlist on a text, count everything, and write what it cost."""
+    """Run a netlist on a text, count everything, and write what the run costs."""
     from hwsim.accounts import render
     from hwsim.energy import load_with_builtin
-    from hwsim.generate import opened
+    from hwsim.generate import open_netlist
     from hwsim.measure.account import account
     from hwsim.measure.evaluate import read_sequences
 
     own = profile or []
-    written = [output]
+    outputs = [output]
     if json and output.suffix != ".json":
-        written.append(output.with_suffix(".json"))
-    for path in written:
+        outputs.append(output.with_suffix(".json"))
+    for path in outputs:
         check_writable(path, (netlist, text, *own))
     profiles = load_with_builtin(own)
-    net = opened(netlist)
+    net = open_netlist(netlist)
     sequences = read_sequences(net, text, max_tokens)
     with progress_bars(quiet) as tell:
         costs = account(net, sequences, f"{netlist.name} on {text.name}", tell, profiles)
-    for path in written:
+    for path in outputs:
         write_report_file(path, costs.to_dict(), lambda: render(costs))
     if not quiet:
         print_facts(headline(costs))
-        print_facts({"written": ", ".join(map(str, written))})
+        print_facts({"written": ", ".join(map(str, outputs))})
 
 
 def headline(costs: Audit) -> dict[str, str]:
-    """The figures everyone asks for first, each with how it came about."""
+    """The most important figures, each with its label: measured, exact or estimate."""
     total = costs.total
     facts = {
         "run": f"{costs.tokens:,} tokens in {costs.sequences:,} sequences",
-        "spikes": f"{costs.per_token(total.spikes):,.0f} a token (measured)",
-        "synaptic events": f"{costs.per_token(total.synaptic_event):,.0f} a token (measured)",
-        "updates": f"{costs.per_token(total.update_active):,.0f} a token (exact)",
+        "spikes": f"{costs.per_token(total.spikes):,.0f} per token (measured)",
+        "synaptic events": f"{costs.per_token(total.synaptic_event):,.0f} per token (measured)",
+        "updates": f"{costs.per_token(total.update_active):,.0f} per token (exact)",
         "clamps, wraps": f"{total.clamps:,} clamps, {total.wraps:,} wraps (measured)",
         "memory": f"{costs.memory.total_bytes / 1e6:,.1f} MB (exact)",
-        "steps": f"{costs.schedule.steps:,} a token (exact)",
+        "steps": f"{costs.schedule.steps:,} per token (exact)",
     }
     if costs.site is not None:
         site = costs.site
         facts["placed on"] = f"{site.target}: {site.cores:,} cores, {site.chips:,} chips (exact)"
     if costs.traffic is not None:
         hops = costs.traffic["hops_east_west"] + costs.traffic["hops_north_south"]
-        facts["hops"] = f"{costs.per_token(hops):,.0f} a token (measured)"
+        facts["hops"] = f"{costs.per_token(hops):,.0f} per token (measured)"
     if costs.schedule.latency is not None:
         milliseconds = costs.schedule.latency.seconds * 1e3
-        facts["latency"] = f"{milliseconds:,.2f} ms a token (estimate)"
+        facts["latency"] = f"{milliseconds:,.2f} ms per token (estimate)"
     for bill in costs.energy:
-        spent = costs.per_token(bill.joules) * 1e6
-        facts[f"energy, {bill.profile}"] = f"{spent:,.2f} µJ a token (estimate)"
+        microjoules = costs.per_token(bill.joules) * 1e6
+        facts[f"energy, {bill.profile}"] = f"{microjoules:,.2f} µJ per token (estimate)"
     return facts
 
 

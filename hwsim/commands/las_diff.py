@@ -1,4 +1,4 @@
-"""las-diff: two models or netlists on one text, node by node, and where the error comes from."""
+"""las-diff: compare two models or netlists on one text, node by node, to find an error's source."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EXAMPLES = """
   las-diff tiny_lm.h5 tiny_lm.h5 --backend-b step --text examples/tiny_lm/heldout.txt --max-tokens 8
 """
 
-Compared = Annotated[
+ModelOrNetlist = Annotated[
     Path, typer.Argument(help="Model folder, .safetensors file, or netlist.", show_default=False)
 ]
 Budget = Annotated[
@@ -41,8 +41,8 @@ Budget = Annotated[
 
 
 def diff(
-    a: Compared,
-    b: Compared,
+    a: ModelOrNetlist,
+    b: ModelOrNetlist,
     text: Text,
     backend_a: Backend = DEFAULT,
     backend_b: Backend = DEFAULT,
@@ -55,16 +55,16 @@ def diff(
 ) -> None:
     """Find where B differs from A: the error of every node along the depth, and its source.
 
-    Models run in float32, netlists on their backend.  Exit 1 where a given budget is broken, or
-    where one netlist differs from itself.
+    Models run in float32, netlists on their backend.  Exit 1 where a given budget is exceeded, or
+    where A and B are the same netlist and differ.
     """
     from hwsim.accounts.depth_error import BUDGET
-    from hwsim.measure.diff import diff as compared
+    from hwsim.measure.diff import diff as compare
 
     if output is not None:
         check_writable(output, (*model_files(a), *model_files(b), text))
     with progress_bars(quiet) as tell:
-        comparison = compared(
+        comparison = compare(
             a,
             b,
             text,
@@ -79,13 +79,13 @@ def diff(
     if not quiet:
         print_table(table(comparison))
         print_facts(facts(comparison) | ({"written": str(output)} if output else {}))
-    broken = budget is not None and comparison.over
-    if broken or (comparison.same and comparison.differ):
+    over_budget = budget is not None and comparison.over
+    if over_budget or (comparison.same and comparison.differ):
         raise typer.Exit(1)
 
 
 def write(comparison: DepthComparison, output: Path) -> None:
-    """The page, or plain values where the name ends in .json."""
+    """Write the comparison as a page, or as JSON where the name ends in .json."""
     from hwsim.accounts.depth_page import render_depth
     from hwsim.commands.report_file import write_report_file
 
@@ -93,36 +93,36 @@ def write(comparison: DepthComparison, output: Path) -> None:
 
 
 def table(comparison: DepthComparison) -> Any:
-    """The error by layer and operator along the depth, the worst node of each."""
+    """Table of errors by layer and operator along the depth, with the worst node of each."""
     from rich.table import Table
     from rich.text import Text
 
-    beside = comparison.source is not None
-    shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    knows_added = comparison.source is not None
+    rows = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for name in ("layer", "operator"):
-        shown.add_column(name)
-    names = ("nodes", "carried", *(("added",) if beside else ()), "largest", "clamps", "wraps")
+        rows.add_column(name)
+    names = ("nodes", "carried", *(("added",) if knows_added else ()), "largest", "clamps", "wraps")
     for name in names:
-        shown.add_column(name, justify="right")
-    shown.add_column("worst node", overflow="fold")
+        rows.add_column(name, justify="right")
+    rows.add_column("worst node", overflow="fold")
     last = ""
     for group in comparison.groups:
         figures = [f"{group.nodes}", error(group.carried.carried)]
-        figures += [error(group.added.added if group.added else None)] if beside else []
+        figures += [error(group.added.added if group.added else None)] if knows_added else []
         figures += [error(group.largest), f"{group.clamps:,}", f"{group.wraps:,}"]
         over = group.carried.carried > comparison.budget
         cells = [group.layer if group.layer != last else "", group.op, *figures]
         last = group.layer
         worst = printable(group.carried.node)
-        shown.add_row(*map(Text, [*cells, worst]), style="bold red" if over else None)
-    return shown
+        rows.add_row(*map(Text, [*cells, worst]), style="bold red" if over else None)
+    return rows
 
 
 def facts(comparison: DepthComparison) -> dict[str, str]:
-    """What the table says in a few lines."""
+    """The most important results of the comparison."""
     over, worst, source = comparison.over, comparison.worst, comparison.source
     end, tokens = comparison.rows[-1], f"{comparison.tokens:,} tokens"
-    said = {
+    lines = {
         "compared": f"{comparison.second} beside {comparison.first}, {tokens}",
         "first over budget": f"{over.node} ({over.op}) carries {error(over.carried)}, "
         f"budget {comparison.budget:g}"
@@ -132,18 +132,18 @@ def facts(comparison: DepthComparison) -> dict[str, str]:
         "at the end": f"{error(end.carried)} at {end.node} ({end.op})",
     }
     if source is not None:
-        said["most added"] = f"{error(source.added)} by {source.node} ({source.op})"
+        lines["most added"] = f"{error(source.added)} by {source.node} ({source.op})"
     if comparison.spikes is not None:
-        said["spikes"] = _spikes(comparison.spikes)
-    return said
+        lines["spikes"] = _spikes(comparison.spikes)
+    return lines
 
 
-def _spikes(compared: dict[str, Any]) -> str:
-    if compared["why"]:
-        return f"cannot be compared one by one: {compared['why']}"
-    if compared["difference"]:
-        return f"first difference: {compared['difference']['text']}"
-    return f"all {compared['spikes']:,} of {compared['tokens']} tokens are equal"
+def _spikes(result: dict[str, Any]) -> str:
+    if result["why"]:
+        return f"cannot be compared one by one: {result['why']}"
+    if result["difference"]:
+        return f"first difference: {result['difference']['text']}"
+    return f"all {result['spikes']:,} of {result['tokens']} tokens are equal"
 
 
 main = command(diff, EXAMPLES)

@@ -1,4 +1,4 @@
-"""las-eval: a netlist measured on a text, questions or images, beside its float model or others."""
+"""las-eval: the accuracy of a netlist on a text, questions or images, also compared with others."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ STDERR = "_stderr"
 Text = Annotated[Path | None, typer.Option(help="UTF-8 text to measure on.")]
 Tasks = Annotated[
     Path | None,
-    typer.Option(help="Questions, one JSON object a line: context, choices, gold."),
+    typer.Option(help="Questions, one JSON object per line: context, choices, gold."),
 ]
 Images = Annotated[
     Path | None,
@@ -75,12 +75,12 @@ def evaluate(
     quiet: Quiet = False,
     version: Version = False,
 ) -> None:
-    """Measure a netlist on text, questions or images, and how near it stays to its float model.
+    """Measure a netlist on text, questions or images, and how close it is to its float model.
 
     A decoder reads a text as one stream, in windows as long as its context; an encoder reads one
-    sentence a line.  A question is answered by the likeliest of its choices.
+    sentence per line.  A question is answered by the likeliest of its choices.
     """
-    from hwsim.generate import opened
+    from hwsim.generate import open_netlist
     from hwsim.measure.reference import float_model
 
     if compare or output:
@@ -96,7 +96,7 @@ def evaluate(
     check_sources(text, tasks, images, lines)
     if depth:
         check_writable(depth, (netlist, text, tasks, images, *model_files(reference)))
-    net = opened(netlist)
+    net = open_netlist(netlist)
     check_reads(net, tasks, images)
     model = float_model(reference, net)
     with rereadable(text) as source, progress_bars(quiet) as tell:
@@ -134,7 +134,7 @@ def _write_depth(
 
 
 def check_sources(text: Path | None, tasks: Path | None, images: Path | None, lines: bool) -> None:
-    """Raise unless there is one thing to measure."""
+    """Raise ConfigError unless there is exactly one text, task file or image file to measure on."""
     if sum(source is not None for source in (text, tasks, images)) != 1:
         raise ConfigError(
             "--text, --tasks and --images: one of the three is needed, and only one",
@@ -146,7 +146,7 @@ def check_sources(text: Path | None, tasks: Path | None, images: Path | None, li
 
 
 def check_reads(net: Netlist, tasks: Path | None, images: Path | None) -> None:
-    """Raise where a vision netlist is given words, or another one images."""
+    """Raise ConfigError for text to a vision netlist, or images to a language netlist."""
     if net.pixels and images is None:
         raise ConfigError(
             f"{'--tasks' if tasks else '--text'}: this {net.family} netlist reads images, not text",
@@ -178,9 +178,9 @@ def task_figures(
     net: Netlist, tasks: Path, reference: Reference | None, progress: Progress
 ) -> dict[str, Any]:
     from hwsim.measure.tasks import read_items, score
-    from hwsim.measure.threads import spare_threads
+    from hwsim.measure.threads import limit_threads
 
-    spare_threads(net)  # questions are short
+    limit_threads(net)  # questions are short
     return score(net, read_items(net, tasks), reference, progress)
 
 
@@ -197,27 +197,27 @@ def image_figures(
 
 
 def table(figures: dict[str, Any]) -> Table:
-    """One row a figure; what belongs to no model, or compares them, stands under the netlist."""
+    """One row per figure; figures of no single model are in the netlist's column."""
     from rich.table import Table
 
-    compared = any(name.startswith(OF_REFERENCE) for name in figures)
+    has_reference = any(name.startswith(OF_REFERENCE) for name in figures)
     columns = Table("figure")
-    for model in ("netlist", "float model")[: 1 + compared]:
+    for model in ("netlist", "float model")[: 1 + has_reference]:
         columns.add_column(model, justify="right")
     for name, value in figures.items():
         if name.startswith(OF_REFERENCE) or name.endswith(STDERR):
             continue
-        row = [shown(value, figures.get(name + STDERR))]
+        row = [number(value, figures.get(name + STDERR))]
         other = OF_REFERENCE + name
-        if compared:
+        if has_reference:
             error = figures.get(other + STDERR)
-            row.append(shown(figures[other], error) if other in figures else "")
+            row.append(number(figures[other], error) if other in figures else "")
         columns.add_row(name.replace("_", " "), *row)
     return columns
 
 
-def shown(value: float | int, error: float | None) -> str:
-    """A figure for people; ± its standard error where it has one."""
+def number(value: float | int, error: float | None) -> str:
+    """A figure as text, with ± its standard error where it has one."""
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:.6g}" if error is None else f"{value:.4f} ± {error:.4f}"

@@ -1,4 +1,4 @@
-"""las_eval_compare: `las-eval --compare`, several netlists of one model side by side."""
+"""las_eval_compare: `las-eval --compare`, which compares several netlists of one model."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ def check_request(
     alone: Mapping[str, Path | None],
     output: Path | None,
 ) -> None:
-    """Raise unless the options fit a comparison of netlists; `alone`: those that do not."""
+    """Raise ConfigError unless the options fit a comparison of netlists.
+
+    alone: options for a single netlist, none of which may have a value.
+    """
     if len(paths) == 1:
         raise ConfigError(
             "--output: it writes a comparison, and only one netlist is named",
@@ -63,14 +66,17 @@ def measured(
     lines: bool,
     progress: Progress,
 ) -> SideBySide:
-    """All netlists, proved to be of one model and of the reference's, on one text."""
+    """Errors and costs of all netlists on one text.
+
+    Raises ConfigError unless the netlists are of one model, the reference.
+    """
     nets = open_alike(paths)
     model = float_model(reference, nets[0])
     return compare(paths, nets, text, model, limit=limit, lines=lines, progress=progress)
 
 
 def show(comparison: SideBySide, output: Path | None, *, as_json: bool, quiet: bool) -> None:
-    """Write and print a comparison, whichever was asked for."""
+    """Write a comparison to `output`, and print it as JSON or as tables unless `quiet`."""
     if output is not None:
         from hwsim.accounts.compare_page import render_comparison
         from hwsim.commands.report_file import write_report_file
@@ -85,28 +91,28 @@ def show(comparison: SideBySide, output: Path | None, *, as_json: bool, quiet: b
 
 
 def tables(comparison: SideBySide) -> list[Table]:
-    """Errors, costs, and energy ratios, each table for a terminal of 80 characters.
+    """Tables of errors, costs and energy ratios, each for a terminal of 80 characters.
 
-    A dot stands where no other netlist has both less error and fewer events.
+    A dot marks netlists for which no other netlist has both less error and fewer events.
     """
     errors, costs = columns(comparison)
     return [
-        *(_by_netlist(comparison, shown) for shown in (NAMES + errors, NAMES[:1] + costs)),
+        *(_by_netlist(comparison, group) for group in (NAMES + errors, NAMES[:1] + costs)),
         _table(["netlist", *ENERGY], _energy(comparison)),
     ]
 
 
-def _by_netlist(comparison: SideBySide, shown: Sequence[Column]) -> Table:
+def _by_netlist(comparison: SideBySide, group: Sequence[Column]) -> Table:
     front = comparison.front
     rows = [
-        ["●" if i in front else "", *(cell(row) for _, cell in shown)]
+        ["●" if i in front else "", *(cell(row) for _, cell in group)]
         for i, row in enumerate(comparison.rows)
     ]
-    return _table(["", *(heading for heading, _ in shown)], rows)
+    return _table(["", *(heading for heading, _ in group)], rows)
 
 
 def _energy(comparison: SideBySide) -> list[list[str]]:
-    """Spiking over ordinary energy: a row a netlist and profile."""
+    """Energy of the spiking network over the float model's: one row per netlist and profile."""
     return [
         [row.netlist, ratio.profile, *map(times, (ratio.paper, ratio.active, ratio.full))]
         for row in comparison.rows
@@ -115,7 +121,7 @@ def _energy(comparison: SideBySide) -> list[list[str]]:
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """Names fold where the terminal is narrow; numbers never do."""
+    """A table whose names wrap where the terminal is narrow; numbers never do."""
     table = Table()
     for place, heading in enumerate(headings):
         if heading in FOLDED:
@@ -131,12 +137,12 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
 
 
 def facts(comparison: SideBySide) -> dict[str, str]:
-    """What the tables leave out."""
+    """Facts that are not in the tables."""
     tokens, counted = comparison.tokens, comparison.counted
-    said = {"text": f"{comparison.text}: {tokens:,} tokens measured, {counted:,} counted"}
+    lines = {"text": f"{comparison.text}: {tokens:,} tokens measured, {counted:,} counted"}
     if comparison.scored:
         perplexity = comparison.rows[0].figures["reference_perplexity"]
-        said["float model"] = f"perplexity {precise(perplexity)}"
-    said["energy"] = "of the netlist over its float model's, by each profile (estimate)"
-    said["●"] = "no other netlist has both less error and fewer SynOps"
-    return said
+        lines["float model"] = f"perplexity {precise(perplexity)}"
+    lines["energy"] = "of the netlist over its float model's, by each profile (estimate)"
+    lines["●"] = "no other netlist has both less error and fewer SynOps"
+    return lines

@@ -1,4 +1,4 @@
-"""las-harness: lm-evaluation-harness's own command, with netlists as its model `las`."""
+"""las-harness: the command of lm-evaluation-harness, with netlists as its model `las`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PASSED_ON = {"ignore_unknown_options": True, "allow_extra_args": True, "help_opt
 
 def harness(context: typer.Context) -> None:
     try:
-        from hwsim.measure.harness import hand_over
+        from hwsim.measure.harness import run_harness
     except ModuleNotFoundError as error:
         if error.name != "lm_eval":
             raise
@@ -22,7 +22,7 @@ def harness(context: typer.Context) -> None:
             "lm-evaluation-harness is not installed here", "pip install las-neuro[harness]"
         ) from error
     sys.argv[1:] = context.args
-    hand_over()
+    run_harness()
 
 
 def main() -> None:

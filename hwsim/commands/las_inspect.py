@@ -1,4 +1,4 @@
-"""las-inspect: what a netlist holds, in counts."""
+"""las-inspect: the contents of a netlist, in counts."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ def inspect(
     from compiler.netlist.hdf5 import VERSION
     from compiler.netlist.text import text
     from hwsim.accounts.contents import contents
-    from hwsim.generate import opened
+    from hwsim.generate import open_netlist
 
-    net = opened(netlist)
+    net = open_netlist(netlist)
     entries = contents(net, VERSION, netlist.stat().st_size)
     if everything and json:
         entries["text"] = text(net).splitlines()
     if json:
         return print_json(entries)
-    listed = text(net).splitlines() if everything else []
-    for line in [*lines(entries), *listed]:
+    details = text(net).splitlines() if everything else []
+    for line in [*lines(entries), *details]:
         typer.echo(printable(line))
 
 
 def lines(entries: dict[str, Any]) -> list[str]:
-    """The contents for people: a heading, then its facts, as `ncdump -h` does."""
-    form, model, placed = entries["format"], entries["model"], entries["placement"]
+    """The contents as text, headings with their facts below, like `ncdump -h`."""
+    form, model, placement = entries["format"], entries["model"], entries["placement"]
     schedule, memory = entries["schedule"], entries["memory"]
     phases = " ".join(f"{first}..{stop - 1}" for first, stop in schedule["phases"])
-    shown = [
+    text = [
         f"{form['name']}, version {form['version']}, {form['bytes']:,} bytes",
         "model:",
         f"  family {model['family']}, {'decoder' if model['causal'] else 'encoder'}",
@@ -54,30 +54,31 @@ def lines(entries: dict[str, Any]) -> list[str]:
         f"  tokenizer {model['tokenizer_bytes']:,} bytes",
         "target:",
         "  not placed"
-        if placed is None
-        else f"  {placed['target']}: {placed['cores']:,} cores on {placed['chips']:,} chips, "
-        f"{placed['tiles']:,} tiles, {placed['blocks']:,} blocks",
+        if placement is None
+        else f"  {placement['target']}: {placement['cores']:,} cores on "
+        f"{placement['chips']:,} chips, "
+        f"{placement['tiles']:,} tiles, {placement['blocks']:,} blocks",
         "schedule:",
-        f"  {schedule['steps_per_token']:,} steps a token; phases {phases}",
+        f"  {schedule['steps_per_token']:,} steps per token; phases {phases}",
         "compartments by kind:",
     ]
     for row in entries["kinds"]:
         silicon = f"Lava's {row['lava']}" if row["lava"] else "custom microcode on a chip"
-        shown.append(f"{_counted(row)}  {silicon}")
-    shown.append("compartments by layer (-1: outside the layers):")
-    shown += [_counted(row) for row in entries["layers"]]
-    shown.append("synapses by form:")
+        text.append(f"{_counts(row)}  {silicon}")
+    text.append("compartments by layer (-1: outside the layers):")
+    text += [_counts(row) for row in entries["layers"]]
+    text.append("synapses by form:")
     for row in entries["synapses"]:
-        shown.append(f"  {row['of']:<12} {row['groups']:>7,} groups {row['synapses']:>15,}")
-    shown.append("memory:")
-    shown += [
+        text.append(f"  {row['of']:<12} {row['groups']:>7,} groups {row['synapses']:>15,}")
+    text.append("memory:")
+    text += [
         f"  {name.removesuffix('_bytes'):<12} {size:>15,} bytes" for name, size in memory.items()
     ]
-    shown.append("provenance:")
-    return shown + _tree(entries["provenance"], "  ")
+    text.append("provenance:")
+    return text + _tree(entries["provenance"], "  ")
 
 
-def _counted(row: dict[str, Any]) -> str:
+def _counts(row: dict[str, Any]) -> str:
     return f"  {row['of']:<12} {row['populations']:>7,} populations {row['compartments']:>13,}"
 
 

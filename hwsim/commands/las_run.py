@@ -1,4 +1,4 @@
-"""las-run: a netlist continues a prompt; the continuation is printed as it comes."""
+"""las-run: continue a prompt with a netlist; each token is printed as soon as it is known."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EXAMPLES = """
   las-run tiny_lm.h5 --prompt "The" --reference examples/tiny_lm
   las-run tiny_lm.h5 --prompt "The" --max-new-tokens 4 --check step
 """
-BROKEN = "\N{REPLACEMENT CHARACTER}"  # what a decoder shows for a character cut in two
+BROKEN = "\N{REPLACEMENT CHARACTER}"  # a decoder's text for an incomplete character
 
 Prompt = Annotated[str | None, typer.Option(help="Text to continue.")]
 TokenIds = Annotated[str | None, typer.Option("--tokens", help="Token ids instead, as 1,2,3.")]
@@ -52,14 +52,14 @@ def run(
     from hwsim import generate
     from hwsim.measure import continuation
     from hwsim.measure.reference import float_model
-    from hwsim.measure.threads import spare_threads
+    from hwsim.measure.threads import limit_threads
 
-    net, ids = generate.opened(netlist), _ids(tokens)
+    net, ids = generate.open_netlist(netlist), _ids(tokens)
     ids = generate.prompt_tokens(net, prompt, ids)
     for name in (backend, check or backend):
         find(name)
     model = float_model(reference, net)
-    spare_threads(net)
+    limit_threads(net)
     writer = Writer(net, ids, (lambda text: None) if json else _write)
     generation = generate.run(
         net,
@@ -97,17 +97,17 @@ class Writer:
         self.write = write
         self.reader = None if net.tokenizer is None else tokenizer(net)
         self.ids = list(prompt)
-        self.shown = self._decoded()
+        self.printed = self._decoded()
 
     def token(self, token: int) -> None:
         self.ids.append(token)
         if self.reader is None:
             return self.write(f"{token} ")
         text = self._decoded()
-        if text.endswith(BROKEN) or not text.startswith(self.shown):
+        if text.endswith(BROKEN) or not text.startswith(self.printed):
             return None
-        self.write(text[len(self.shown) :])
-        self.shown = text
+        self.write(text[len(self.printed) :])
+        self.printed = text
 
     def _decoded(self) -> str:
         return "" if self.reader is None else str(self.reader.decode(self.ids))
@@ -123,9 +123,9 @@ def _ids(tokens: str | None) -> list[int] | None:
 
 
 def _write(text: str) -> None:
-    """Text as it comes; it may break lines, but not move the cursor."""
-    shown = "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
-    typer.echo(shown, nl=False)
+    """Print text; control characters other than line breaks and tabs are escaped."""
+    safe = "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+    typer.echo(safe, nl=False)
 
 
 def _facts(record: dict[str, Any]) -> dict[str, str]:

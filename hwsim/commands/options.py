@@ -29,7 +29,7 @@ Timeout = Annotated[
 ReferenceModel = Annotated[
     Path | None, typer.Option("--reference", help="The model compiled, to compare with in float32.")
 ]
-Text = Annotated[Path, typer.Option(help="UTF-8 text; encoders read one sentence a line.")]
+Text = Annotated[Path, typer.Option(help="UTF-8 text; encoders read one sentence per line.")]
 MaxTokens = Annotated[int, typer.Option(min=2, help="Most tokens to use; an image's are patches.")]
 ReportFile = Annotated[
     Path | None, typer.Option("--output", "-o", help="Report to write: .html or .json.")

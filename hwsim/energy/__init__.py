@@ -1,4 +1,4 @@
-"""Energy: sourced coefficients in picojoules per count, and the bills computed from them."""
+"""Energy: coefficients in picojoules per count with their sources, and bills computed from them."""
 
 from hwsim.energy.bill import Bill, Line, bill
 from hwsim.energy.profile import Coefficient, Profile, builtin, load, load_with_builtin

@@ -13,11 +13,14 @@ JOULE = 1e-12  # joules per picojoule
 
 @dataclass(frozen=True)
 class Line:
-    """One term of the energy: count x coefficient = joules."""
+    """One term of the energy: count x coefficient = joules.
+
+    per_unit: the coefficient, in `unit` (pJ; W for static power, whose count is chip-seconds).
+    """
 
     what: str
     count: float
-    per_unit: float  # in `unit`
+    per_unit: float
     unit: str
     joules: float
     source: str
@@ -45,7 +48,7 @@ class Bill:
 
 
 def bill(profile: Profile, counts: Mapping[str, int], chip_seconds: float | None = None) -> Bill:
-    """The energy of `counts` (by the names of counts.py) and of the chips' static power.
+    """The energy of `counts` (named as in counts.py) and of the chips' static power.
 
     chip_seconds: chips x latency in seconds, for static power; None if either is unknown.
     """

@@ -1,12 +1,12 @@
-"""counts: what a run can count that costs energy, by the names that profiles price.
+"""counts: the counts of a run that cost energy, by the names under which profiles price them.
 
-The audit gives these counts (hwsim/accounts/tally.py, and traffic.py with a placement); a page adds
-up the energy of all counts of one part.
+The audit gives these counts (hwsim/accounts/tally.py, and traffic.py with a placement); an audit
+page adds up the energy of all counts that belong to one part.
 """
 
 from __future__ import annotations
 
-STATIC_POWER = "static_power"  # of a chip and second: no count, but a line of a bill
+STATIC_POWER = "static_power"  # charged per chip and second: not a count, but a line of a bill
 
 EVENTS = "synaptic events"
 ACTIVE = "active updates"
@@ -24,12 +24,12 @@ PARTS: dict[str, str] = {  # count -> part of the energy
     "update_idle": IDLE,
     "state_read": STATE,
     "state_write": STATE,
-    "add": ARITHMETIC,  # inside compartments, from Kind.work, as the next four
+    "add": ARITHMETIC,  # this and the next four: inside compartments, from Kind.work
     "multiply": ARITHMETIC,
     "compare": ARITHMETIC,
     "shift": ARITHMETIC,
     "lookup": STATE,
-    "message": MESH,  # from the measured traffic of the placement, as the rest
+    "message": MESH,  # this and the rest: measured traffic of the placement
     "hop_east_west": MESH,
     "hop_north_south": MESH,
     "chip_crossing": MESH,

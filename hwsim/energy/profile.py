@@ -1,8 +1,8 @@
 """An energy profile: one TOML file of coefficients, each with its value, unit, source and note.
 
 `picojoule` prices counts; `static_power` is charged per chip and second.  `ann_mac` and
-`paper_event` are the two prices of the comparison that spiking papers print, ANN MACs against
-synaptic events.  Unknown keys are refused, so that a misspelt coefficient is not silently ignored.
+`paper_event` are the two prices of the usual comparison in papers on spiking networks, MACs of the
+ANN against synaptic events.  Unknown keys are refused, so that no misspelt coefficient is ignored.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Sentence = Annotated[str, Field(min_length=3)]
 
 
 class Coefficient(BaseModel, Generic[Unit]):
-    """One sourced figure, at least 0."""
+    """One figure, at least 0, with its source."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -42,7 +42,7 @@ Picojoule = Coefficient[Literal["pJ"]]
 Watt = Coefficient[Literal["W"]]
 
 
-def _proved(prices: dict[str, Picojoule]) -> dict[str, Picojoule]:
+def _checked(prices: dict[str, Picojoule]) -> dict[str, Picojoule]:
     """Prices in the order of the counts; raises `ValueError` for a count that no run gives."""
     for name in prices:
         if name not in PARTS:
@@ -54,11 +54,11 @@ def _proved(prices: dict[str, Picojoule]) -> dict[str, Picojoule]:
     return {name: prices[name] for name in PARTS if name in prices}
 
 
-Prices = Annotated[dict[str, Picojoule], AfterValidator(_proved)]  # by count
+Prices = Annotated[dict[str, Picojoule], AfterValidator(_checked)]  # by count
 
 
 class Profile(BaseModel):
-    """Prices that turn counts into energy, with what they cover."""
+    """Prices that turn counts into energy, and the scope they cover."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -74,9 +74,9 @@ class Profile(BaseModel):
 
 
 def builtin() -> tuple[str, ...]:
-    """Names of the profiles that are part of las_neuro.
+    """Names of the profiles that are part of the package.
 
-    Those of a whole chip stand first, then those that price most counts.
+    Profiles of a whole chip come first, then those that price the most counts.
     """
     profiles = [load(path) for path in sorted(FOLDER.glob("*.toml"))]
     profiles.sort(key=lambda one: (one.static_power is None, -len(one.picojoule)))
@@ -86,7 +86,8 @@ def builtin() -> tuple[str, ...]:
 def load(name: str | Path) -> Profile:
     """A built-in profile by name, or any profile by the path of its TOML file.
 
-    Raises `ConfigError` if there is no such file, or it is not a valid profile of its own name.
+    Raises `ConfigError` if there is no such file, it is not a valid profile, or its name is not the
+    file's.
     """
     path = Path(name) if str(name).endswith(".toml") else FOLDER / f"{name}.toml"
     try:
@@ -119,7 +120,7 @@ def load(name: str | Path) -> Profile:
 def load_with_builtin(own: Sequence[str | Path]) -> list[Profile]:
     """The built-in profiles, then those of the user's own files.
 
-    Raises `ConfigError` as `load` does, and where two different profiles have one name.
+    Raises `ConfigError` as `load` does, and where two different profiles have the same name.
     """
     profiles = {name: load(name) for name in builtin()}
     for profile in map(load, own):

@@ -1,1 +1,1 @@
-"""How well a netlist does, and how near it stays to its float model."""
+"""Quality measures: how accurate a netlist is, and how close it is to its float model."""

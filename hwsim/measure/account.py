@@ -1,4 +1,4 @@
-"""account: run a netlist on a text with everything counted, and audit the counts."""
+"""account: run a netlist on a text with all counters on, and audit the counts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from compiler.netlist.model import Netlist
 from hwsim.backends import DEFAULT, find
 from hwsim.backends.backend import run_whole
 from hwsim.energy import Profile, load_with_builtin
-from hwsim.generate import opened
+from hwsim.generate import open_netlist
 from hwsim.measure.evaluate import batched, read_sequences
 from las_neuro.progress import Progress, silent
 
@@ -25,11 +25,12 @@ def audit(
     max_tokens: int = 512,
     profiles: Sequence[Path | str] = (),
 ) -> Audit:
-    """What a netlist, or its file, costs on the first tokens of a text: `las-audit` in Python.
+    """Costs of a netlist, or of its file, on the first tokens of a text: `las-audit` in Python.
 
-    profiles: TOML files of energy profiles to use beside the built-in ones.
+    profiles: TOML files of energy profiles to use in addition to the built-in ones.
+    Raises CalibrationError for a text that cannot be read, ConfigError for a faulty profile.
     """
-    net, path = opened(netlist), Path(text)
+    net, path = open_netlist(netlist), Path(text)
     priced = load_with_builtin(profiles)
     sequences = read_sequences(net, path, max_tokens)
     return account(net, sequences, f"{net.family} on {path.name}", profiles=priced)
@@ -42,9 +43,9 @@ def account(
     progress: Progress = silent,
     profiles: Sequence[Profile] | None = None,
 ) -> Audit:
-    """Run every sequence once and audit it; traffic where the netlist is placed.
+    """Run every sequence once and audit the counts; traffic only where the netlist is placed.
 
-    profiles: None: the built-in ones.
+    profiles: energy profiles; None: the built-in ones.
     """
     from hwsim import accounts
     from hwsim.accounts.traffic import hops

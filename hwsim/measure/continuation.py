@@ -1,4 +1,4 @@
-"""continuation: a netlist's continuation beside the float model's, and beside another backend's."""
+"""continuation: compare a netlist's continuation with the float model's or another backend's."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ CHECKED = ("tokens", "spikes", "difference")
 def greedy(
     net: Netlist, reference: Reference, generation: Generation, count: int
 ) -> dict[str, Any]:
-    """The float model's likeliest continuation, as long as asked for, and where the two part."""
+    """The float model's greedy continuation, and the first token that differs from the netlist's.
+
+    count: most tokens of the continuation.
+    """
     ends = net.provenance.get("end_tokens", ())
     ids = list(generation.prompt)
     while len(ids) - len(generation.prompt) < count and len(ids) <= net.context:
@@ -35,7 +38,7 @@ def greedy(
 
 
 def first_difference(one: Sequence[int], two: Sequence[int]) -> int | None:
-    """The first place at which two lists differ; None if they are equal."""
+    """The first index at which two lists differ; None if they are equal."""
     for place, (a, b) in enumerate(zip(one, two, strict=False)):
         if a != b:
             return place
@@ -45,9 +48,9 @@ def first_difference(one: Sequence[int], two: Sequence[int]) -> int | None:
 def check(
     net: Netlist, backends: tuple[str, str], generation: Generation, most: int, timeout: float
 ) -> dict[str, Any]:
-    """Every spike of the first `most` tokens on both backends."""
-    fed = [*generation.prompt, *generation.tokens][: net.context][:most]
+    """Compare every spike of the first `most` tokens between two backends."""
+    tokens = [*generation.prompt, *generation.tokens][: net.context][:most]
     prompt = len(generation.prompt)
-    feeds = [fed[:prompt], *([token] for token in fed[prompt:])]
+    feeds = [tokens[:prompt], *([token] for token in tokens[prompt:])]
     spikes = spikes_beside((net, net), backends, feeds, timeout)
     return {"backends": list(backends)} | {key: spikes[key] for key in CHECKED}

@@ -1,8 +1,9 @@
-"""depth: how far a run is from another, node by node along the model's depth.
+"""depth: the difference of two runs, node by node along the model's depth.
 
-In: a netlist and the float graph it came from, two netlists, or two float graphs, and batches of
-tokens.  Out: a `NodeError` a node.  Everything streams: beside a float model a value lives until
-its last reader, between two netlists one piece of a batch does; what stays are sums.
+Input: a netlist and the float graph it came from, two netlists, or two float graphs, and batches of
+tokens.  Output: one `NodeError` per node.  Values are not kept: compared with a float model, a
+value is freed after its last reader; between two netlists, after one piece of a batch.  Only sums
+remain.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from las_neuro.reference.interpret import RULES, Run, interpret
 from las_neuro.rows import Rows
 
 Tensor = torch.Tensor
-PIECE = 64  # tokens fed at once where both runs must be held side by side
+PIECE = 64  # tokens run at once where the values of both runs must be in memory
 PASSED_ON = ("view", "output")  # operators without a population of their own
 
 
@@ -40,39 +41,41 @@ def against_model(
     progress: Progress = silent,
     timeout: float = RUN_SECONDS,
 ) -> list[NodeError]:
-    """A netlist's run beside the float interpretation of its spiking graph, node by node.
+    """Compare a netlist's run with the float interpretation of its spiking graph, node by node.
 
-    A node without a population that sends its value, because the netlist holds it in parts or its
-    reader's population computes it too, is left out: its error counts where it is read.
+    A node without a population that sends its value (the netlist has it in parts, or its reader's
+    population computes it too) is left out: its error counts where it is read.
+    Raises ConfigError where the model is not the netlist's.
     """
-    sent = {p.node for p in net.populations.values() if p.role in READ}
-    beside = Beside(graph, sent)
-    run = open_readings(net, backend, beside.take, timeout)
+    nodes = {p.node for p in net.populations.values() if p.role in READ}
+    model = FloatRun(graph, nodes)
+    run = open_readings(net, backend, model.take, timeout)
     for done, rows in enumerate(batches):
         progress("compare", done, len(batches))
-        for some in splits(rows, load(backend).limits):
-            beside.begin(some)
+        for part in splits(rows, load(backend).limits):
+            model.begin(part)
             run.reset()
-            run.feed(some)
-    count_faults(net, run.counters, beside.rows)
-    return [row for row in beside.rows.values() if row.values or row.clamps or row.wraps]
+            run.feed(part)
+    count_faults(net, run.counters, model.rows)
+    return [row for row in model.rows.values() if row.values or row.clamps or row.wraps]
 
 
 @dataclass
-class Beside:
-    """The float graph computed beside a run: each node when the run comes to it.
+class FloatRun:
+    """The float graph, computed alongside a netlist's run: each node when the run gives its value.
 
-    Values are held twice, [2 B, S, *axes]: the float model's own, then the run's, so that one
-    application of a node's rule gives the reference and what the run's inputs should have given.
+    Values come in pairs, [2 B, S, *axes]: first those of the float model, then those of the run.
+    One application of a node's rule then gives both the reference and the exact result for the
+    run's own inputs.
     """
 
     graph: Graph
-    sent: set[str]  # nodes whose values the run gives; the others are computed from their inputs
+    sources: set[str]  # nodes whose values the run gives; others are computed from their inputs
     rows: dict[str, NodeError] = field(init=False)
     readers: Counter[str] = field(init=False)
     tokens: Rows = field(init=False)
     run: Run = field(init=False)
-    waiting: Counter[str] = field(default_factory=Counter)
+    waiting: Counter[str] = field(default_factory=Counter)  # readers still to come, by node
     values: dict[str, Tensor] = field(default_factory=dict)
     written: dict[str, Tensor] = field(default_factory=dict)  # memories, all tokens so far
 
@@ -82,11 +85,11 @@ class Beside:
             for node in self.graph
             if node.op not in PASSED_ON
         }
-        readers = (node for node in self.graph if node.name in self.sent)
+        readers = (node for node in self.graph if node.name in self.sources)
         self.readers = Counter(name for node in readers for name in self._origins(node))
 
     def begin(self, tokens: Rows) -> None:
-        """New sequences [B, S]."""
+        """Start new sequences [B, S]."""
         self.tokens, self.written = tokens, {}
         self._piece(0, 0)
 
@@ -96,7 +99,10 @@ class Beside:
 
     @torch.inference_mode()
     def take(self, reading: Reading) -> None:
-        """Compare one node; engines may cut sequences into pieces."""
+        """Compare one node's value; engines may cut sequences into pieces.
+
+        Raises ConfigError where the model's graph does not have the node.
+        """
         if (self.run.start, self.run.tokens.shape[1]) != (reading.start, reading.value.shape[1]):
             self._piece(reading.start, reading.value.shape[1])
         node = self.graph.nodes.get(reading.node)
@@ -106,34 +112,34 @@ class Beside:
                 "name the model that the netlist was compiled from",
             )
         if reading.repeated:
-            return self._again(node, reading)
+            return self._repeat(node, reading)
         both = self._apply(node)
         exact, expected = both.chunk(2)
-        mine = _shaped(reading.value, exact, node.name)
-        fresh = mine - expected
-        if node.op == "maximum":  # its distance above the maximum is no error
+        value = _shaped(reading.value, exact, node.name)
+        fresh = value - expected
+        if node.op == "maximum":  # any reference near the maximum is correct
             fresh = fresh * 0
         if reading.scale is not None:
             fresh = fresh * _shaped(reading.scale.expand_as(reading.value), exact, node.name)
-        seen = _seen(exact, node.axes, self.graph.causal)
-        self.rows[node.name].add(_shaped(reading.comparable, exact, node.name), exact, fresh, seen)
-        self._keep(node, torch.cat([exact, mine]))
+        mask = _mask(exact, node.axes, self.graph.causal)
+        self.rows[node.name].add(_shaped(reading.comparable, exact, node.name), exact, fresh, mask)
+        self._keep(node, torch.cat([exact, value]))
 
-    def _again(self, node: Node, reading: Reading) -> None:
-        """A copy in a later phase: the run goes on with it, the reference stays."""
+    def _repeat(self, node: Node, reading: Reading) -> None:
+        """Take a copy of a value in a later phase, which replaces the run's value."""
         if node.name not in self.values:
             return
         exact = self.values[node.name].chunk(2)[0]
-        mine = _shaped(reading.comparable, exact, node.name)
-        self.rows[node.name].add(mine, exact, None, torch.isfinite(exact))
-        self.values[node.name] = torch.cat([exact, mine])
+        value = _shaped(reading.comparable, exact, node.name)
+        self.rows[node.name].add(value, exact, None, torch.isfinite(exact))
+        self.values[node.name] = torch.cat([exact, value])
 
     def _apply(self, node: Node) -> Tensor:
         value: Tensor = RULES[node.op](self.run, node, [self._value(name) for name in node.inputs])
         return value if node.inputs else torch.cat([value, value])
 
     def _value(self, name: str) -> Tensor:
-        """As the run gave it; computed from the node's own inputs where the run gives none."""
+        """A node's values, computed from its inputs where the run does not give them."""
         node = self.graph[name]
         if node.op == "memory":
             return self.written[name]
@@ -151,9 +157,9 @@ class Beside:
                 self.values.pop(name, None)
 
     def _origins(self, node: Node) -> Iterator[str]:
-        """The nodes from whose values in the run a node is computed."""
+        """Nodes whose values the run gives and from which a node is computed."""
         for name in node.inputs:
-            if name in self.sent:
+            if name in self.sources:
                 yield name
             else:
                 yield from self._origins(self.graph[name])
@@ -167,47 +173,49 @@ def between_netlists(
     progress: Progress = silent,
     timeout: float = RUN_SECONDS,
 ) -> tuple[list[NodeError], Rows | None]:
-    """Two runs by node name, the first as the reference; nodes that only one has are left out.
+    """Compare two runs node by node, the first as the reference; only nodes that both have.
 
-    Also the first sequence [1, S] in which any node differs, a decoder's up to that token.
+    Also returns the first sequence [1, S] in which any node differs, of a decoder up to that token;
+    None where all values are equal.  Raises ConfigError where no node is common to both.
     """
     rows = netlist_rows(nets[0])
-    mine, theirs = Gathered(), Gathered()
+    mine, theirs = Readings(), Readings()
     runs = [
-        open_readings(net, backend, gathered.take, timeout)
-        for net, backend, gathered in zip(nets, backends, (theirs, mine), strict=True)
+        open_readings(net, backend, readings.take, timeout)
+        for net, backend, readings in zip(nets, backends, (theirs, mine), strict=True)
     ]
     limits = [load(backend).limits for backend in backends]
     whole = not nets[0].causal or not all(limit.pieces for limit in limits)
-    parting: Rows | None = None
+    sequence: Rows | None = None
     for done, batch in enumerate(batches):
         progress("compare", done, len(batches))
-        for some in splits(batch, *limits):
-            size = some.shape[1] if whole else PIECE
+        for part in splits(batch, *limits):
+            size = part.shape[1] if whole else PIECE
             for run in runs:
                 run.reset()
-            for start in range(0, some.shape[1], size):
+            for start in range(0, part.shape[1], size):
                 for run in runs:
-                    run.feed(some[:, start : start + size])
+                    run.feed(part[:, start : start + size])
                 place = _compare(rows, mine.values(), theirs.values(), nets[0].causal)
-                if place is not None and parting is None:
-                    which, token = place
-                    end = start + token + 1 if nets[0].causal else some.shape[1]
-                    parting = some[which : which + 1, :end]
+                if place is not None and sequence is None:
+                    row, token = place
+                    end = start + token + 1 if nets[0].causal else part.shape[1]
+                    sequence = part[row : row + 1, :end]
     count_faults(nets[1], runs[1].counters, rows)
-    met = [row for row in rows.values() if row.values]
-    if not met:
+    common = [row for row in rows.values() if row.values]
+    if not common:
         raise ConfigError(
             "the two netlists have no node in common", "compare two netlists of the same model"
         )
-    return met, parting
+    return common, sequence
 
 
-Values = dict[tuple[str, bool], tuple[Mapping[str, int], Tensor]]  # node, copy -> axes, values
+# (node, whether a copy in a later phase) -> axes, values
+Values = dict[tuple[str, bool], tuple[Mapping[str, int], Tensor]]
 
 
 @dataclass
-class Gathered:
+class Readings:
     """All readings of one piece of a run."""
 
     readings: dict[tuple[str, bool], list[Reading]] = field(default_factory=dict)
@@ -216,16 +224,18 @@ class Gathered:
         self.readings.setdefault((reading.node, reading.repeated), []).append(reading)
 
     def values(self) -> Values:
-        """What was gathered, handed over."""
-        joined: Values = {key: (some[0].axes, _joined(some)) for key, some in self.readings.items()}
+        """The values read since the last call."""
+        values: Values = {
+            key: (pieces[0].axes, _joined(pieces)) for key, pieces in self.readings.items()
+        }
         self.readings = {}
-        return joined
+        return values
 
 
 def _compare(
     rows: dict[str, NodeError], mine: Values, theirs: Values, causal: bool
 ) -> tuple[int, int] | None:
-    """Add up one piece; the sequence and the token at which a value first differs."""
+    """Add one piece to the rows; returns the sequence and the token where values first differ."""
     differs: Tensor | None = None  # [B, S]
     for key, (axes, reference) in theirs.items():
         if key not in mine:
@@ -237,20 +247,23 @@ def _compare(
                 "in the other",
                 "compare two netlists of the same model",
             )
-        seen = _seen(reference, axes, causal)
-        rows[key[0]].add(value, reference, None, seen)
-        wrong = ((value != reference) & seen).reshape(*value.shape[:2], -1).any(dim=2)
+        mask = _mask(reference, axes, causal)
+        rows[key[0]].add(value, reference, None, mask)
+        wrong = ((value != reference) & mask).reshape(*value.shape[:2], -1).any(dim=2)
         differs = wrong if differs is None else differs | wrong
     if differs is None or not bool(differs.any()):
         return None
-    token, which = differs.T.nonzero()[0].tolist()  # the earliest token of any sequence
-    return which, token
+    token, sequence = differs.T.nonzero()[0].tolist()  # the earliest token of any sequence
+    return sequence, token
 
 
 def between_models(
     graphs: tuple[Graph, Graph], batches: Sequence[Rows], *, progress: Progress = silent
 ) -> list[NodeError]:
-    """Two float models that are drawn alike, the first as the reference."""
+    """Compare two float models of the same graph, the first as the reference.
+
+    Raises ConfigError where their nodes differ.
+    """
     first, second = graphs
     if list(first.nodes) != list(second.nodes):
         raise ConfigError(
@@ -268,13 +281,13 @@ def between_models(
             interpret(first, batch), interpret(second, batch), strict=True
         ):
             if node.name in rows:
-                seen = _seen(reference, node.axes, first.causal)
-                rows[node.name].add(value, reference, None, seen)
+                mask = _mask(reference, node.axes, first.causal)
+                rows[node.name].add(value, reference, None, mask)
     return list(rows.values())
 
 
 def netlist_rows(net: Netlist) -> dict[str, NodeError]:
-    """A row for each node that a netlist holds, in depth order."""
+    """A row for each node whose value a netlist sends, in depth order."""
     rows: dict[str, NodeError] = {}
     for population in net.populations.values():
         name = population.node
@@ -285,7 +298,7 @@ def netlist_rows(net: Netlist) -> dict[str, NodeError]:
 
 
 def count_faults(net: Netlist, counters: Counters, rows: dict[str, NodeError]) -> None:
-    """Clamps and wraps of all populations that came from a node."""
+    """Add clamps and wraps of all populations to the rows of their nodes."""
     for name, count in counters.populations.items():
         row = rows.get(net.populations[name].node)
         if row is not None:
@@ -298,7 +311,10 @@ def _single(axes: Sequence[str]) -> bool:
 
 
 def _shaped(x: Tensor, like: Tensor, node: str) -> Tensor:
-    """A population's value [B, S, *its axes] under the axes of its node, which keep the order."""
+    """A population's value [B, S, *its axes] in the shape of its node, whose axes have this order.
+
+    Raises ConfigError where the numbers of values differ.
+    """
     if x.numel() != like.numel():
         raise ConfigError(
             f"{node} has {x[0, 0].numel()} values in the netlist, {like[0, 0].numel()} in the "
@@ -308,27 +324,30 @@ def _shaped(x: Tensor, like: Tensor, node: str) -> Tensor:
     return x.reshape(like.shape)
 
 
-def _seen(reference: Tensor, axes: Mapping[str, int], causal: bool) -> Tensor:
-    """Which values count: a decoder's token sees the last tokens up to itself, as many as slots."""
-    seen = torch.isfinite(reference)
+def _mask(reference: Tensor, axes: Mapping[str, int], causal: bool) -> Tensor:
+    """Values to compare: finite ones, and of a decoder's slots those that a token attends to.
+
+    A token attends to itself and the tokens before it, at most as many as there are slots.
+    """
+    finite = torch.isfinite(reference)
     names = list(axes)
     if not causal or SLOTS not in names or "d" in names:
-        return seen
+        return finite
     length, place = reference.shape[1], 2 + names.index(SLOTS)
     tokens = reference.shape[place]
     shape = [1] * reference.ndim
     shape[1], shape[place] = length, tokens
     now = tokens - length
     near = torch.ones(length, tokens, dtype=torch.bool).tril(now).triu(now - axes[SLOTS] + 1)
-    return seen & near.reshape(shape)
+    return finite & near.reshape(shape)
 
 
-def _joined(some: Sequence[Reading]) -> Tensor:
-    """Pieces of one feed as one value; of a later token nothing is known yet."""
-    values = [reading.comparable for reading in some]
+def _joined(readings: Sequence[Reading]) -> Tensor:
+    """Readings of several pieces as one value; slots of later tokens are 0."""
+    values = [reading.comparable for reading in readings]
     if len(values) == 1:
         return values[0]
-    axes = list(some[-1].axes)
+    axes = list(readings[-1].axes)
     if SLOTS in axes:
         place = 2 + axes.index(SLOTS)
         slots = values[-1].shape[place]

@@ -1,7 +1,7 @@
-"""diff: two models or netlists on one text, compared node by node: `las-diff` in Python.
+"""diff: compare two models or netlists on one text, node by node: `las-diff` in Python.
 
 Each side is a model (run in float32) or a netlist (run on a backend).  The first is the reference;
-beside a netlist a model always is.
+of a model and a netlist, the model always is.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from compiler.netlist.model import Netlist
 from hwsim.accounts.depth_error import BUDGET, DepthComparison
 from hwsim.backends import DEFAULT, find
 from hwsim.backends.backend import RUN_SECONDS
-from hwsim.generate import opened
+from hwsim.generate import open_netlist
 from hwsim.measure.evaluate import batched, read_passages, read_sequences
 from hwsim.measure.first_spike import TRACED, spikes_beside
 from hwsim.measure.reference import check_model, described, output_kind
@@ -30,7 +30,7 @@ HDF5 = b"\x89HDF\r\n\x1a\n"
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two."""
+    """One of the two models or netlists; `net` is None for a model, `checkpoint` for a netlist."""
 
     path: Path
     backend: str
@@ -41,19 +41,19 @@ class Side:
     def open(path: Path, backend: str) -> Side:
         if _is_netlist(path):
             find(backend)
-            return Side(path, backend, opened(path), None)
+            return Side(path, backend, open_netlist(path), None)
         return Side(path, backend, None, Checkpoint.open(path))
 
     def graph(self, net: Netlist | None) -> Graph:
-        """The model's spiking graph, as a netlist's system and context have it."""
+        """The model's spiking graph, for the system and the context of a netlist."""
         from las_neuro import systems
         from las_neuro.architectures import draw
 
         assert self.checkpoint is not None
         options = {} if net is None else net.provenance.get("options", {})
         method = systems.find(options.get("system", "las"), options.get("system_options"))
-        drawn = draw(self.checkpoint, None if net is None else net.context)
-        return method.spiking(drawn, self.checkpoint)
+        model = draw(self.checkpoint, None if net is None else net.context)
+        return method.spiking(model, self.checkpoint)
 
     def __str__(self) -> str:
         name = self.path.resolve().name
@@ -71,7 +71,11 @@ def diff(
     timeout: float = RUN_SECONDS,
     progress: Progress = silent,
 ) -> DepthComparison:
-    """Compare two runs on the first tokens of a text; `budget`: a node's largest carried error."""
+    """Compare two runs on the first tokens of a text, node by node.
+
+    budget: a node's largest carried error.  Raises ConfigError for models or netlists that cannot
+    be compared, UnsupportedError for vision models.
+    """
     one, two = (
         Side.open(Path(path), name) for path, name in zip((first, second), backends, strict=True)
     )
@@ -80,19 +84,19 @@ def diff(
     sequences = read_sequences(_reading(one, two), Path(text), max_tokens)
     outputs = two.net.populations[two.net.output].n if two.net is not None else 1
     batches = [tokens for _, tokens in batched(sequences, outputs)]
-    comparison = compared(one, two, batches, progress, timeout)
+    comparison = compare_sides(one, two, batches, progress, timeout)
     comparison.budget = budget
     return comparison
 
 
-def compared(
+def compare_sides(
     one: Side,
     two: Side,
     batches: Sequence[Rows],
     progress: Progress = silent,
     timeout: float = RUN_SECONDS,
 ) -> DepthComparison:
-    """The second run beside the first."""
+    """Compare the second run with the first, on the same batches."""
     from hwsim.measure import depth  # torch is slow to import
 
     tokens = sum(rows.shape[0] * rows.shape[1] for rows in batches)
@@ -108,12 +112,13 @@ def compared(
         )
         return DepthComparison(*labels, rows)
     nets, backends = (one.net, two.net), (one.backend, two.backend)
-    rows, parting = depth.between_netlists(
+    rows, sequence = depth.between_netlists(
         nets, batches, backends, progress=progress, timeout=timeout
     )
     same = sha256_of(one.path) == sha256_of(two.path)
-    traced = batches[0][:1, : TRACED if nets[0].causal else None] if parting is None else parting
-    spikes = spikes_beside(nets, backends, [[token] for token in traced[0].tolist()], timeout)
+    if sequence is None:
+        sequence = batches[0][:1, : TRACED if nets[0].causal else None]
+    spikes = spikes_beside(nets, backends, [[token] for token in sequence[0].tolist()], timeout)
     return DepthComparison(*labels, rows, same=same, spikes=spikes)
 
 
@@ -126,22 +131,25 @@ def depth_beside(
     lines: bool = False,
     progress: Progress = silent,
 ) -> DepthComparison:
-    """The error along the depth of a netlist that is open already: `las-eval --depth`."""
+    """Compare a netlist with its model, node by node: `las-eval --depth`.
+
+    Raises ConfigError without a reference or a text.
+    """
     if reference is None or text is None:
         raise ConfigError(
             "--depth compares a netlist with its model on a text",
             "give --text FILE and --reference MODEL too",
         )
-    scored = net.output_kind == "logits"  # whose last token is only predicted
-    read = [passage.ids for passage in read_passages(net, text, limit, lines)]
-    inputs = [ids[:-1] for ids in read] if scored else read
+    sequences = [passage.ids for passage in read_passages(net, text, limit, lines)]
+    predicts = net.output_kind == "logits"  # the last token is only predicted
+    inputs = [ids[:-1] for ids in sequences] if predicts else sequences
     batches = [tokens for _, tokens in batched(inputs, net.populations[net.output].n)]
     spiking = Side(Path(f"{net.family} netlist"), DEFAULT, net, None)
-    return compared(Side.open(reference, DEFAULT), spiking, batches, progress)
+    return compare_sides(Side.open(reference, DEFAULT), spiking, batches, progress)
 
 
 def _is_netlist(path: Path) -> bool:
-    """By its first bytes; a file that is not there by its name."""
+    """Whether a file is a netlist: by its first bytes, or by its name if it does not exist."""
     if path.is_dir():
         return False
     try:
@@ -152,7 +160,7 @@ def _is_netlist(path: Path) -> bool:
 
 
 def _reading(one: Side, two: Side) -> Netlist:
-    """What reads the text: both sides' shortest context and whichever tokenizer there is."""
+    """A netlist to read the text with: the shorter context of both and a tokenizer of either."""
     nets = [_as_netlist(side) for side in (one, two)]
     a, b = nets
     for side, net in ((one, a), (two, b)):
@@ -171,7 +179,7 @@ def _reading(one: Side, two: Side) -> Netlist:
 
 
 def _as_netlist(side: Side) -> Netlist:
-    """A netlist, or the facts of a model that reading a text needs."""
+    """The netlist; for a model an empty one that has what reading a text needs."""
     if side.net is not None:
         return side.net
     from las_neuro.reference.tokenizer import tokenizer_json

@@ -1,13 +1,13 @@
-"""evaluate: how well a netlist does on a text, and how near it stays to the float model.
+"""evaluate: the accuracy of a netlist on a text, and how close it is to the float model.
 
-Causal: the text is one stream, tokenised once without special tokens, cut into windows as long as
-the context that do not overlap; a window's first token is not scored.  By lines: each is a sequence
-between two start tokens, of which the last is scored and stands for the line break.  Encoders: one
-sentence a line, with special tokens; embeddings are means over all tokens.
+Decoders: the text is one stream, tokenised once without special tokens and cut into windows as long
+as the context, which do not overlap; the first token of a window is not scored.  With `lines`, each
+line is a sequence between two start tokens, the last of which is scored and stands for the line
+break.  Encoders: one sentence per line, with special tokens; embeddings are means over all tokens.
 
-Bits per byte: the surprise in bits over the UTF-8 bytes of text that the scored tokens stand for.
+Bits per byte: -log2 p of the scored tokens, divided by the UTF-8 bytes of their text.
 
-Both models get the same batches of equal length, after one warm-up run each that is not timed.
+Both models get the same batches of sequences of equal length, after one run each that is not timed.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ Floats = NDArray[np.float64]
 Reference = Callable[[Tokens], NDArray[np.float32]]  # [B, S] -> logits or hidden states [B, S, n]
 Model = Callable[[Tokens], NDArray[Any]]  # a netlist's or a reference's
 
-BYTES_A_TOKEN = 64  # of a text, read at first for each token wanted
+BYTES_PER_TOKEN = 64  # of a text, read at first for each token needed
 BATCH_TOKENS = 1024
 BATCH_NUMBERS = 1 << 24  # largest logits of one batch
 
 
 @dataclass(frozen=True)
 class Passage:
-    """Tokens that are run as one sequence; `size`: UTF-8 bytes that its scored tokens stand for."""
+    """Tokens that are run as one sequence; `size`: UTF-8 bytes of the text of its scored tokens."""
 
     ids: list[int]
     size: int
@@ -51,7 +51,7 @@ class Passage:
 
 @dataclass
 class Clock:
-    """Seconds spent in each model."""
+    """Seconds that each model has run."""
 
     netlist: float = 0.0
     reference: float = 0.0
@@ -64,9 +64,10 @@ def evaluate(
     progress: Progress = silent,
     text_bytes: int | None = None,
 ) -> dict[str, Any]:
-    """Figures of a netlist, and beside its float model if there is one, as plain values.
+    """Figures of a netlist as plain values, compared with its float model if there is one.
 
-    `text_bytes`: of the text that the scored tokens stand for; without, no bits per byte.
+    sequences: token ids; a decoder's last token is only predicted.
+    text_bytes: UTF-8 bytes of the text of the scored tokens; None: no bits per byte.
     """
     scored = net.output_kind == "logits"
     inputs = [ids[:-1] for ids in sequences] if scored else sequences
@@ -79,7 +80,7 @@ def evaluate(
     clock = Clock()
 
     def runs() -> Iterator[tuple[list[int], Floats, Floats | None]]:
-        """Which sequences, and both models' outputs [B, S, n] for them."""
+        """Indices of a batch's sequences, and both models' outputs [B, S, n] for them."""
         for done, (which, tokens) in enumerate(batches):
             progress("evaluate", done, len(batches))
             started = time.perf_counter()
@@ -104,7 +105,7 @@ def evaluate(
 
 
 def outputs(net: Netlist, session: Session | None = None) -> Model:
-    """A netlist as a function of whole sequences [B, S] -> its outputs [B, S, n] in their units."""
+    """A netlist as a function of whole sequences [B, S] -> outputs [B, S, n] as real numbers."""
     backend = find(DEFAULT)
     running = session or backend.open(net)
     unit = net.populations[net.output].unit
@@ -121,7 +122,10 @@ def _next_tokens(
     sequences: Sequence[Sequence[int]],
     text_bytes: int | None,
 ) -> dict[str, Any]:
-    """Perplexity; with a reference also its own, the share of equal first choices, and KL."""
+    """Perplexity; with a reference also the reference's, the share of equal first choices, and KL.
+
+    The latter is KL(reference || netlist), the mean over scored tokens.
+    """
     scored = agreed = 0
     surprise = reference_surprise = divergence = 0.0
     compared = False
@@ -151,7 +155,7 @@ def _next_tokens(
 
 
 def _surprise(model: str, nats: float, tokens: int, text_bytes: int | None) -> dict[str, float]:
-    """The same surprise in the three measures in use."""
+    """-ln p in the three usual measures; `nats`: its sum over all scored tokens."""
     figures = {f"{model}perplexity": _exp(nats / tokens), f"{model}nats_per_token": nats / tokens}
     if text_bytes:
         figures[f"{model}bits_per_byte"] = nats / math.log(2) / text_bytes
@@ -161,9 +165,9 @@ def _surprise(model: str, nats: float, tokens: int, text_bytes: int | None) -> d
 def _sentences(
     runs: Iterator[tuple[list[int], Floats, Floats | None]], count: int
 ) -> dict[str, Any]:
-    """With a reference: 1 - cosine of a sentence's two embeddings, and the largest difference.
+    """With a reference: the mean of 1 - cosine between both models' embeddings of a sentence.
 
-    The latter is between the similarities that both models give to any two sentences.
+    And the largest difference between the similarities that both models give to any two sentences.
     """
     mine: dict[int, Floats] = {}
     theirs: dict[int, Floats] = {}
@@ -201,7 +205,10 @@ def _exp(nats: float) -> float:
 
 
 def batched(sequences: Sequence[Sequence[int]], outputs: int) -> Iterator[tuple[list[int], Tokens]]:
-    """Sequences of equal length together: their indices and tokens [B, S], shortest first."""
+    """Batches of sequences of equal length, shortest first: their indices and tokens [B, S].
+
+    outputs: numbers that the model gives per token, which bound the size of a batch.
+    """
     budget = min(BATCH_TOKENS, BATCH_NUMBERS // max(1, outputs))
     by_length: dict[int, list[int]] = {}
     for i, sequence in enumerate(sequences):
@@ -214,23 +221,26 @@ def batched(sequences: Sequence[Sequence[int]], outputs: int) -> Iterator[tuple[
 
 
 def read_sequences(net: Netlist, path: Path, limit: int) -> list[list[int]]:
-    """About `limit` tokens of a text as the sequences the netlist is to run."""
+    """About `limit` tokens of a text, as sequences for the netlist to run; see `read_passages`."""
     return [passage.ids for passage in read_passages(net, path, limit)]
 
 
 def read_passages(net: Netlist, path: Path, limit: int, lines: bool = False) -> list[Passage]:
-    """The same with their sizes; `lines`: a causal model also reads each line for itself."""
+    """About `limit` tokens of a text as passages; `lines`: a causal model too reads line by line.
+
+    Raises CalibrationError where the netlist has no tokenizer or the text too few tokens,
+    PromptError for a line longer than the context or a token outside the vocabulary.
+    """
     if net.tokenizer is None:
         raise CalibrationError(
             f"the netlist holds no tokenizer to read {path} with",
             "compile it from a folder that holds tokenizer.json",
         )
     cut = _lines if lines or not net.causal else _windows
-    text, whole = read_text(path, limit * BYTES_A_TOKEN)
+    text, whole = read_text(path, limit * BYTES_PER_TOKEN)
     passages = cut(net, path, text, limit)
-    if (
-        not whole and sum(len(one.ids) for one in passages) < limit
-    ):  # unusually long tokens: all of it
+    # Tokens are unusually long: read all of the text.
+    if not whole and sum(len(one.ids) for one in passages) < limit:
         passages = cut(net, path, read_text(path, None)[0], limit)
     least = 2 if net.causal else 1
     if not passages or max(len(one.ids) for one in passages) < least:
@@ -241,7 +251,7 @@ def read_passages(net: Netlist, path: Path, limit: int, lines: bool = False) -> 
 
 
 def _windows(net: Netlist, path: Path, text: str, limit: int) -> list[Passage]:
-    """The text as one stream; a character counts for the first token that shows it."""
+    """The text as one stream; a character belongs to the first token whose end lies behind it."""
     encoding = tokenizer(net).encode(text, add_special_tokens=False)
     ids = encoding.ids[:limit]
     ends = np.maximum.accumulate([end for _, end in encoding.offsets[:limit]], dtype=np.int64)
@@ -255,7 +265,7 @@ def _windows(net: Netlist, path: Path, text: str, limit: int) -> list[Passage]:
 
 
 def _lines(net: Netlist, path: Path, text: str, limit: int) -> list[Passage]:
-    """Each line with special tokens; the last of a causal model's is only predicted."""
+    """Each line with special tokens; a causal model's last token is only predicted."""
     reader = tokenizer(net)
     between = TextTokens(net) if net.causal else None
     predicted = 1 if net.causal else 0

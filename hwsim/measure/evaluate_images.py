@@ -1,4 +1,4 @@
-"""evaluate_images: how near a vision netlist stays to its float model, image by image.
+"""evaluate_images: how close a vision netlist is to its float model, image by image.
 
 A classifier is compared by its classes; a model without a head by the class token's hidden state.
 Both models get the same batches, after one warm-up run each that is not timed.
@@ -30,14 +30,18 @@ def evaluate_images(
     reference: Reference | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Figures as plain values; the netlist reads patches [N, S, pixels] of images [N, C, H, W]."""
+    """Figures as plain values; with a reference also its agreement with the netlist.
+
+    patches: inputs of the netlist [N, S, pixels].  images: the same images as the reference reads
+    them [N, C, H, W].
+    """
     backend = find(DEFAULT)
     session = backend.open(net)
     session.feed(patches[:1])
     if reference:
         reference(images[:1])
     size = max(1, BATCH_TOKENS // patches.shape[1])
-    ours, theirs = [], []  # the class token's
+    ours, theirs = [], []  # outputs of the class token
     seconds = {"seconds": 0.0} | ({"reference_seconds": 0.0} if reference else {})
     for start in range(0, len(images), size):
         progress("evaluate", start, len(images))
@@ -59,7 +63,7 @@ def evaluate_images(
 
 
 def _classes(ours: NDArray[np.float64], true: NDArray[np.float64]) -> dict[str, float]:
-    """Share of equal first choices, and KL of our classes from the model's; both [N, labels]."""
+    """Share of equal first choices, and mean KL(model || netlist); scores are [N, labels]."""
     mine, theirs = (x - np.logaddexp.reduce(x, axis=1, keepdims=True) for x in (ours, true))
     return {
         "top1_agreement": float((ours.argmax(1) == true.argmax(1)).mean()),
@@ -68,7 +72,7 @@ def _classes(ours: NDArray[np.float64], true: NDArray[np.float64]) -> dict[str, 
 
 
 def _states(ours: NDArray[np.float64], true: NDArray[np.float64]) -> dict[str, float]:
-    """1 - cosine of the two states [N, D]."""
+    """1 - cosine of the two states [N, D], averaged."""
     lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(true, axis=1)
     cosine = (ours * true).sum(1) / np.maximum(lengths, np.finfo(np.float64).tiny)
     return {"mean_cosine_error": float((1 - cosine).mean())}

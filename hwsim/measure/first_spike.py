@@ -1,6 +1,6 @@
-"""first_spike: the first spike on which two netlists' runs differ, or why they cannot be compared.
+"""first_spike: the first spike that differs between two runs, or why runs cannot be compared.
 
-Both are fed a sequence in pieces where that is possible, so that few spikes are held.
+Both runs get a sequence in pieces where that is possible, so that few spikes are in memory at once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hwsim.backends import find
 from hwsim.backends.backend import RUN_SECONDS
 from hwsim.backends.traces import Difference, Trace, first_difference
 
-TRACED = 16  # tokens whose every spike is compared where no node's value differs
+TRACED = 16  # tokens whose spikes are compared where no node's value differs
 
 
 def spikes_beside(
@@ -25,11 +25,12 @@ def spikes_beside(
     feeds: Sequence[Sequence[int]],
     timeout: float = RUN_SECONDS,
 ) -> dict[str, Any]:
-    """The first spike on which two runs of one sequence differ; `feeds`: its tokens, in pieces.
+    """The first spike that differs between two runs of one sequence.
 
-    No more than a piece's spikes are held, unless a backend or the netlist needs the whole sequence
-    at once.  `why` says why spikes cannot be compared one by one; else `tokens` and `spikes` how
-    many were.
+    feeds: the sequence's tokens, in pieces.  Only the spikes of one piece are in memory at once,
+    unless a backend or the netlist needs the whole sequence.
+    Returns `why`, the reason why spikes cannot be compared one by one, or None; `difference`, or
+    None where all are equal; and of a comparison the numbers of `tokens` and `spikes` compared.
     """
     why = unlike(*nets)
     if why is not None:
@@ -41,29 +42,29 @@ def spikes_beside(
         for net, engine, trace in zip(nets, engines, traces, strict=True)
     ]
     whole = not nets[0].causal or not all(engine.limits.pieces for engine in engines)
-    parting: Difference | None = None
+    first: Difference | None = None
     spikes = done = 0
-    for fed in [list(chain(*feeds))] if whole else feeds:
+    for tokens in [list(chain(*feeds))] if whole else feeds:
         for trace, session in zip(traces, sessions, strict=True):
             trace.payloads = {}
-            session.feed(np.array([fed], np.int64))
+            session.feed(np.array([tokens], np.int64))
         spikes += traces[0].spikes
-        done += len(fed)
-        parting = first_difference(*traces)
-        if parting is not None:
+        done += len(tokens)
+        first = first_difference(*traces)
+        if first is not None:
             break
-    difference = None if parting is None else vars(parting) | {"text": str(parting)}
+    difference = None if first is None else vars(first) | {"text": str(first)}
     return {"why": None, "tokens": done, "spikes": spikes, "difference": difference}
 
 
 def unlike(one: Netlist, two: Netlist) -> str | None:
     """Why the spikes of two netlists cannot be compared one by one; None where they can."""
     mine, theirs = one.populations, two.populations
-    lost, new = [n for n in mine if n not in theirs], [n for n in theirs if n not in mine]
-    if lost or new:
+    removed, new = [n for n in mine if n not in theirs], [n for n in theirs if n not in mine]
+    if removed or new:
         return (
-            f"{len(lost)} populations are only in the first and {len(new)} only in the second, "
-            f"such as {(lost + new)[0]}"
+            f"{len(removed)} populations are only in the first and {len(new)} only in the second, "
+            f"such as {(removed + new)[0]}"
         )
     for name, a in mine.items():
         b = theirs[name]

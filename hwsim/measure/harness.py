@@ -2,10 +2,9 @@
 
     las-harness --model las --model_args netlist=tiny_lm.h5 --tasks arc_easy
 
-Conventions are those of its own model `hf`: special tokens, where a
-context ends and its continuation begins, what is cut off, rolling windows, stop sequences.
-The harness gives every model a batch size and a device (cuda:0 unless told): neither changes a
-result here, and neither is used.
+Conventions are those of its own model `hf`: special tokens, where a context ends and its
+continuation begins, truncation, rolling windows, stop sequences.  The harness gives every model a
+batch size and a device (cuda:0 by default); both are ignored, since neither would change a result.
 """
 
 from __future__ import annotations
@@ -25,16 +24,16 @@ from lm_eval.models.utils import (
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from hwsim.backends import DEFAULT, find
-from hwsim.generate import opened, picker
+from hwsim.generate import open_netlist, picker
 from hwsim.measure.evaluate import outputs
 from hwsim.measure.likelihood import likelihoods
 from hwsim.measure.text_tokens import Pair, TextTokens
-from hwsim.measure.threads import spare_threads
+from hwsim.measure.threads import limit_threads
 from las_neuro.errors import ConfigError, UnsupportedError
 from las_neuro.terminal import progress_bars
 
-NEW_TOKENS = 256  # most that are generated where a task does not say, as for `hf`
-NEEDLESS = ("top_p", "top_k")  # change nothing where the likeliest token is taken
+NEW_TOKENS = 256  # default limit of generated tokens, as for `hf`
+NEEDLESS = ("top_p", "top_k")  # have no effect on greedy choice
 
 
 @register_model("las")
@@ -51,12 +50,12 @@ class NetlistLM(TemplateLM):  # type: ignore[misc]  # lm_eval has no types
         super().__init__()
         if netlist is None:
             raise ConfigError("--model las: no netlist", "give --model_args netlist=FILE.h5")
-        self.net = opened(Path(str(netlist)))
+        self.net = open_netlist(Path(str(netlist)))
         self.text = TextTokens(self.net)
-        spare_threads(self.net)  # what the harness asks for is short
+        limit_threads(self.net)  # the harness's sequences are short
         self.session = find(DEFAULT).open(self.net)
         self.run = outputs(self.net, self.session)
-        self.drawn = 0  # texts so far, each with a seed of its own
+        self.texts = 0  # texts generated so far: the seed of the next
         self.ends = tuple(self.net.provenance.get("end_tokens", ()))
 
     @property
@@ -73,7 +72,7 @@ class NetlistLM(TemplateLM):  # type: ignore[misc]  # lm_eval has no types
 
     @property
     def tokenizer_name(self) -> str:
-        """What the harness names its store of tokenised requests after."""
+        """Name under which the harness stores tokenised requests."""
         inputs = self.net.provenance.get("inputs", {})
         return f"las-{inputs.get('tokenizer.json', 'converted')}"
 
@@ -94,14 +93,14 @@ class NetlistLM(TemplateLM):  # type: ignore[misc]  # lm_eval has no types
                 self.run, pairs, self.net, lambda done, of: tell("likelihood", done, of)
             )
         for (texts, _, _), one in zip(requests, scored, strict=True):
-            if texts is not None:  # a window of a longer text is stored with the whole
+            if texts is not None:  # None: a window of a longer text, which is stored as a whole
                 self.cache_hook.add_partial("loglikelihood", texts, (one.nats, one.greedy))
         return [(one.nats, one.greedy) for one in scored]
 
     def loglikelihood_rolling(
         self, requests: Sequence[Any], disable_tqdm: bool = False
     ) -> list[float]:
-        """ln p of whole texts: every token once, windows that overlap as little as can be."""
+        """ln p of whole texts: each token is scored once, in windows with the least overlap."""
         windows: list[tuple[None, list[int], list[int]]] = []
         owners: list[int] = []
         for i, request in enumerate(requests):
@@ -134,22 +133,26 @@ class NetlistLM(TemplateLM):  # type: ignore[misc]  # lm_eval has no types
         return texts
 
     def _continue(self, context: str, settings: dict[str, Any]) -> str:
-        """Text up to the first stop sequence, the end token, or the most new tokens."""
-        asked = dict(normalize_gen_kwargs(settings, NEW_TOKENS))
+        """Text up to the first stop sequence, the end token, or the largest number of tokens.
+
+        Raises UnsupportedError for generation settings that are not supported.
+        """
+        options = dict(normalize_gen_kwargs(settings, NEW_TOKENS))
         end = self.text.decode([self.eot_token_id], special=True)
-        stops = handle_stop_sequences(asked.pop("until"), eos=end)
-        most = asked.pop("max_gen_toks")
-        draw = bool(asked.pop("do_sample"))
-        temperature = float(asked.pop("temperature", 1.0)) if draw else 0.0
-        rest = [name for name in asked if name != "temperature" and (draw or name not in NEEDLESS)]
+        stops = handle_stop_sequences(options.pop("until"), eos=end)
+        most = options.pop("max_gen_toks")
+        draw = bool(options.pop("do_sample"))
+        temperature = float(options.pop("temperature", 1.0)) if draw else 0.0
+        ignored = ("temperature",) if draw else ("temperature", *NEEDLESS)
+        rest = [name for name in options if name not in ignored]
         if rest:
             raise UnsupportedError(
                 f"{', '.join(rest)}: generation settings the netlist's host does not know",
                 "use temperature, do_sample, until and max_gen_toks",
             )
-        ids = self.tok_encode(context)[-self._room(most) :]
-        pick = picker(self.net, temperature, self.drawn)
-        self.drawn += 1
+        ids = self.tok_encode(context)[-self._context_limit(most) :]
+        pick = picker(self.net, temperature, self.texts)
+        self.texts += 1
         self.session.reset()
         new: list[int] = []
         fresh = ids or [self.prefix_token_id]
@@ -164,8 +167,11 @@ class NetlistLM(TemplateLM):  # type: ignore[misc]  # lm_eval has no types
                 break
         return str(postprocess_generated_text(self.text.decode(new), stops, None))
 
-    def _room(self, most: int) -> int:
-        """How many tokens a context may have beside `most` new ones."""
+    def _context_limit(self, most: int) -> int:
+        """Most tokens of a context that is followed by `most` new ones.
+
+        Raises ConfigError where no token of context would be left.
+        """
         if most >= self.max_length:
             raise ConfigError(
                 f"{most} new tokens leave no context: the netlist's is {self.max_length}",
@@ -174,8 +180,8 @@ class NetlistLM(TemplateLM):  # type: ignore[misc]  # lm_eval has no types
         return self.max_length - most
 
 
-def hand_over() -> None:
-    """lm_eval's own command line, which now knows `las`."""
+def run_harness() -> None:
+    """Run lm_eval's own command line, with the model `las` registered."""
     from lm_eval.__main__ import cli_evaluate
 
     cli_evaluate()

@@ -1,9 +1,9 @@
-"""likelihood: how likely a model finds continuations of contexts.
+"""likelihood: the likelihoods that a model gives to continuations of contexts.
 
-In come pairs of token ids and a model as a function of tokens [B, S] -> logits [B, S, V]; out comes
+Input: pairs of token ids, and a model as a function of tokens [B, S] -> logits [B, S, V].  Output:
 for each pair the sum of ln p over its continuation, and whether greedy choice would give it.
-As lm-evaluation-harness 0.4.13 does it: the model reads context and continuation less its last
-token; what is too long loses tokens from the left.
+As in lm-evaluation-harness 0.4.13 the model reads the context and the continuation without its last
+token; where that is too long, tokens are dropped from the left.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from las_neuro.errors import PromptError
 
 
 class Likelihood(NamedTuple):
-    """ln p of a continuation, and whether each of its tokens is the model's first choice."""
+    """ln p of a continuation (nats), and whether each of its tokens is the model's first choice."""
 
     nats: float
     greedy: bool
 
 
 def window(pair: Pair, context: int) -> tuple[int, ...]:
-    """What the model reads: at most `context` tokens."""
+    """Tokens that the model reads: at most `context`."""
     return tuple([*pair.context, *pair.continuation][-(context + 1) : -1])
 
 
@@ -41,7 +41,11 @@ def likelihoods(
     net: Netlist,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> list[Likelihood]:
-    """One result a pair, in their order; inputs of equal length run together, equal ones once."""
+    """One result per pair, in their order.
+
+    Inputs of equal length run in one batch, equal inputs only once.  progress(done, of).
+    Raises PromptError for a pair that cannot be scored, see `check`.
+    """
     readers: dict[tuple[int, ...], list[int]] = {}
     for i, pair in enumerate(pairs):
         check(pair, net.context)
@@ -63,7 +67,7 @@ def likelihoods(
 
 
 def _of(continuation: Sequence[int], scores: Floats) -> Likelihood:
-    """From ln p [at least as many tokens, V]; the last rows are the continuation's."""
+    """From ln p [S, V], of which the last rows are the continuation's."""
     right = np.array(continuation, np.int64)
     rows = scores[-len(right) :]
     nats = float(rows[np.arange(len(right)), right].sum())
@@ -71,7 +75,7 @@ def _of(continuation: Sequence[int], scores: Floats) -> Likelihood:
 
 
 def check(pair: Pair, context: int) -> None:
-    """Raise where nothing would be scored, or not all of the continuation."""
+    """Raise PromptError where context or continuation is empty or the continuation is too long."""
     if not pair.context or not pair.continuation:
         empty = "continuation" if pair.context else "context"
         raise PromptError(f"the {empty} has no tokens", f"give a {empty} that the tokenizer reads")

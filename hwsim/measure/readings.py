@@ -1,13 +1,13 @@
-"""readings: the value of every graph node, read off the spikes of a run as real numbers.
+"""readings: the values of all graph nodes as real numbers, decoded from the spikes of a run.
 
-A population of role `value` holds its node's value: the sum of its payloads, each
-weighed as its code says, times the population's unit.  A memory's value is what was written to it.
-Populations of other roles are parts and are not read.  An encoder netlist repeats nodes in later
-phases.
+The value of a node is sent by its population of role `value`: the sum of its payloads, each
+weighted as its code says, times the population's unit.  The value of a memory is what was written
+to it.  Populations of other roles are not read.  An encoder netlist repeats nodes in later phases.
 
-The reference of a softmax is free: any number near the row's maximum gives the same result, and the
-chip takes one up to half an octave above it.  `comparable` is the value as if the reference were
-the maximum itself: numerators and what is made of them times e**excess, until the division.
+The number that a softmax subtracts from its scores is arbitrary: any number near the row's maximum
+gives the same result, and the chip takes one up to half an octave above the maximum.  `comparable`
+is the value for the maximum itself: numerators, and what is computed from them, times e**excess,
+up to the division.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ Axes = dict[str, int]
 
 @dataclass(frozen=True)
 class Reading:
-    """One node's value for the tokens `start`.. of a sequence, [B, S, *axes]."""
+    """One node's value for the tokens of a sequence from `start` on, [B, S, *axes]."""
 
     node: str
-    repeated: bool  # the copy of an earlier reading in a later phase
+    repeated: bool  # a copy of the node's value in a later phase
     start: int
-    axes: Axes  # of the population; axis j, its slots, holds the tokens so far instead
+    axes: Axes  # of the population; in the tensors, axis j (slots) is as long as the tokens so far
     value: Tensor
     comparable: Tensor
     scale: Tensor | None  # comparable / value, or None where they are equal
@@ -45,7 +45,7 @@ OnReading = Callable[[Reading], None]
 
 
 class Reader:
-    """Makes readings of a netlist's spikes; one sequence, or a batch, after the other."""
+    """Decodes a netlist's spikes into readings, one sequence or batch after the other."""
 
     def __init__(self, net: Netlist, dtype: torch.dtype = torch.float32) -> None:
         self.net, self.dtype = net, dtype
@@ -58,7 +58,11 @@ class Reader:
         self.excess: dict[str, tuple[Axes, Tensor]] = {}
 
     def read(self, population: Population, sums: Tensor, start: int) -> Reading:
-        """sums: weighed payloads [B, S, *axes], as `hwsim.backends.backend.Value` has them."""
+        """The reading of a population.
+
+        sums: weighted payloads [B, S, *axes], as `hwsim.backends.backend.Value` gives them.
+        start: index of the first token.
+        """
         name, axes = population.name, population.axes
         sizes, slots = list(axes.values()), population.slot_axis
         if slots is not None:
@@ -80,7 +84,7 @@ class Reader:
         return Reading(population.node, population.repeated, start, axes, value, comparable, scale)
 
     def _offset(self, name: str) -> int:
-        """Scores and their maximum stand above 0 so that a live slot never sends silence."""
+        """Offset of scores and their maximum, which keeps payloads of written slots above 0."""
         exponential = self.scores.get(name) or self.tops.get(name)
         if exponential is None:
             return 0
@@ -88,7 +92,7 @@ class Reader:
         return int(np.max(scores.params["bias"]))
 
     def _unit(self, population: Population) -> float | Tensor:
-        if population.role == "written":  # what reads a memory reads it in the memory's unit
+        if population.role == "written":  # a memory is read in its own unit
             return population.unit
         units = self.net.units(population.name)
         if units.size == 1:
@@ -97,24 +101,24 @@ class Reader:
 
 
 def by_token(x: Tensor, place: int, slots: int, start: int) -> Tensor:
-    """Axis j of x [B, S, ...] as all tokens so far, silent where a token's slot is taken again.
+    """x [B, S, ...] with axis j indexed by token instead of slot; overwritten tokens are 0.
 
-    Token t writes slot t % slots; the axis holds what each token finds in the slots.
+    Token t writes slot t % slots.  place: index of axis j in x.  start: index of the first token.
     """
     now = start + torch.arange(x.shape[1])
     if start + x.shape[1] <= slots:
         return x.narrow(place, 0, start + x.shape[1])
     shape = list(x.shape)
     shape[place] = start + x.shape[1]
-    held = now[:, None] - (now[:, None] - torch.arange(slots)) % slots  # [S, slots]; < 0: nothing
-    spread = [1] * x.ndim
-    spread[1], spread[place] = held.shape
-    held = held.reshape(spread).expand_as(x)
-    return x.new_zeros(shape).scatter_add_(place, held.clamp(min=0), x * (held >= 0))
+    tokens = now[:, None] - (now[:, None] - torch.arange(slots)) % slots  # [S, slots]; < 0: none
+    broadcast = [1] * x.ndim
+    broadcast[1], broadcast[place] = tokens.shape
+    tokens = tokens.reshape(broadcast).expand_as(x)
+    return x.new_zeros(shape).scatter_add_(place, tokens.clamp(min=0), x * (tokens >= 0))
 
 
 def operator(net: Netlist, population: Population) -> str:
-    """What a node does, as far as its population tells."""
+    """Operator of a node, as far as its population shows it: "memory", "linear", or its kind."""
     if population.role == "written":
         return "memory"
     dense = any(isinstance(group.form, Dense) for group in net.into(population.name))
@@ -122,7 +126,7 @@ def operator(net: Netlist, population: Population) -> str:
 
 
 def softmax_degrees(net: Netlist) -> Mapping[str, tuple[str, int]]:
-    """Population -> the exponential it is proportional to, and to which power.
+    """Population -> the exponential to a power of which it is proportional, and the power.
 
     Encoders and sums pass a numerator on, a product adds powers and a reciprocal turns
     the sign, so that numerators over their sum come out at 0 and are left out.
@@ -148,10 +152,10 @@ def _operands(wiring: Wiring, population: Population) -> list[Population]:
     return [wiring.ends(group)[0] for first in groups for group in first if not group.feedback]
 
 
-def _along(has: Axes, x: Tensor, wants: Axes) -> Tensor:
-    """x [B, S, *has] with size 1 on the axes it lacks."""
-    for place, axis in enumerate(wants):
-        if axis not in has:
+def _along(axes: Axes, x: Tensor, target: Axes) -> Tensor:
+    """x [B, S, *axes] with size 1 on the axes of `target` that it lacks."""
+    for place, axis in enumerate(target):
+        if axis not in axes:
             x = x.unsqueeze(2 + place)
     return x
 
@@ -163,7 +167,7 @@ def open_readings(
     timeout: float = RUN_SECONDS,
     dtype: torch.dtype = torch.float32,
 ) -> Session:
-    """A session on a backend of which every node is read."""
+    """A session on a backend that calls `on_reading` with every node's value."""
     reader = Reader(net, dtype)
 
     def on_value(population: Population, sums: Ints, start: int) -> None:

@@ -1,4 +1,4 @@
-"""reference: the float model that a netlist was compiled from, to measure the netlist beside it."""
+"""reference: the float model that a netlist was compiled from, as the reference of measurements."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def float_model(path: Path | None, net: Netlist) -> Any:
     """The model as a function of tokens [B, S] or images [B, channels, height, width].
 
-    None without a path.  Raises `ConfigError` where it is not of the netlist's family, vocabulary
-    and output.
+    None without a path.  Raises `ConfigError` where its family, vocabulary or output is not the
+    netlist's.
     """
     if path is None:
         return None
@@ -30,7 +30,7 @@ def float_model(path: Path | None, net: Netlist) -> Any:
 
 
 def check_model(path: Path, graph: Graph, net: Netlist) -> None:
-    """Raise `ConfigError` where the model at `path`, of this graph, is not the netlist's."""
+    """Raise `ConfigError` where the model at `path`, whose graph is given, is not the netlist's."""
     model, netlist = _described(graph, output_kind(graph)), described(net)
     if model != netlist:
         raise ConfigError(
@@ -40,17 +40,17 @@ def check_model(path: Path, graph: Graph, net: Netlist) -> None:
 
 
 def output_kind(graph: Graph) -> str:
-    """What a model gives: "logits", "hidden" or "classes"."""
+    """Kind of a model's outputs: "logits", "hidden" or "classes"."""
     return str(graph["output"]["kind"])
 
 
 def described(net: Netlist) -> str:
-    """What all netlists of one model, and the model, have in common."""
+    """Description in words that is the same for a model and all its netlists."""
     return _described(net, net.output_kind)
 
 
 def _described(model: Graph | Netlist, output: str) -> str:
-    reads = f"{model.vocabulary} words"
+    inputs = f"{model.vocabulary} words"
     if model.pixels:
-        reads = f"{model.context} tokens of {model.pixels} pixels"
-    return f"{model.family} with {reads} that gives {output}"
+        inputs = f"{model.context} tokens of {model.pixels} pixels"
+    return f"{model.family} with {inputs} that gives {output}"

@@ -1,14 +1,14 @@
 """tasks: multiple choice and classification, scored by the likelihood of each choice.
 
-In comes a .jsonl file, one object a line:
+Input is a .jsonl file, one object per line:
 
     context   text (also named query or question)
     choices   two or more texts, as a list or as an object {"A": ..., "B": ...}
     gold      the right one (also named answer or label): its index from 0, or its letter
 
-Other fields are ignored.  Out come the figures of lm-evaluation-harness 0.4.13 for its output type
-multiple_choice.  The continuation is one space and the choice, and of its ln p the choice is
-the largest: as it is (acc), by characters (acc_norm), or by UTF-8 bytes of the choice (acc_bytes).
+Other fields are ignored.  Output are the figures of lm-evaluation-harness 0.4.13 for its output
+type multiple_choice.  A choice is scored by ln p of one space and its text; the model chooses the
+one with the largest ln p (acc), ln p per character (acc_norm), or ln p per UTF-8 byte (acc_bytes).
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Record(BaseModel):
 
 @dataclass(frozen=True)
 class Item:
-    """A record as tokens: one pair a choice."""
+    """A record as tokens: one pair per choice."""
 
     texts: list[str]
     right: int
@@ -80,7 +80,11 @@ class Item:
 
 
 def read_items(net: Netlist, path: Path) -> list[Item]:
-    """Every line of a task file, proved; blank lines are passed over."""
+    """All records of a task file; blank lines are skipped.
+
+    Raises CalibrationError for a line that is not a record, PromptError for one that cannot be
+    scored, both with the line's number; UnsupportedError for an encoder.
+    """
     encode = TextTokens(net)
     text, _ = read_text(path)
     items = []
@@ -109,8 +113,8 @@ def _first(error: ValidationError) -> str:
     fault = error.errors(include_url=False)[0]
     if fault["type"] == "model_type":
         return "is not a JSON object"
-    said = fault["msg"].removeprefix("Value error, ")
-    return f"{fault['loc'][0]}: {said}" if fault["loc"] else said
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{fault['loc'][0]}: {message}" if fault["loc"] else message
 
 
 def score(
@@ -119,7 +123,7 @@ def score(
     reference: Reference | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Accuracies with standard errors, and how often the float model chooses the same."""
+    """Accuracies with standard errors; with a reference also how often both models agree."""
     figures: dict[str, Any] = {
         "items": len(items),
         "choices": sum(len(item.pairs) for item in items),
@@ -140,7 +144,7 @@ def score(
 def _choices(
     net: Netlist, model: Model, items: Sequence[Item], stage: str, progress: Progress
 ) -> tuple[NDArray[np.int64], float]:
-    """What a model chooses by each measure [items, 3], and the seconds it took."""
+    """Indices of the choices of a model by each measure [items, 3], and the seconds it ran."""
     pairs = [pair for item in items for pair in item.pairs]
     started = time.perf_counter()
     scored = likelihoods(model, pairs, net, lambda done, of: progress(stage, done, of))

@@ -1,8 +1,8 @@
-"""text_tokens: what a netlist's tokenizer makes of a text that is to be scored.
+"""text_tokens: texts to be scored, as token ids of a netlist's tokenizer.
 
-In come texts; out come token ids, with the special tokens that lm-evaluation-harness 0.4.13 gives a
-Hugging Face model: the tokenizer's own, unless the text begins with its start token; trailing
-spaces of a context belong to its continuation; an empty context is the start token.
+Special tokens are those that lm-evaluation-harness 0.4.13 gives a Hugging Face model: the
+tokenizer's own, unless the text begins with its start token.  Trailing spaces of a context belong
+to its continuation; an empty context becomes the start token.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ class Pair:
 
 
 class TextTokens:
-    """The tokenizer of a decoder netlist; `start`: the token that begins a sequence, if any."""
+    """The tokenizer of a decoder netlist; `start`: the token that begins a sequence, or None.
+
+    Raises UnsupportedError for an encoder, PromptError for a netlist without a tokenizer.
+    """
 
     def __init__(self, net: Netlist) -> None:
         if net.output_kind != "logits":
@@ -38,18 +41,21 @@ class TextTokens:
                 "compile it from a folder that holds tokenizer.json",
             )
         self.tokenizer = tokenizer(net)
-        added = self.tokenizer.encode("a").special_tokens_mask
-        self.starts_itself = bool(added and added[0])
-        self.ends_itself = len(added) > 1 and bool(added[-1])
+        special = self.tokenizer.encode("a").special_tokens_mask
+        self.adds_start = bool(special and special[0])
+        self.adds_end = len(special) > 1 and bool(special[-1])
         self.start: int | None = None
-        if self.starts_itself:
+        if self.adds_start:
             self.start = int(self.tokenizer.encode("a").ids[0])
-        elif net.provenance.get("end_tokens"):  # as GPT-2: one token both ends and begins
+        elif net.provenance.get("end_tokens"):  # as in GPT-2: one token both ends and begins
             self.start = int(net.provenance["end_tokens"][0])
         self.start_text = "" if self.start is None else self.decode([self.start], special=True)
 
     def encode(self, text: str, special: bool | None = None) -> list[int]:
-        """Token ids; `special` None: with special tokens, unless the text has its start token."""
+        """Token ids of a text.
+
+        special: whether to add special tokens; None: unless the text begins with the start token.
+        """
         if special is None:
             special = not (self.start_text and text.startswith(self.start_text))
         return list(self.tokenizer.encode(text, add_special_tokens=special).ids)
@@ -58,12 +64,11 @@ class TextTokens:
         return str(self.tokenizer.decode(ids, skip_special_tokens=not special))
 
     def pair(self, context: str, continuation: str) -> Pair:
-        """Split the tokens of both texts together where those of the context alone end."""
+        """Tokenise both texts together, and split where the tokens of the context alone end."""
         if not context:
             return self._unconditional(continuation)
-        kept = context.rstrip()
         whole = self.encode(context + continuation)
-        before = self.encode(kept)
+        before = self.encode(context.rstrip())
         return Pair(before, whole[len(before) :])
 
     def _unconditional(self, continuation: str) -> Pair:
@@ -72,13 +77,14 @@ class TextTokens:
         return Pair(ids[:1], ids[1:]) if ids[:1] == [start] else Pair([start], ids)
 
     def line(self, text: str) -> list[int]:
-        """A line between two start tokens, as documents packed one after another are."""
+        """A line between two start tokens, as in training texts of many documents in a row."""
         start = self.start_token()
-        ids = self.encode(text, special=self.starts_itself or self.ends_itself)
-        before = [] if self.starts_itself else [start]
-        return [*before, *ids, *([] if self.ends_itself else [start])]
+        ids = self.encode(text, special=self.adds_start or self.adds_end)
+        before = [] if self.adds_start else [start]
+        return [*before, *ids, *([] if self.adds_end else [start])]
 
     def start_token(self) -> int:
+        """The token that begins a sequence; raises UnsupportedError where there is none."""
         if self.start is None:
             raise UnsupportedError(
                 "neither the tokenizer nor the model has a token that begins a sequence",

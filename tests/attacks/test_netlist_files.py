@@ -23,7 +23,7 @@ import pytest
 from compiler.convert import convert
 from compiler.mapping.partition import partition
 from compiler.netlist.hdf5 import HEADER_BYTES, load, save
-from compiler.netlist.model import Dense, Held
+from compiler.netlist.model import Dense, InMemory
 from compiler.pipeline import build
 from compiler.targets import target as targets
 from las_neuro.errors import NetlistError
@@ -379,7 +379,7 @@ def with_bits(path: Path, bits: int) -> int:
     net = load(path)
     i, form = next((i, g.form) for i, g in enumerate(net.synapses) if isinstance(g.form, Dense))
     weights = np.zeros(form.weights.shape, np.int8)
-    net.synapses[i] = replace(net.synapses[i], form=Dense(Held(weights), bits))
+    net.synapses[i] = replace(net.synapses[i], form=Dense(InMemory(weights), bits))
     save(net, path)
     return i
 

@@ -10,8 +10,8 @@ from wiring import wire
 from compiler.netlist.model import (
     Dense,
     Gather,
-    Held,
     HostTable,
+    InMemory,
     Netlist,
     Pattern,
     Population,
@@ -33,7 +33,7 @@ SUM: dict[str, Any] = {
 
 def entry(name: str, rows: Any, *, source: str = "token", **axes: int) -> Any:
     """An input population at step 0, and its table."""
-    table = HostTable(name, source, 0, Held(np.array(rows, np.int32)))
+    table = HostTable(name, source, 0, InMemory(np.array(rows, np.int32)))
     return Population(name, "input", axes, {}, (0,), (0,), -1), table
 
 
@@ -43,7 +43,7 @@ def summer(name: str, *steps: int, axes: dict[str, int], **params: Any) -> Popul
 
 
 def dense(source: str, target: str, weights: list[list[int]]) -> Synapses:
-    return Synapses(source, target, "a", Dense(Held(np.array(weights, np.int8))))
+    return Synapses(source, target, "a", Dense(InMemory(np.array(weights, np.int8))))
 
 
 def dense_net(**params: Any) -> Netlist:

@@ -18,11 +18,11 @@ from engines import same_in_both
 from random_models import random_model
 
 from compiler.convert import convert
-from compiler.netlist.model import Dense, Held, Netlist, Synapses
+from compiler.netlist.model import Dense, InMemory, Netlist, Synapses
 from compiler.pipeline import build
 from hwsim.backends.fast import engine as engine_module
 from hwsim.backends.fast.engine import Engine
-from hwsim.backends.fast.session import unrolled
+from hwsim.backends.fast.session import spike_listener
 from hwsim.backends.step.stepper import Stepper
 from hwsim.backends.traces import Trace, first_difference
 from las_neuro.systems import find
@@ -53,7 +53,7 @@ def netlist(name: str) -> Netlist:
         model.save_pretrained(folder, safe_serialization=True)
         net = build(convert(Path(folder), system=find("las", options))[1])
         net.synapses = [in_memory(group) for group in net.synapses]
-        net.tables = [replace(table, rows=Held(table.rows.load())) for table in net.tables]
+        net.tables = [replace(table, rows=InMemory(table.rows.load())) for table in net.tables]
         return net
 
 
@@ -61,7 +61,7 @@ def in_memory(group: Synapses) -> Synapses:
     """The group without its file."""
     if not isinstance(group.form, Dense):
         return group
-    return replace(group, form=replace(group.form, weights=Held(group.form.weights.load())))
+    return replace(group, form=replace(group.form, weights=InMemory(group.form.weights.load())))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -74,7 +74,10 @@ def test_every_spike_and_every_count(name: str) -> None:
 def test_tokens_in_pieces(name: str, pieces: tuple[int, ...]) -> None:
     net = netlist(name)
     fast, plain = Trace(net), Trace(net)
-    engine, stepper = Engine(net, on_train=unrolled(fast.spike)), Stepper(net, on_spike=plain.spike)
+    engine, stepper = (
+        Engine(net, on_train=spike_listener(fast.spike)),
+        Stepper(net, on_spike=plain.spike),
+    )
     parts = np.split(TOKENS, np.cumsum(pieces)[:-1])
     read = np.concatenate([engine.run(part[None])[0].numpy() for part in parts])
     np.testing.assert_array_equal(read, stepper.run(TOKENS))

@@ -14,7 +14,7 @@ def test_it_writes_the_page_and_prints_the_headline(
         "las-audit", netlist, "--text", text, "-o", page, "--max-tokens", "60", "--json"
     )
     assert (done.code, done.err) == (0, "")
-    for fact in ("60 tokens", "spikes", "synaptic events", "wraps", "hops", "µJ a token"):
+    for fact in ("60 tokens", "spikes", "synaptic events", "wraps", "hops", "µJ per token"):
         assert fact in done.out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json"]
     assert page.read_text(encoding="utf-8").startswith("<!")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from compiler.netlist.hdf5 import load, save
-from compiler.netlist.model import Dense, Held
+from compiler.netlist.model import Dense, InMemory
 from hwsim.backends.lava.runtime import installed
 from hwsim.measure.diff import diff
 
@@ -23,7 +23,7 @@ def spoiled(netlist: Path, path: Path, name: str, change: Change) -> Path:
         if group.target == name and isinstance(group.form, Dense):
             weights = group.form.weights.load().copy()
             change(weights)
-            net.synapses[i] = replace(group, form=Dense(Held(weights)))
+            net.synapses[i] = replace(group, form=Dense(InMemory(weights)))
     save(net, path)
     return path
 

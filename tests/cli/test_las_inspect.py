@@ -10,7 +10,7 @@ from compiler.netlist.text import text
 def test_it_shows_what_is_inside(las_process, netlist: Path) -> None:
     done = las_process("las-inspect", netlist)
     assert (done.code, done.err) == (0, "")
-    for fact in ("las_neuro netlist, version", "llama, decoder", "loihi2", "steps a token",
+    for fact in ("las_neuro netlist, version", "llama, decoder", "loihi2", "steps per token",
                  "integrate", "dense", "provenance:", "model.safetensors: "):  # fmt: skip
         assert fact in done.out
 

@@ -123,7 +123,7 @@ def test_a_terminal_without_utf8_is_no_error(script, netlist: Path, text: Path, 
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert "J a token" in done.stdout
+    assert "J per token" in done.stdout
 
 
 def wait_until_asleep(pid: int) -> None:

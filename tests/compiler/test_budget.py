@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from compiler.budget.choose import choose, predicted
-from compiler.budget.measure import Alone, few
+from compiler.budget.measure import Alone, probe_batches
 from compiler.compile import compile
 from compiler.convert import calibrated, plan_graph
 from compiler.netlist.model import Netlist
@@ -42,7 +42,7 @@ def decoder(save_model: SaveModel) -> Path:
 def test_a_looser_budget_costs_less_and_both_are_kept(decoder: Path) -> None:
     tight, loose = (compile(decoder, error_budget=budget) for budget in (1e-2, 3e-1))
     assert loose.period < tight.period
-    batches = few(calibrated(decoder).batches)
+    batches = probe_batches(calibrated(decoder).batches)
     for net, budget in ((tight, 1e-2), (loose, 3e-1)):
         made = net.provenance["error_budget"]
         assert made["measured"] <= budget

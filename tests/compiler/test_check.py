@@ -15,7 +15,7 @@ from compiler.convert import convert
 from compiler.mapping.partition import partition
 from compiler.netlist.check import check
 from compiler.netlist.kinds import KINDS
-from compiler.netlist.model import Dense, Gather, Held, Netlist, Pattern, Population, Synapses
+from compiler.netlist.model import Dense, Gather, InMemory, Netlist, Pattern, Population, Synapses
 from compiler.pipeline import build
 from compiler.targets import target as targets
 from las_neuro.errors import NetlistError
@@ -226,7 +226,7 @@ SYNAPSES: dict[str, tuple[Spoil, str]] = {
     "port": (lambda n: group(n, ENCODER, QUERY, port="ear"), "there is no such port"),
     "host": (lambda n: join(n, ENCODER, EMBED, "host"), "there is no such port"),
     "dense": (
-        lambda n: group(n, ENCODER, QUERY, form=Dense(Held(np.zeros((24, 23), np.int8)))),
+        lambda n: group(n, ENCODER, QUERY, form=Dense(InMemory(np.zeros((24, 23), np.int8)))),
         "weights (24, 23), not (24, 24)",
     ),
     "bits": (lambda n: few_bits(n, 9, 1), "weights of 9 bits; a synapse has 1 to 8"),
@@ -304,8 +304,8 @@ HOST: dict[str, tuple[Spoil, str]] = {
     "source": (lambda n: table(n, source="dream"), "'dream' is no source"),
     "offset": (lambda n: table(n, offset=1), "not [62, 24]"),
     "below": (lambda n: table(n, offset=-1), "not [60, 24]"),
-    "rows": (lambda n: table(n, rows=Held(np.zeros((61, 23), np.int32))), "rows (61, 23)"),
-    "flat": (lambda n: table(n, rows=Held(np.zeros(61, np.int32))), "rows (61,)"),
+    "rows": (lambda n: table(n, rows=InMemory(np.zeros((61, 23), np.int32))), "rows (61, 23)"),
+    "flat": (lambda n: table(n, rows=InMemory(np.zeros(61, np.int32))), "rows (61,)"),
 }
 PLACES: dict[str, tuple[Spoil, str]] = {
     "no cores": (lambda n: placed(n, cores=0), "cores (0,"),
@@ -322,7 +322,7 @@ PLACES: dict[str, tuple[Spoil, str]] = {
 
 def few_bits(net: Netlist, bits: int, weight: int) -> None:
     weights = np.full((24, 24), weight, np.int8)
-    group(net, ENCODER, QUERY, form=Dense(Held(weights), bits))
+    group(net, ENCODER, QUERY, form=Dense(InMemory(weights), bits))
 
 
 def gathered(net: Netlist, index: int = 0, count: int = 24, dtype: type = np.int32) -> None:

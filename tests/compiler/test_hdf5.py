@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from compiler.convert import convert
 from compiler.mapping.partition import partition
 from compiler.netlist.hdf5 import HEADER_BYTES, load, save
-from compiler.netlist.model import Dense, Held, Netlist, Synapses
+from compiler.netlist.model import Dense, InMemory, Netlist, Synapses
 from compiler.netlist.packed import pack, packed_shape, unpack
 from compiler.pipeline import build
 from compiler.targets import target as targets
@@ -137,8 +137,8 @@ def test_matrices_stay_in_the_file(net: Netlist, tmp_path: Path) -> None:
     again = load(tmp_path / "a.h5")
     for group in again.synapses:
         if isinstance(group.form, Dense):
-            assert not isinstance(group.form.weights, Held | np.ndarray)
-    assert all(not isinstance(table.rows, Held | np.ndarray) for table in again.tables)
+            assert not isinstance(group.form.weights, InMemory | np.ndarray)
+    assert all(not isinstance(table.rows, InMemory | np.ndarray) for table in again.tables)
 
 
 class Counted:
@@ -170,7 +170,7 @@ def test_one_matrix_at_a_time(one: Netlist, tmp_path: Path) -> None:
 
 def test_a_matrix_must_be_what_it_says(one: Netlist, tmp_path: Path) -> None:
     i, group, form = first_dense(one)
-    wide = Held(form.weights.load().astype(np.int16))
+    wide = InMemory(form.weights.load().astype(np.int16))
     one.synapses[i] = replace(group, form=Dense(wide))
     with pytest.raises(NetlistError, match="int16"):
         save(one, tmp_path / "a.h5")
@@ -192,7 +192,7 @@ def test_weights_of_few_bits_come_back(one: Netlist, tmp_path: Path, bits: int) 
     ends = -(2 ** (bits - 1)), 2 ** (bits - 1)
     weights = np.random.default_rng(bits).integers(*ends, (n_post, n_pre)).astype(np.int8)
     weights.flat[: 2**bits] = np.arange(*ends)
-    one.synapses[i] = replace(group, form=Dense(Held(weights), bits))
+    one.synapses[i] = replace(group, form=Dense(InMemory(weights), bits))
     save(one, tmp_path / "a.h5")
     again = load(tmp_path / "a.h5")
     assert differences(one, again) == []

@@ -294,7 +294,7 @@ def by_steps(run: Run) -> tuple[Ints, int, int]:
 
 
 def window(kind: str, state: Any, arrivals: dict[str, Any], params: dict[str, Any]) -> Any:
-    """All steps of all tokens at once: a Swept."""
+    """All steps of all tokens at once: a WindowOutcome."""
     run = KINDS[kind].window
     assert run is not None
     return run(state, arrivals, params)
@@ -303,7 +303,7 @@ def window(kind: str, state: Any, arrivals: dict[str, Any], params: dict[str, An
 def unrolled(train: Train, steps: int) -> Ints:
     """The train's payloads at each of its own steps, after silence: [steps, ...]."""
     own = len(train.positions) if isinstance(train, Digits) else 1
-    own = len(train.sent) if isinstance(train, Volley) else own
+    own = len(train.payloads) if isinstance(train, Volley) else own
     silence = train.at(0, own) * 0
     return np.stack([silence] * (steps - own) + [train.at(k, own) for k in range(own)])
 

@@ -188,7 +188,7 @@ def test_narrow_weights_take_the_room_of_their_bits() -> None:
     }
     words = {bits: use.synapse_words for bits, use in uses.items()}
     assert words == {8: 12_000, 4: 6_000, 3: 4_500, 1: 1_500}
-    assert {use.reached for use in uses.values()} == {96_000}
+    assert {use.fan_in for use in uses.values()} == {96_000}
     sizes = count(wide, LOIHI2), count(half, LOIHI2)
     assert [size.widths for size in sizes] == [{8: 4096**2}, {4: 4096**2}]
     assert [size.weight_cores for size in sizes] == [175, 88]

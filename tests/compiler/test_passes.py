@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from compiler.compile import compile
 from compiler.convert import calibrated, convert, plan_graph
 from compiler.lowering.network import LoweredNetwork, LoweredPopulation, Scaling
-from compiler.lowering.norm import loud_channels
+from compiler.lowering.norm import outlier_channels
 from compiler.passes.fold_scales import fold_scales
 from compiler.passes.prove_widths import cuts
 from compiler.passes.split_phases import split_phases
@@ -155,14 +155,14 @@ def test_rounding_makes_up_for_earlier_rounding(save_model: Callable[..., Path])
     assert len(spreads) == 2 * 4 + 1  # attention's three share one; then out, up, down; the head
 
 
-def test_loud_channels_are_the_few_that_stand_out() -> None:
+def test_outlier_channels_are_the_few_that_stand_out() -> None:
     peaks = np.ones(64, np.float32)
     peaks[[5, 9]] = 1000.0
-    assert loud_channels(peaks).tolist() == [5, 9]
-    assert loud_channels(np.linspace(1, 1000, 64).astype(np.float32)).size == 0
+    assert outlier_channels(peaks).tolist() == [5, 9]
+    assert outlier_channels(np.linspace(1, 1000, 64).astype(np.float32)).size == 0
 
 
-def test_a_norm_with_loud_channels_keeps_quiet_tokens_exact(
+def test_a_norm_with_outlier_channels_keeps_other_tokens_exact(
     save_model: Callable[..., Path], tokens: np.ndarray
 ) -> None:
     """One embedding channel 200 times the others on one token alone; the others stay quiet."""

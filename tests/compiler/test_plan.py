@@ -108,7 +108,7 @@ def test_plans_print_and_dump() -> None:
     console = Console(width=140, record=True)
     console.print(render(made))
     text = console.export_text()
-    assert "latency a token" in text
+    assert "latency per token" in text
     assert "cores for weights" in text
     assert "480,000 of 8 bits" in text
     assert json.loads(json.dumps(made.as_dict()))["latency"]["steps"] == 18

@@ -73,13 +73,13 @@ def test_curves_visit_every_core_once(cores: int) -> None:
 
 def test_the_hilbert_curve_walks_between_neighbours() -> None:
     walk = Mesh(64, 64, 8).hilbert()
-    way = Mesh(64, 64, 8).way(walk[:-1], walk[1:])
+    way = Mesh(64, 64, 8).distance(walk[:-1], walk[1:])
     assert (way.east_west + way.north_south == 1).all()
 
 
 def test_ways_across_chips() -> None:
     mesh = Mesh(480, 120, 15)  # 2 x 2 chips
-    way = mesh.way(np.array([0, 0, 0]), np.array([119, 120, 479]))
+    way = mesh.distance(np.array([0, 0, 0]), np.array([119, 120, 479]))
     assert way.east_west.tolist() == [14, 15, 29]
     assert way.north_south.tolist() == [7, 0, 15]
     assert way.crossings.tolist() == [0, 1, 2]

@@ -22,8 +22,8 @@ from compiler.netlist.model import (
     Block,
     Dense,
     Gather,
-    Held,
     HostTable,
+    InMemory,
     Netlist,
     Pattern,
     Placement,
@@ -72,7 +72,7 @@ def netlist() -> Netlist:
     ]
     synapses = [
         Synapses("in", "code", "x", one_to_one(2)),
-        Synapses("code", "sum", "a", Dense(Held(np.ones((3, 2), np.int8)))),
+        Synapses("code", "sum", "a", Dense(InMemory(np.ones((3, 2), np.int8)))),
         Synapses("code", "keys", "read", Pattern(("d",), ("h", "j", "d"))),
         Synapses("slot", "keys", "enable", Pattern(("j",), ("h", "j", "d"))),
         Synapses("sum", "out", "a", one_to_one(3)),
@@ -87,7 +87,7 @@ def netlist() -> Netlist:
         output_kind="logits",
         populations={population.name: population for population in populations},
         synapses=synapses,
-        tables=[HostTable("in", "token", 0, Held(np.zeros((9, 2), np.int32)))],
+        tables=[HostTable("in", "token", 0, InMemory(np.zeros((9, 2), np.int32)))],
         phases=((0, 5),),
         placement=Placement("loihi2", 130, 120, 15, (), ()),
         provenance={"model": "<tiny> & co", "options": {"code": "las"}},
@@ -212,7 +212,7 @@ def test_an_encoder_sees_every_position(net: Netlist) -> None:
 
 
 def test_two_weight_planes_are_one_linear_map_of_the_ann(net: Netlist) -> None:
-    net.synapses.append(Synapses("code", "sum", "a", Dense(Held(np.ones((3, 2), np.int8)))))
+    net.synapses.append(Synapses("code", "sum", "a", Dense(InMemory(np.ones((3, 2), np.int8)))))
     found = audit(net, counters(net)).comparison
     assert found.dense_macs == 60
     assert found.dense_events == 72

@@ -22,7 +22,7 @@ from trained_models import TRAINED
 
 from compiler.convert import Calibrated, calibrated, coded, convert
 from compiler.netlist.kinds import antilog, integrate, product
-from compiler.netlist.model import Held, HostTable, Netlist
+from compiler.netlist.model import HostTable, InMemory, Netlist
 from compiler.pipeline import build
 from las_neuro.graph import Graph, Node
 from las_neuro.neurons.codes import FORMS
@@ -235,7 +235,7 @@ def test_weights_rounded_to_nearest_are_half_a_step_off(
 
 def off_by_one(net: Netlist, _: pytest.MonkeyPatch) -> str:
     table = net.tables[0]
-    rows = Held(table.rows.load() + 1)
+    rows = InMemory(table.rows.load() + 1)
     net.tables[0] = HostTable(table.population, table.source, table.offset, rows)
     return "input"
 

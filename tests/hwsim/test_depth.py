@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from compiler.convert import convert
-from compiler.netlist.model import Dense, Held, Netlist
+from compiler.netlist.model import Dense, InMemory, Netlist
 from compiler.pipeline import build
 from hwsim.accounts.depth_error import DepthComparison, NodeError, first_over
 from hwsim.accounts.depth_page import render_depth
@@ -54,7 +54,7 @@ def compiled(
 def changed(net: Netlist, target: str, change: Callable[[np.ndarray], np.ndarray]) -> Netlist:
     """The netlist with other weights into one population."""
     groups = [
-        replace(group, form=Dense(Held(change(group.form.weights.load().copy()))))
+        replace(group, form=Dense(InMemory(change(group.form.weights.load().copy()))))
         if group.target == target and isinstance(group.form, Dense)
         else group
         for group in net.synapses
@@ -268,7 +268,7 @@ def test_a_late_difference_is_found_at_its_token(save_model: Save) -> None:
     rows = table.rows.load().copy()
     rows[7, 3] += 5000
     other = replace(
-        net, tables=[replace(t, rows=Held(rows)) if t is table else t for t in net.tables]
+        net, tables=[replace(t, rows=InMemory(rows)) if t is table else t for t in net.tables]
     )
     tokens = np.array(
         [[3, 4, 5, 6] * 5, [3, 4, 5, 6, 3, 4, 5, 6, 3, 4, 5, 7, 3, 4, 5, 6, 3, 4, 5, 6]]

@@ -12,14 +12,14 @@ import pytest
 import torch
 
 from compiler.convert import convert
-from compiler.netlist.kinds import KINDS, Outcome, Swept
+from compiler.netlist.kinds import KINDS, Outcome, WindowOutcome
 from compiler.netlist.model import Netlist
 from compiler.netlist.trains import Graded
 from compiler.pipeline import build
 from compiler.weights.quantize import quantize
 from hwsim.backends.fast import engine as engine_module
 from hwsim.backends.fast.engine import Engine
-from hwsim.backends.fast.session import unrolled
+from hwsim.backends.fast.session import spike_listener
 from hwsim.backends.step.stepper import Stepper
 from hwsim.backends.traces import Trace, first_difference
 from las_neuro.errors import BackendError
@@ -51,7 +51,10 @@ def compiled(save_model: Callable[..., Path], case: str, steps: int = 16) -> Net
 def run_both(net: Netlist, tokens: np.ndarray) -> tuple[Engine, Stepper, Trace, Trace]:
     """The same tokens [count] through both engines."""
     fast, plain = Trace(net), Trace(net)
-    engine, stepper = Engine(net, on_train=unrolled(fast.spike)), Stepper(net, on_spike=plain.spike)
+    engine, stepper = (
+        Engine(net, on_train=spike_listener(fast.spike)),
+        Stepper(net, on_spike=plain.spike),
+    )
     outputs = engine.run(tokens[None])[0].numpy()
     np.testing.assert_array_equal(outputs, stepper.run(tokens))
     return engine, stepper, fast, plain
@@ -140,7 +143,7 @@ def test_only_integers_of_24_bits_travel(
         outcome = right.step(*given)
         return replace(outcome, payload=change(outcome.payload))
 
-    def window(*given: Any) -> Swept:
+    def window(*given: Any) -> WindowOutcome:
         swept = right.window(*given)  # type: ignore[misc]
         return replace(swept, train=Graded(change(swept.train.value)))  # type: ignore[union-attr]
 

@@ -16,7 +16,7 @@ from compiler.convert import convert, plan_graph
 from compiler.mapping.plan import plan as planned
 from compiler.netlist.check import check
 from compiler.netlist.hdf5 import load, save
-from compiler.netlist.model import Held, HostTable, Netlist
+from compiler.netlist.model import HostTable, InMemory, Netlist
 from compiler.pipeline import build
 from hwsim.backends.fast.engine import Engine
 from hwsim.backends.step.stepper import Stepper
@@ -111,14 +111,14 @@ def test_tokens_are_no_patches(net: Netlist, save_model: SaveModel) -> None:
 def wrong(net: Netlist, case: str) -> None:
     """Spoil the netlist's patch input."""
     i = next(i for i, table in enumerate(net.tables) if table.source == "patch")
-    name, none = net.tables[i].population, Held(np.zeros((0, 48), np.int32))
+    name, none = net.tables[i].population, InMemory(np.zeros((0, 48), np.int32))
     match case:
         case "rows":
-            net.tables[i] = HostTable(name, "patch", 0, Held(np.zeros((1, 48), np.int32)))
+            net.tables[i] = HostTable(name, "patch", 0, InMemory(np.zeros((1, 48), np.int32)))
         case "offset":
             net.tables[i] = HostTable(name, "patch", 1, none)
         case "width":
-            net.tables[i] = HostTable(name, "patch", 0, Held(np.zeros((0, 47), np.int32)))
+            net.tables[i] = HostTable(name, "patch", 0, InMemory(np.zeros((0, 47), np.int32)))
         case "token":
             net.tables[i] = HostTable(name, "token", 0, none)
         case "both":

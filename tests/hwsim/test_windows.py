@@ -15,7 +15,7 @@ from compiler.netlist.check import check
 from compiler.netlist.model import Netlist
 from compiler.pipeline import build
 from hwsim.backends.fast.engine import Engine
-from hwsim.backends.fast.session import unrolled
+from hwsim.backends.fast.session import spike_listener
 from hwsim.backends.step.stepper import Stepper
 from hwsim.backends.traces import Trace, first_difference
 from las_neuro.errors import PromptError
@@ -52,7 +52,7 @@ def test_every_spike_and_every_count(save_model: SaveModel, case: str) -> None:
     read = stepper.run(TOKENS)
     for pieces in PIECES:
         fast = Trace(net)
-        engine = Engine(net, on_train=unrolled(fast.spike))
+        engine = Engine(net, on_train=spike_listener(fast.spike))
         ends = np.cumsum(pieces)[:-1]
         parts = [engine.run(part[None])[0].numpy() for part in np.split(TOKENS, ends)]
         np.testing.assert_array_equal(np.concatenate(parts), read)
@@ -65,7 +65,10 @@ def test_other_codes(save_model: SaveModel, code: str) -> None:
     family, fields = CASES["window-5"]
     net = build(convert(save_model(family, **fields), system=find("las", {"code": code}))[1])
     plain, fast = Trace(net), Trace(net)
-    stepper, engine = Stepper(net, on_spike=plain.spike), Engine(net, on_train=unrolled(fast.spike))
+    stepper, engine = (
+        Stepper(net, on_spike=plain.spike),
+        Engine(net, on_train=spike_listener(fast.spike)),
+    )
     read = stepper.run(TOKENS[:9])
     parts = [engine.run(part[None])[0].numpy() for part in np.split(TOKENS[:9], [7])]
     np.testing.assert_array_equal(np.concatenate(parts), read)

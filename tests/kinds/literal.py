@@ -84,7 +84,7 @@ def steps(kind: str, params: dict[str, Any], *inputs: dict[str, list[int]]) -> S
 def payloads(train: Train) -> list[list[int]]:
     """What a train sends at each of its own steps."""
     count = len(train.positions) if isinstance(train, Digits) else 1
-    count = len(train.sent) if isinstance(train, Volley) else count
+    count = len(train.payloads) if isinstance(train, Volley) else count
     return [plain(train.at(k, count)) for k in range(count)]
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from compiler.netlist.kinds import KINDS, Swept
+from compiler.netlist.kinds import KINDS, WindowOutcome
 from compiler.netlist.trains import Graded, Recalled
 from kinds.literal import LIBRARIES, Make, Stepped, step
 
@@ -34,7 +34,7 @@ def ring(
     write: list[int] | None,
     enable: list[list[int]] | None,
     read: list[int] | None,
-) -> Swept:
+) -> WindowOutcome:
     """A window of a memory of slots alone, of one sequence."""
     run = KINDS["memory"].window
     assert run is not None
@@ -48,7 +48,7 @@ def ring(
     return run(state, arrivals, PARAMS)
 
 
-def recalled(swept: Swept) -> Any:
+def recalled(swept: WindowOutcome) -> Any:
     assert isinstance(swept.train, Recalled)
     assert (swept.train.limit, swept.train.slot_axis) == (99, 0)
     assert (swept.clamps, swept.wraps) == (0, 0)

@@ -120,12 +120,12 @@ def test_what_memory_sends(ints: Make) -> None:
     train = Recalled(digits, content, visible, 7, 0)
     assert train.at(0, 1).tolist() == [[[10, 0, 0], [-5, 0, -7]]]
     assert train.spikes().tolist() == [[[1, 0, 0], [1, 0, 1]]]
-    assert train.seen(ints([1] * 6).reshape(1, 2, 3)).tolist() == [[[1, 1, 0], [1, 1, 1]]]
+    assert train.masked(ints([1] * 6).reshape(1, 2, 3)).tolist() == [[[1, 1, 0], [1, 1, 1]]]
     whole = Recalled(digits, content, None, 7, 0)
     assert whole.at(0, 1).tolist() == [[[10, 0, 14], [-5, 0, -7]]]
     assert whole.at(0, 2).tolist() == [[[0, 0, 0], [0, 0, 0]]]
     assert whole.spikes().tolist() == [[[1, 0, 1], [1, 0, 1]]]
-    assert whole.seen(content) is content
+    assert whole.masked(content) is content
 
 
 @both
@@ -144,7 +144,10 @@ def test_a_view_changes_the_feature_axes(ints: Make) -> None:
     assert graded.value.tolist() == [[[[[1, 2]], [[3, 4]]]]]
     volley = view(Volley((x, y)), (2, 2))
     assert isinstance(volley, Volley)
-    assert [sent.tolist() for sent in volley.sent] == [[[[[1, 2], [3, 4]]]], [[[[9, 2], [3, 4]]]]]
+    assert [sent.tolist() for sent in volley.payloads] == [
+        [[[[1, 2], [3, 4]]]],
+        [[[[9, 2], [3, 4]]]],
+    ]
     digits = view(Digits(x, y, (0, 3), 16, 3, x + 4), (4, 1))
     assert isinstance(digits, Digits)
     assert [tuple(one.shape) for one in (digits.magnitude, digits.payload, digits.minus)] == [
@@ -170,8 +173,8 @@ def test_a_narrow_train_holds_words_of_32_bits() -> None:
     assert (graded.value.dtype, graded.value.tolist()) == (torch.int32, [[[1, 2]]])
     volley = narrow(Volley((x, y)), torch.int32)
     assert isinstance(volley, Volley)
-    assert [sent.dtype for sent in volley.sent] == [torch.int32] * 2
-    assert [sent.tolist() for sent in volley.sent] == [[[[1, 2]]], [[[3, 4]]]]
+    assert [sent.dtype for sent in volley.payloads] == [torch.int32] * 2
+    assert [sent.tolist() for sent in volley.payloads] == [[[[1, 2]]], [[[3, 4]]]]
     digits = narrow(Digits(x, y, (0, 3), 16, 3, x + 4), torch.int32)
     assert isinstance(digits, Digits)
     arrays = (digits.magnitude, digits.payload, digits.minus)

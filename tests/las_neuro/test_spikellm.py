@@ -72,7 +72,7 @@ def test_what_is_stored_has_the_bits_of_its_channel(save_model: SaveModel, famil
 
     def watch(population: object, train: object, start: int) -> None:
         if population.name.endswith((".keys.value", ".values.value")):  # type: ignore[attr-defined]
-            written[population.name] = train.sent[0].numpy()  # type: ignore[attr-defined]
+            written[population.name] = train.payloads[0].numpy()  # type: ignore[attr-defined]
 
     Engine(net, on_train=watch).run(np.random.default_rng(0).integers(2, 61, (4, 16)))
     assert len(written) == 4  # two layers

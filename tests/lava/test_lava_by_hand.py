@@ -16,8 +16,8 @@ from wiring import wire
 from compiler.netlist.model import (
     Dense,
     Gather,
-    Held,
     HostTable,
+    InMemory,
     Netlist,
     Pattern,
     Population,
@@ -46,12 +46,12 @@ def summer(name: str, at: int, layer: int = 0, **axes: int) -> Population:
 
 
 def entry(rows: Any, **axes: int) -> tuple[Population, HostTable]:
-    table = HostTable("in", "token", 0, Held(np.asarray(rows, np.int32)))
+    table = HostTable("in", "token", 0, InMemory(np.asarray(rows, np.int32)))
     return Population("in", "input", axes, {}, (0,), (0,), -1), table
 
 
 def dense(source: str, target: str, weights: Any, bits: int = 8) -> Synapses:
-    return Synapses(source, target, "a", Dense(Held(np.asarray(weights, np.int8)), bits))
+    return Synapses(source, target, "a", Dense(InMemory(np.asarray(weights, np.int8)), bits))
 
 
 def straight(rows: Any, weights: Any, bits: int = 8) -> Netlist:

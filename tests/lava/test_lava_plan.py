@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from wiring import wire
 
-from compiler.netlist.model import Dense, Gather, Held, Pattern, Population, Synapses
+from compiler.netlist.model import Dense, Gather, InMemory, Pattern, Population, Synapses
 from hwsim.backends.lava import runtime
 from hwsim.backends.lava.plan import choose, edges, shards
 from hwsim.backends.lava.synapses import matrix, reach, shift
@@ -56,10 +56,10 @@ def test_gathers_and_dense_groups() -> None:
         weight = rng.integers(-128, 128, 7).astype(np.int8)
         carries_the_same(pair({"d": 5}, {"e": 7}, Gather(index, weight)))
         weights = rng.integers(-128, 128, (7, 5)).astype(np.int8)
-        carries_the_same(pair({"d": 5}, {"e": 7}, Dense(Held(weights))))
+        carries_the_same(pair({"d": 5}, {"e": 7}, Dense(InMemory(weights))))
         bits = int(rng.integers(1, 8))
         weights = rng.integers(-(2 ** (bits - 1)), 2 ** (bits - 1), (7, 5)).astype(np.int8)
-        carries_the_same(pair({"d": 5}, {"e": 7}, Dense(Held(weights), bits)))
+        carries_the_same(pair({"d": 5}, {"e": 7}, Dense(InMemory(weights), bits)))
 
 
 def carries_the_same(net: Any) -> None:

@@ -10,8 +10,8 @@ from compiler.netlist.faults import need
 from compiler.netlist.model import (
     Dense,
     Gather,
-    Held,
     HostTable,
+    InMemory,
     Netlist,
     Pattern,
     Placement,
@@ -51,8 +51,8 @@ def test_how_a_pattern_reads() -> None:
 
 def test_a_matrix_held_in_memory() -> None:
     array = np.zeros((2, 3), np.int8)
-    assert Held(array).shape == (2, 3)
-    assert Held(array).load() is array
+    assert InMemory(array).shape == (2, 3)
+    assert InMemory(array).load() is array
 
 
 @pytest.mark.parametrize(("cores", "chips"), [(1, 1), (120, 1), (121, 2), (240, 2), (241, 3)])
@@ -93,7 +93,7 @@ def test_how_many_synapses_a_compartment_reaches() -> None:
     along = Synapses("a", "b", "a", Pattern(("h", "d"), ("h", "j")))
     assert made.fan_out(along).tolist() == [4] * 6
     assert made.fan_out(Synapses("a", "c", "a", Pattern(("h", "d"), ("d",)))).tolist() == [1] * 6
-    dense = Synapses("a", "b", "a", Dense(Held(np.zeros((8, 6), np.int8))))
+    dense = Synapses("a", "b", "a", Dense(InMemory(np.zeros((8, 6), np.int8))))
     assert made.fan_out(dense).tolist() == [8] * 6
     gather = Gather(np.array([4, 0, 4], np.int32), np.ones(3, np.int8))
     fan_out = made.fan_out(Synapses("a", "c", "a", gather))
@@ -149,7 +149,7 @@ def test_wiring_is_an_index_of_the_groups() -> None:
     assert wiring.source("c", "b") == "b"
     assert wiring.source("c", "a") == "a"
     assert wiring.pattern(made.synapses[0]) == Pattern((), ())
-    assert wiring.pattern(Synapses("a", "b", "a", Dense(Held(np.zeros((1, 1)))))) is None
+    assert wiring.pattern(Synapses("a", "b", "a", Dense(InMemory(np.zeros((1, 1)))))) is None
 
 
 def store(*readers: str) -> Netlist:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from wiring import wire
 
-from compiler.netlist.model import Dense, Gather, Held, Netlist, Pattern, Population, Synapses
+from compiler.netlist.model import Dense, Gather, InMemory, Netlist, Pattern, Population, Synapses
 from compiler.netlist.reach import (
     dense_reach,
     digit_widths,
@@ -61,7 +61,7 @@ def test_every_source_spikes_with_the_sign_that_hurts() -> None:
 
 def net(*populations: Population) -> Netlist:
     """Populations that a dense group joins, each to the next."""
-    dense = Dense(Held(np.array(WEIGHTS[:2], np.int8)))
+    dense = Dense(InMemory(np.array(WEIGHTS[:2], np.int8)))
     return wire(
         list(populations), [group(a.name, b.name, "a", dense) for a, b in pairwise(populations)]
     )

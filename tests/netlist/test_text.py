@@ -9,8 +9,8 @@ from compiler.netlist.model import (
     Block,
     Dense,
     Gather,
-    Held,
     HostTable,
+    InMemory,
     Netlist,
     Pattern,
     Placement,
@@ -25,7 +25,7 @@ def test_an_array_by_type_shape_and_digest() -> None:
     """The digests are those of the bytes 1 2 3 and 0 0 0 0."""
     three = np.array([1, 2, 3], np.int8)
     assert array_text(three) == "int8[3] 039058c6f2c0"
-    assert array_text(Held(three)) == "int8[3] 039058c6f2c0"
+    assert array_text(InMemory(three)) == "int8[3] 039058c6f2c0"
     assert array_text(np.array([[1, 2, 3, 0], [0] * 4], np.int8)[:, :3][:1]) == (
         "int8[1, 3] 039058c6f2c0"
     )
@@ -59,7 +59,7 @@ def net() -> Netlist:
     params = {"shift": (0, 1), "low": -9, "bias": np.array([4])}
     out = Population("out", "integrate", {"h": 1, "d": 2}, params, (1, 2), (2,), role="part")
     loose = Population("loose", "any", {}, {})
-    dense = Dense(Held(np.array([[1, 2], [3, 0]], np.int8)), 4)
+    dense = Dense(InMemory(np.array([[1, 2], [3, 0]], np.int8)), 4)
     gather = Gather(np.array([0], np.int32), np.array([1, 2, 3], np.int8))
     made = wire(
         [source, loose, out],
@@ -68,7 +68,7 @@ def net() -> Netlist:
             Synapses("in", "out", "a", Pattern(("d",), ("h", "d"), 2), feedback=True),
             Synapses("in", "out", "enable", gather),
         ],
-        tables=[HostTable("in", "position", 2, Held(np.array([0], np.int32)))],
+        tables=[HostTable("in", "position", 2, InMemory(np.array([0], np.int32)))],
     )
     return replace(made, phases=((0, 2), (2, 3)))
 

@@ -1,4 +1,4 @@
-"""The compartment kinds by name: every module of this folder that declares a KIND is one."""
+"""The compartment kinds by name, one for every module of this folder that declares a KIND."""
 
 import pkgutil
 from importlib import import_module
@@ -10,7 +10,7 @@ from compiler.netlist.kinds.kind import (
     Outcome,
     Port,
     State,
-    Swept,
+    WindowOutcome,
     Word,
     fold,
 )
@@ -34,7 +34,7 @@ __all__ = [
     "Params",
     "Port",
     "State",
-    "Swept",
+    "WindowOutcome",
     "Word",
     "fold",
 ]

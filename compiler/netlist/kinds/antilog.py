@@ -1,8 +1,8 @@
-"""antilog: 2**-(reference - x) for x <= reference, the softmax numerator; silent where no x came.
+"""antilog: 2**-(reference - x) for x <= reference, the softmax numerator; silent without an x.
 
-x and the reference count 2**-fraction_bits of an octave; x is offset so that a live score is >= 1
-and 0 means "no such position".  The whole octaves shift, the fraction picks a line: HG's
-exponential with a relative error that is the same in every octave.
+x and the reference are in units of 2**-fraction_bits octaves; x is offset so that the score of a
+written slot is >= 1, and 0 means that the slot is not written.  Whole octaves are a shift, the
+fraction selects a line: HG's exponential with the same relative error in every octave.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from compiler.netlist.faults import need
-from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Port, State, Swept, Word
+from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Port, State, WindowOutcome, Word
 from compiler.netlist.kinds.lines import LINES, need_lines
 from compiler.netlist.kinds.params import Param, Params
 from compiler.netlist.kinds.timing import counts_its_steps
@@ -45,14 +45,14 @@ def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome
     return Outcome({}, payload, clamps)
 
 
-def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
+def window(state: State, arrivals: Mapping[str, Any], p: Params) -> WindowOutcome:
     payload, clamps = _send(arrivals["x"], arrivals["reference"], p)
-    return Swept(Graded(payload), {}, clamps)
+    return WindowOutcome(Graded(payload), {}, clamps)
 
 
 def check(population: Population) -> None:
-    """Lines that fall and stay at 0 or above, no more of them than there are fractions."""
-    p, at = population.params, population.called
+    """Check that lines fall and stay at 0 or above, at most one line per fraction."""
+    p, at = population.params, population.label
     need_lines(population, 1 << p["lines_log2"])
     need(p["lines_log2"] <= p["fraction_bits"], at, "more lines than fractions")
     part = (1 << (p["fraction_bits"] - p["lines_log2"])) - 1

@@ -1,4 +1,4 @@
-"""any: fires when at least one spike came in this step; the referee of `compete`."""
+"""any: fires when at least one spike arrives in a step; the referee of `compete`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome
 
 def check_wiring(wiring: Wiring, population: Population) -> None:
     loops = [group for group in wiring.out_of(population.name) if group.feedback]
-    need(len(loops) == 1, population.called, "a referee serves one competition")
+    need(len(loops) == 1, population.label, "a referee serves one competition")
 
 
 KIND = Kind(

@@ -1,8 +1,9 @@
-"""compete: the spiking maximum, decided bit by bit with `any` as referee.
+"""compete: the spiking maximum, found bit by bit with `any` as referee.
 
-Each compartment offers its value's bits from the top.  The referee (`any`) fires when somebody
-offered a 1; whoever was silent then drops out.  After `bits` rounds the referee has spelt out the
-maximum's leading bits.  x is offset so that a live value is >= 1; 0 does not compete.
+Each compartment sends its value's bits from the top (its offers).  The referee (`any`) fires when
+at least one offer is 1; compartments that sent 0 then drop out.  After `bits` rounds the referee
+has sent the maximum's leading bits.  x is offset so that values of written slots are >= 1; a
+compartment with 0 does not compete.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ if TYPE_CHECKING:
 
 
 def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome:
-    """Take the referee's verdict on the last bit, then offer the next; step `bits` offers none."""
+    """Apply the referee's spike on the last bit, then offer the next; step `bits` offers none."""
     if k == 0:
         value = inputs["x"] >> p["drop"]
         alive = (value > 0) * 1
     else:
         value = state["value"]
-        beaten = (inputs["veto"] > 0) & (state["offer"] == 0)
-        alive = np.where(beaten, 0, state["alive"])
+        loses = (inputs["veto"] > 0) & (state["offer"] == 0)
+        alive = np.where(loses, 0, state["alive"])
     if k == p["bits"]:
         return Outcome({}, value * 0)
     offer = ((value >> (p["bits"] - 1 - k)) & 1) * alive
@@ -42,26 +43,26 @@ def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome
 
 
 def loop(x: Array, p: Params, rivals: Callable[[Array], Array]) -> Loop:
-    """Closed form: a loser offers its bits down to the first where the maximum has a 1 and it not.
+    """Closed form: a compartment offers its bits down to the first that differs from the maximum.
 
-    rivals(v): the largest v among the compartments that share a referee, size 1 on their axis.
+    rivals(v): the largest v among the compartments that share a referee, of size 1 on their axis.
     """
     value = x >> p["drop"]
     top = rivals(value)
-    offered = value & ~below_leading_bit(value ^ top)
+    offers = value & ~below_leading_bit(value ^ top)
     positions = tuple(range(p["bits"] - 1, -1, -1))
-    return Loop(Digits(offered, None, positions), Digits(top, None, positions))
+    return Loop(Digits(offers, None, positions), Digits(top, None, positions))
 
 
 def check(population: Population) -> None:
-    p, at, steps = population.params, population.called, len(population.steps)
+    p, at, steps = population.params, population.label, len(population.steps)
     need(p["bits"] + p["drop"] >= WORD_BITS - 1, at, "some bits never compete")
     need(p["bits"] + 1 == steps, at, f"{p['bits']} bits in {steps} steps")
 
 
 def check_wiring(wiring: Wiring, population: Population) -> None:
-    """A competition and its referee answer each other, step by step, and nobody else decides."""
-    at = population.called
+    """Check that a competition has one referee of its own, and that both alternate step by step."""
+    at = population.label
     (veto, *more) = wiring.into(population.name, "veto")
     referee = wiring.net.populations[veto.source]
     offers = wiring.into(referee.name)
@@ -69,7 +70,7 @@ def check_wiring(wiring: Wiring, population: Population) -> None:
     need(alone and offers[0].source == population.name, at, "has no referee of its own")
     for group in (veto, offers[0]):
         pattern = wiring.pattern(group)
-        need(pattern is not None and pattern.weight > 0, group.called, "does not carry a verdict")
+        need(pattern is not None and pattern.weight > 0, group.label, "does not carry a verdict")
     need(set(referee.axes) <= set(population.axes), at, "the referee has other axes")
     answers = wiring.arrivals(offers[0]), wiring.arrivals(veto)
     fits = answers == (referee.steps, population.steps[1:])
@@ -77,7 +78,7 @@ def check_wiring(wiring: Wiring, population: Population) -> None:
 
 
 def _steps(table: Timetable, population: Population) -> Steps:
-    """A bit every second step, the verdict between; the last step only takes a verdict."""
+    """An offer every second step, the referee's spikes in between; the last step sends no offer."""
     start = table.arrivals(population.name, "x")[-1]
     return tuple(range(start, start + 2 * population.params["bits"] + 1, 2))
 

@@ -1,20 +1,21 @@
-"""encode: OAT spike encoder, a value becomes a train of digits sent by two sub-neurons.
+"""encode: OAT spike encoder, which sends a value as a train of digits.
 
 LAS (arXiv 2505.09659, section on OAT neurons): |x| below the normal threshold is coded by the
-normal sub-neuron, above it whole by the outlier sub-neuron; signs travel with the spikes.  Here the
-outlier threshold is 2**k times the normal one, so both share the synapses and an outlier's spikes
-carry the payload 2**k.  The code is rounded to nearest (LAS rounds down and drops exact grid points
-by one unit) and sent least significant digit first, so that the receiver can halve instead of
-overflow.  Values beyond the last threshold are clamped and counted.
+normal sub-neuron, above it entirely by the outlier sub-neuron; spikes carry the sign.  Here the
+outlier threshold is 2**k times the normal one, so both share the synapses, and an outlier's spikes
+have the payload 2**k.  The code is rounded to nearest (LAS rounds down, and lowers exact grid
+points by one unit).  The least significant digit is sent first, so that the receiver can halve its
+sum instead of overflowing.  Values beyond the last threshold are clamped and counted.
 
 Three forms of the same `digits` binary digits of precision (las_neuro.neurons.codes):
 
-    binary        a digit a step
-    signed-digit  -1, 0 or 1 a step, no two neighbours set: the non-adjacent form (Reitwiesner 1960)
-    graded        digit_bits binary digits a step as one payload; the last step takes what is left
+    binary        one digit per step
+    signed-digit  -1, 0 or 1 per step, never two neighbours non-zero: the non-adjacent form
+                  (Reitwiesner 1960)
+    graded        digit_bits binary digits per step as one payload; the last step has the remainder
 
-A channel that skips its s lowest digits (the time steps a channel of SpikeLLM is spared, arXiv
-2407.04752) is coded like any other, in steps of 2**s units.
+A channel that skips its s lowest digits (like the channels of SpikeLLM with fewer time steps, arXiv
+2407.04752) is coded in steps of 2**s units.
 """
 
 from __future__ import annotations
@@ -25,7 +26,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compiler.netlist.faults import need
-from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Port, Rescaling, State, Swept, Word
+from compiler.netlist.kinds.kind import (
+    Cost,
+    Kind,
+    Outcome,
+    Port,
+    Rescaling,
+    State,
+    WindowOutcome,
+    Word,
+)
 from compiler.netlist.kinds.params import Param, Params
 from compiler.netlist.kinds.spikes import SpikeCode, Spikes
 from compiler.netlist.kinds.timing import TRAIN, need_train
@@ -47,7 +57,7 @@ def _magnitude(x: Array, p: Params) -> tuple[Array, Array, int]:
 
 
 def _digit(rest: Array, p: Params) -> tuple[Array, Array]:
-    """The lowest digit, and what the digits above it add up to."""
+    """The lowest digit, and the number that the digits above it represent."""
     if not p["signed_digit"]:
         return rest & (2 ** p["digit_bits"] - 1), rest >> p["digit_bits"]
     digit = (rest & 1) * (2 - (rest & 3))  # ..01 sends 1, ..11 sends -1 and carries
@@ -55,7 +65,7 @@ def _digit(rest: Array, p: Params) -> tuple[Array, Array]:
 
 
 def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome:
-    """Wait `early` steps for the start; then fix the code, send a digit a step, keep the rest."""
+    """Wait `early` steps with the value; then set the code and send one digit per step."""
     x, clamps = inputs["x"], 0
     if k < p["early"]:
         return Outcome({"x": x + state.get("x", x * 0)}, x * 0)
@@ -67,19 +77,21 @@ def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome
     return Outcome({"rest": rest, "payload": payload}, digit * payload, clamps)
 
 
-def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
+def window(state: State, arrivals: Mapping[str, Any], p: Params) -> WindowOutcome:
     magnitude, payload, clamps = _magnitude(arrivals["x"], p)
     minus = None
     if p["signed_digit"]:  # digits of m in non-adjacent form: (3m - m) / 2, bit by bit
         thrice = 3 * magnitude
         magnitude, minus = (thrice & ~magnitude) >> 1, (magnitude & ~thrice) >> 1
     positions, top = tuple(range(0, p["digits"], p["digit_bits"])), 1 << p["outlier_shift"]
-    return Swept(Digits(magnitude, payload, positions, top, p["digit_bits"], minus), {}, clamps)
+    return WindowOutcome(
+        Digits(magnitude, payload, positions, top, p["digit_bits"], minus), {}, clamps
+    )
 
 
 def check(population: Population) -> None:
-    """Spikes for all digits, digits of a form that exists, payloads that fit their word."""
-    p, at = population.params, population.called
+    """Check that spikes cover all digits, that the form exists and that payloads fit their word."""
+    p, at = population.params, population.label
     need_train(population, "digits")
     width, digits = p["digit_bits"], p["digits"]
     need(1 <= width <= MOST_DIGIT_BITS, at, f"{width} binary digits in a spike")
@@ -113,7 +125,7 @@ KIND = Kind(
     state={
         "rest": Word(24),
         "payload": PAYLOAD,
-        "x": Word(24, shares="rest"),  # alive until the code is fixed, `rest` from then on
+        "x": Word(24, shares="rest"),  # used until the code is set, `rest` from then on
     },
     params={
         "multiplier": Param(16, signed=True, per="compartment"),

@@ -1,10 +1,10 @@
-"""few_spikes: a scalar function by a few-spikes neuron's tables, one table a sub-domain.
+"""few_spikes: a scalar function by a few-spikes neuron, with tables for each sub-domain.
 
 Few-spikes neurons (arXiv 2002.00860) and the HG neurons of LAS (arXiv 2505.09659): the value's
-sub-domain picks the tables, then for K steps: fire where the potential is above theta[t], add d[t]
-to the result, subtract reset[t] from the potential.  The sum of what was fired is sent at the last
-step as one graded value.  These are imported tables; the compiler's own functions are `segment`s,
-smaller and closer.
+sub-domain selects the tables.  Then, in each of K steps, a neuron whose potential is above theta[t]
+fires: it adds d[t] to the result and subtracts reset[t] from the potential.  The result is sent at
+the last step as one graded value.  The tables are imported; functions that the compiler fits itself
+are of kind `segment`, with smaller tables and errors.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from compiler.netlist.faults import need
-from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Port, State, Swept, Word
+from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Port, State, WindowOutcome, Word
 from compiler.netlist.kinds.params import Param, Params
 from compiler.netlist.kinds.timing import Steps, Timing
 from compiler.netlist.trains import Graded
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def _domain(x: Array, p: Params) -> Array:
-    """The last sub-domain whose edge is at or below the value; the first below them all."""
+    """Index of the last sub-domain whose edge is at or below the value, or of the first."""
     place = x * 0
     for edge in p["edges"][1:]:
         place = place + (x >= int(edge))
@@ -33,12 +33,12 @@ def _domain(x: Array, p: Params) -> Array:
 
 
 def _fire(v: Array, y: Array, domain: Array, p: Params, t: int) -> tuple[Array, Array, int]:
-    """Potential and result after step t, and how many of both left their word."""
+    """Potential and result after step t, and the number of clamps in both."""
     at = domain * p["count"] + t
-    fired = (v > lookup(p["theta"], at)) * 1
-    v, lost = saturate(v - fired * lookup(p["reset"], at), -WORD_LIMIT, WORD_LIMIT)
-    y, more = saturate(y + fired * lookup(p["d"], at), -WORD_LIMIT, WORD_LIMIT)
-    return v, y, lost + more
+    spike = (v > lookup(p["theta"], at)) * 1
+    v, clamps = saturate(v - spike * lookup(p["reset"], at), -WORD_LIMIT, WORD_LIMIT)
+    y, more = saturate(y + spike * lookup(p["d"], at), -WORD_LIMIT, WORD_LIMIT)
+    return v, y, clamps + more
 
 
 def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome:
@@ -53,19 +53,19 @@ def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome
     return Outcome({}, y, clamps)
 
 
-def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
+def window(state: State, arrivals: Mapping[str, Any], p: Params) -> WindowOutcome:
     v = arrivals["x"]
     y, domain = v * 0, _domain(v, p)
     clamps = 0
     for t in range(p["count"]):
-        v, y, lost = _fire(v, y, domain, p, t)
-        clamps += lost
-    return Swept(Graded(y), {}, clamps)
+        v, y, more = _fire(v, y, domain, p, t)
+        clamps += more
+    return WindowOutcome(Graded(y), {}, clamps)
 
 
 def check(population: Population) -> None:
-    """Tables of `count` entries for each sub-domain, and an update for each firing."""
-    p, at, steps = population.params, population.called, len(population.steps)
+    """Check that tables have `count` entries per sub-domain, and that there are `count` steps."""
+    p, at, steps = population.params, population.label, len(population.steps)
     sizes = [len(p[key]) for key in ("theta", "reset", "d")]
     entries = len(p["edges"]) * p["count"]
     need(sizes == [entries] * 3, at, f"tables of {sizes}, not {entries}")
@@ -73,7 +73,7 @@ def check(population: Population) -> None:
 
 
 def _steps(table: Timetable, population: Population) -> Steps:
-    """Firings from the value's arrival on."""
+    """`count` steps from the value's arrival on."""
     start = table.arrivals(population.name)[-1]
     return tuple(range(start, start + population.params["count"]))
 

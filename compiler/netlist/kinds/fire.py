@@ -1,22 +1,23 @@
-"""fire: integrate and fire; a value becomes spikes by a neuron's own dynamics, a quantum a spike.
+"""fire: integrate-and-fire neurons, which encode a value by their own dynamics.
 
-The neurons of published spiking language models that `encode`'s positional digits are not: each is
-a choice of thresholds theta[t], resets reset[t] and spike values send[t] over T steps.
+These are the neurons of published spiking language models, other than the positional digits of
+`encode`.  Each is a choice of thresholds theta[t], resets reset[t] and spike values send[t] over T
+steps.
 
     IF (FAS, arXiv 2502.04405)       drive 1: the value is added at every step; theta = reset
-    GIF (SpikeLLM, 2407.04752)       level L: up to L quanta in one graded spike
+    GIF (SpikeLLM, 2407.04752)       level L: up to L thresholds (quanta) in one graded spike
     ternary count (SDLLM, 2604.16475; ST-BIF+, 2406.03470)   level 1, theta = reset = send = 1
     phase (LAS 2505.09659, few spikes 2002.00860)            theta, reset, send by step
     two's complement (Int2Spike, 2509.05276)   theta -1, reset = send = -2**(T-1) for the sign bit
 
-The value, rescaled, is limited to [low, high]: these neurons saturate there.  What is lost above is
-counted; below too, but for low = 0, a rectifier.  A neuron with signs fires for the magnitude and
-its spikes carry the sign.  In each step: add (drive), test, send, subtract.  `strict` fires above
-the threshold and not at it; a negative threshold, never strict, fires at it and below.  A neuron
-that has `level` quanta or more sends `most` of them: `level` in the corrected form, level - 1 in
-SpikeLLM's published code, which so loses the top codes.  `lift` multiplies a channel's spikes by
-2**lift: two groups of channels of one population so share their synapses in spite of different
-steps.  Receivers add spikes up, whatever the step.
+The rescaled value is limited to [low, high]: these neurons saturate there.  Values above are
+counted as clamps, those below too unless low = 0 (a rectifier).  A signed neuron fires for the
+magnitude, and its spikes carry the sign.  In each step: add (drive), test, send, subtract.  A
+`strict` neuron fires above the threshold and not at it; with a negative threshold, which is never
+strict, a neuron fires at it and below.  A neuron with `level` quanta or more sends `most` of them:
+`level` in the corrected form, level - 1 in SpikeLLM's published code, which thereby loses the top
+codes.  `lift` multiplies a channel's spikes by 2**lift, so that channels of one population with
+different steps share their synapses.  All spikes have the same weight at the receiver.
 """
 
 from __future__ import annotations
@@ -27,7 +28,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compiler.netlist.faults import need
-from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Port, Rescaling, State, Swept, Word
+from compiler.netlist.kinds.kind import (
+    Cost,
+    Kind,
+    Outcome,
+    Port,
+    Rescaling,
+    State,
+    WindowOutcome,
+    Word,
+)
 from compiler.netlist.kinds.params import Param, Params
 from compiler.netlist.kinds.spikes import SpikeCode, Spikes, signed_width
 from compiler.netlist.kinds.timing import TRAIN, need_train
@@ -40,50 +50,50 @@ if TYPE_CHECKING:
 
 
 def _start(x: Array, p: Params) -> tuple[Array, Array, int]:
-    """Value in potential units, sign, and how many values were beyond the neuron's range."""
+    """Value in units of the potential, its sign, and the number of clamps."""
     xp = namespace(x)
     q = scale(x, p["multiplier"], p["shift"], 0)
     sign = xp.sign(q) if p["signed"] else q * 0 + 1
-    held = xp.minimum(xp.maximum(q, p["low"] + q * 0), p["high"] + q * 0)
-    lost = amount(q > held) + amount((q < held) & ((p["low"] < 0) + q * 0 > 0))
-    return (xp.abs(held) if p["signed"] else held), sign, lost
+    value = xp.minimum(xp.maximum(q, p["low"] + q * 0), p["high"] + q * 0)
+    clamps = amount(q > value) + amount((q < value) & ((p["low"] < 0) + q * 0 > 0))
+    return (xp.abs(value) if p["signed"] else value), sign, clamps
 
 
 def _fire(v: Array, sign: Array, p: Params, t: int) -> tuple[Array, Array]:
-    """Potential after step t, and the payload sent."""
-    fired = quanta(v - p["strict"], int(p["theta"][t]), p["level"], p["most"])
-    sent = (fired * int(p["send"][t]) * sign) << p["lift"]
-    return v - fired * int(p["reset"][t]), sent
+    """Potential after step t, and the payload sent in it."""
+    count = quanta(v - p["strict"], int(p["theta"][t]), p["level"], p["most"])
+    payload = (count * int(p["send"][t]) * sign) << p["lift"]
+    return v - count * int(p["reset"][t]), payload
 
 
 def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome:
-    """Wait `early` steps for the value; then one firing a step."""
-    x, lost, t = inputs["x"], 0, k - p["early"]
+    """Wait `early` steps with the value; then fire once per step."""
+    x, clamps, t = inputs["x"], 0, k - p["early"]
     if t < 0:
         return Outcome({"x": x + state.get("x", x * 0)}, x * 0)
     if t == 0:
-        value, sign, lost = _start(x + state.get("x", x * 0), p)
+        value, sign, clamps = _start(x + state.get("x", x * 0), p)
         v = value + p["offset"]
     else:
         value, sign, v = state["value"], state["sign"], state["v"] + p["drive"] * state["value"]
-    v, sent = _fire(v, sign, p, t)
-    return Outcome({"v": v, "value": value, "sign": sign}, sent, lost)
+    v, payload = _fire(v, sign, p, t)
+    return Outcome({"v": v, "value": value, "sign": sign}, payload, clamps)
 
 
-def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
-    value, sign, lost = _start(arrivals["x"], p)
-    v, sent = value + p["offset"], []
+def window(state: State, arrivals: Mapping[str, Any], p: Params) -> WindowOutcome:
+    value, sign, clamps = _start(arrivals["x"], p)
+    v, payloads = value + p["offset"], []
     for t in range(p["steps"]):
         if t:
             v = v + p["drive"] * value
         v, payload = _fire(v, sign, p, t)
-        sent.append(payload)
-    return Swept(Volley(tuple(sent)), {}, lost)
+        payloads.append(payload)
+    return WindowOutcome(Volley(tuple(payloads)), {}, clamps)
 
 
 def check(population: Population) -> None:
-    """A table entry a step, thresholds that can be divided by, and a potential inside its word."""
-    p, at = population.params, population.called
+    """Check for one table entry per step, non-zero thresholds, and a potential within its word."""
+    p, at = population.params, population.label
     need_train(population, "firings")
     tables = [len(p[key]) for key in ("theta", "reset", "send")]
     need(tables == [p["steps"]] * 3, at, f"tables of {tables} steps, not {p['steps']}")
@@ -93,32 +103,32 @@ def check(population: Population) -> None:
     need((p["low"] <= p["high"]).all(), at, "a range is empty")
     value = int(max(np.abs(p["low"]).max(), np.abs(p["high"]).max()))
     times = p["steps"] if p["drive"] else 1
-    taken = _most_quanta(p) * int(np.abs(p["reset"]).sum())
-    peak = value * times + int(np.abs(p["offset"]).max()) + taken
+    resets = _most_quanta(p) * int(np.abs(p["reset"]).sum())
+    peak = value * times + int(np.abs(p["offset"]).max()) + resets
     need(peak <= WORD_LIMIT, at, f"its potential reaches {peak}")
     largest = _largest_payload(p)
     need(largest <= WORD_LIMIT, at, f"a spike of {largest}")
 
 
 def _most_quanta(p: Params) -> int:
-    """Of one step: `most` from `level` on, and below it as many as there are."""
+    """Most quanta of one step: `most` if the neuron has `level` or more, else all it has."""
     return max(int(p["most"]), int(p["level"]) - 1)
 
 
-def _largest_sent(p: Params) -> list[int]:
+def _largest_payloads(p: Params) -> list[int]:
     """Largest |payload| of each step, before `lift`."""
     return [_most_quanta(p) * abs(int(send)) for send in p["send"]]
 
 
 def _largest_payload(p: Params) -> int:
     """Largest |payload| of any step and channel."""
-    return int(max(_largest_sent(p)) << int(max(p["lift"])))
+    return int(max(_largest_payloads(p)) << int(max(p["lift"])))
 
 
 def _grain(p: Params) -> tuple[Any, Any]:
-    """Payload 1 is the potential that the last spike takes, by its value, drive and lift."""
-    driven = p["steps"] if p["drive"] else 1
-    return p["theta"][-1], p["send"][-1] * driven << p["lift"]
+    """Potential of payload 1 as a fraction: the last threshold over value, drive and lift."""
+    times = p["steps"] if p["drive"] else 1
+    return p["theta"][-1], p["send"][-1] * times << p["lift"]
 
 
 SPIKES = Spikes(
@@ -126,7 +136,7 @@ SPIKES = Spikes(
     payload_bits=lambda p: signed_width(_largest_payload(p)),
     code=lambda p, sends: SpikeCode((0,) * sends),
     unit_payload=lambda p: np.int64(1) << p["lift"],
-    volley=lambda p: sum(_largest_sent(p)),
+    volley=lambda p: sum(_largest_payloads(p)),
     grain=_grain,
 )
 
@@ -138,7 +148,7 @@ KIND = Kind(
         "v": Word(24),
         "value": Word(24),
         "sign": Word(2),
-        "x": Word(24, shares="value"),  # alive until the value is limited, `value` from then on
+        "x": Word(24, shares="value"),  # used until the value is limited, `value` from then on
     },
     params={
         "multiplier": Param(16, signed=True, per="compartment"),

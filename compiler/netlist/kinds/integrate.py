@@ -1,13 +1,13 @@
-"""integrate: add up a window of weighted spikes, rescale, send one graded value.
+"""integrate: add the weighted spikes of a window, rescale the sum, send one graded value.
 
-Receiver of every positional spike code, and every plain sum.  Step k counts 2**shift[k]; at the few
+It receives all positional spike codes and all other sums.  Step k counts 2**shift[k].  At the few
 steps where cut[k] > 0 the state is first divided by 2**cut[k], which keeps sums of long codes
-inside 24 bits: rounded down, and at the last cut to nearest.  Floors nest, so all cuts together
-round the exact sum once.  Between two cuts it is linear: there the fast engine collapses time.
-At the last step the state is multiplied by the compartment's own multiplier (weight scale,
-threshold ratio), the bias is added, and the result is limited to [low, high].  Going below low
-counts as a clamp unless low is 0 (a rectifier).  A gated compartment sends only if an enable spike
-came.
+within 24 bits: rounded down, and at the last cut to nearest.  Nested floors equal one floor, so all
+cuts together round the exact sum once.  Between two cuts all is linear, so the fast engine computes
+these steps at once.  At the last step the state is multiplied by the compartment's own multiplier
+(weight scale, threshold ratio), the bias is added, and the result is limited to [low, high].  A
+result below low counts as a clamp unless low is 0 (a rectifier).  A gated compartment sends only
+if an enable spike has arrived.
 """
 
 from __future__ import annotations
@@ -18,7 +18,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compiler.netlist.faults import need
-from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Port, Rescaling, State, Swept, Word
+from compiler.netlist.kinds.kind import (
+    Cost,
+    Kind,
+    Outcome,
+    Port,
+    Rescaling,
+    State,
+    WindowOutcome,
+    Word,
+)
 from compiler.netlist.kinds.params import Param, Params
 from compiler.netlist.kinds.spikes import Spikes, signed_width
 from compiler.netlist.kinds.timing import Steps, Timing
@@ -44,7 +53,7 @@ def _send(u: Array, enabled: Array | None, p: Params) -> tuple[Array, int]:
     y = scale(u, p["multiplier"], p["divide"], p["bias"])
     if p["low"] == 0:
         y = xp.clip(y, 0, None)
-    if p["gated"]:  # a silent compartment stands at low until it is silenced
+    if p["gated"]:  # a silent compartment gets `low` here, so that it does not count as a clamp
         silent = enabled == 0
         y, clamps = saturate(xp.where(silent, p["low"], y), p["low"], p["high"])
         return xp.where(silent, 0, y), clamps
@@ -72,32 +81,32 @@ def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome
     return Outcome({}, payload, clamps, wraps + amount(turns))
 
 
-def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
+def window(state: State, arrivals: Mapping[str, Any], p: Params) -> WindowOutcome:
     u, wraps = None, 0
     starts = [lo for lo, _ in segments(p)]
     for lo, total in zip(starts, arrivals["a"], strict=True):
         u = total if u is None else _cut(u, p["cut"], lo) + total
-        if not p["safe"]:  # proven sums cannot wrap
+        if not p["safe"]:  # sums that are proven to fit cannot wrap
             u, turns = wrap(u)
             wraps += amount(turns)
     payload, clamps = _send(u, arrivals.get("enable"), p)
-    return Swept(Graded(payload), {}, clamps, wraps)
+    return WindowOutcome(Graded(payload), {}, clamps, wraps)
 
 
 def segments(p: Params) -> list[tuple[int, int]]:
-    """The runs of steps between cuts."""
+    """Ranges of steps between cuts."""
     starts = [0, *np.flatnonzero(p["cut"]).tolist()]
     return list(zip(starts, [*starts[1:], len(p["shift"])], strict=True))
 
 
 def check(population: Population) -> None:
-    p, at = population.params, population.called
+    p, at = population.params, population.label
     need(p["low"] <= p["high"], at, f"low {p['low']} over high {p['high']}")
     need(p["cut"][0] == 0, at, "cuts before anything came")
 
 
 def _steps(table: Timetable, population: Population) -> Steps:
-    """One step a digit; an enable must fall inside the window."""
+    """The steps at which digits arrive; ValueError (a bug) where an enable arrives at another."""
     steps = table.arrivals(population.name, "a")
     outside = set(table.arrivals(population.name, "enable")) - set(steps)
     if outside:

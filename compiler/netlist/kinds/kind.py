@@ -1,8 +1,8 @@
-"""What a compartment kind declares; the one meaning every executor and the compiler share.
+"""The declaration of a compartment kind, by which the compiler and all engines agree on it.
 
-A kind is one file of this folder with a `KIND`.  Its `step` is what the chip does in one time step
-of one population, integers only.  `window` is the same over all steps of a window in closed form,
-for all tokens at once.  A property test holds `window == fold(step)` for every kind.
+A kind is one file of this folder with a `KIND`.  Its `step` is one time step of one population, as
+on the chip, in integers.  `window` is the same for all steps of a window in closed form, for all
+tokens at once.  A property test checks `window == fold(step)` for every kind.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class Cost:
 class Word:
     """One state word of a compartment, in two's complement if signed.
 
-    keeps: it lives from token to token; every other word is set anew in each window.
-    shares: the word whose storage it uses, because one of both is dead while the other lives.
-    only: the parameter that is not 0 in the populations that have the word; others do without.
+    keeps: whether it is kept from token to token; other words are set again in each window.
+    shares: the word whose storage it uses, because the two are never used at the same time.
+    only: a parameter; only populations in which it is not 0 have the word.
     """
 
     bits: int
@@ -54,7 +54,7 @@ class Word:
 
     @property
     def range(self) -> tuple[int, int]:
-        """Least and largest value the word can hold."""
+        """Least and largest value of the word."""
         if self.signed:
             return -(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1
         return 0, 2**self.bits - 1
@@ -62,7 +62,7 @@ class Word:
 
 @dataclass(frozen=True)
 class Port:
-    """Where spikes arrive, and how they reach `window`.
+    """A port, where spikes arrive, and the form of `window`'s input for it.
 
     form: latch  one graded value, kept until it is used: one group of synapses that copies
           sum    weighted spikes of several groups, added up; `window` gets one total for each
@@ -80,9 +80,9 @@ class Port:
 
 @dataclass(frozen=True)
 class Rescaling:
-    """Names of the parameters that hold real factors as integers: factor = multiplier / 2**shift.
+    """Names of the parameters of a real factor in integers: factor = multiplier / 2**shift.
 
-    bias: what is added afterwards; gain, gain_shift: a second factor; "" where there is none.
+    bias: added afterwards.  gain, gain_shift: a second factor.  "" where the kind has none.
     """
 
     multiplier: str
@@ -94,7 +94,7 @@ class Rescaling:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one step gives: new state, payload [n] (0 is silence), values clamped, sums wrapped."""
+    """Result of one step: new state, payload [n] (0 is silence), numbers of clamps and wraps."""
 
     state: State
     payload: Ints
@@ -103,8 +103,8 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Swept:
-    """What a window gives: the train sent (None: nothing in this phase), state kept on."""
+class WindowOutcome:
+    """Result of a window: the train (None: not sent in this phase) and the state that is kept."""
 
     train: Train | None
     state: State = field(default_factory=dict)
@@ -114,7 +114,7 @@ class Swept:
 
 @dataclass(frozen=True)
 class Loop:
-    """What a closed loop of two populations gives: the trains of both."""
+    """Result of a closed loop of two populations: the trains of both."""
 
     outer: Train
     inner: Train
@@ -128,8 +128,8 @@ def _once(p: Params) -> int:
 class Kind:
     """Declaration of one compartment kind.
 
-    state: every word a compartment has on the chip; `step` may leave out words that are 0 or dead.
-    simulation_only: words that `step` carries on for its counts; no chip holds them.
+    state: every state word on the chip; `step` may leave out words that are 0 or not in use.
+    simulation_only: words that `step` keeps for its counts, and a chip does not have.
     params: those named `arrivals` (steps of the window) and `early` (steps before the first send)
     are set by the schedule.
     cost: one update of a compartment with these parameters.
@@ -138,7 +138,7 @@ class Kind:
     segments: the runs of steps between two right shifts of the state, inside which sums are linear.
     one_hot: one compartment of the population spikes a token, the others are silent.
     relative_to: the port of a reference r; the payload is proportional to 2**(x - r).
-    degree: how the payload grows with the inputs' common factor: 1 linear, -1 inverse, 0 neither.
+    degree: power of a common factor of the inputs in the payload: 1 linear, -1 inverse, 0 neither.
     check, check_wiring: raise NetlistError where parameters or synapses do not fit each other.
     """
 
@@ -148,7 +148,7 @@ class Kind:
     state: Mapping[str, Word]
     params: Mapping[str, Param]
     step: Callable[[State, Mapping[str, Ints], Params, int], Outcome]
-    window: Callable[[State, Mapping[str, Any], Params], Swept] | None
+    window: Callable[[State, Mapping[str, Any], Params], WindowOutcome] | None
     cost: Callable[[Params], Cost]
     lava: str | None = None
     timing: Timing = field(default_factory=Timing)
@@ -165,16 +165,16 @@ class Kind:
 
     @property
     def state_bits(self) -> int:
-        """State bits of a compartment of any population of the kind.
+        """State bits of a compartment.
 
-        Words that share another's storage take none; a word that only some populations have (the
-        one bit of a gated sum) is left out, so the figure is that of the kind without it.
+        Words that share another's storage need none.  A word that only some populations have (the
+        one bit of a gated sum) is not counted.
         """
         return sum(w.bits for w in self.state.values() if not w.shares and not w.only)
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """Parameters that all compartments of a core share a table of."""
+        """Names of the parameters that are tables, shared by all compartments of a core."""
         return tuple(name for name, param in self.params.items() if param.per == "table")
 
     @property
@@ -184,28 +184,28 @@ class Kind:
 
 
 Step = Callable[[State, Mapping[str, Ints], Params, int], Outcome]
-Window = Callable[[State, Mapping[str, Any], Params], Swept]
+Window = Callable[[State, Mapping[str, Any], Params], WindowOutcome]
 
 
 def at_once(answer: Callable[[Array, Params], tuple[Array, int]]) -> tuple[Step, Window]:
-    """step and window of a kind that hears one graded value and answers with another.
+    """`step` and `window` of a kind that receives one graded value and sends another.
 
-    answer(x, params): payload and clamps.
+    answer(x, params): payload and number of clamps.
     """
 
     def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome:
         payload, clamps = answer(inputs["x"], p)
         return Outcome({}, payload, clamps)
 
-    def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
+    def window(state: State, arrivals: Mapping[str, Any], p: Params) -> WindowOutcome:
         payload, clamps = answer(arrivals["x"], p)
-        return Swept(Graded(payload), {}, clamps)
+        return WindowOutcome(Graded(payload), {}, clamps)
 
     return step, window
 
 
 def fold(kind: Kind, state: State, inputs: list[Mapping[str, Ints]], params: Params) -> Outcome:
-    """Run `step` over consecutive steps; payload of the result: [steps, n]."""
+    """Run `step` for consecutive steps; the result's payload is [steps, n]."""
     import numpy as np
 
     payloads, clamps, wraps = [], 0, 0

@@ -1,13 +1,13 @@
-"""leak: what a membrane potential leaves for the next repetition of the network; SpikeLM's reset.
+"""leak: the part of a membrane potential that the next repetition of the network starts with.
 
 SpikeLM (arXiv 2406.03287) runs the network T times over the same input; a neuron's potential is
 
     m[t] = m[t-1] / 4 * (alpha - y[t-1]) + x[t],    y = alpha * clip(round(m / alpha), -1, 1)
 
-so its reset depends on what it sent: the potential is multiplied by alpha / 4 after silence, by 0
-after a spike up, by alpha / 2 after a spike down.  The repetitions are laid side by side here: this
-compartment hears m[t-1] and sends the first term to the neuron of repetition t.  It makes its own
-test of whether `fire` has fired, with the same integers: more than `threshold` away from 0.
+so its reset depends on the spike it sent: the potential is multiplied by alpha / 4 after silence,
+by 0 after a positive spike, by alpha / 2 after a negative one.  The repetitions are side by side in
+the netlist: this compartment receives m[t-1] and sends the first term to the neuron of repetition
+t.  It repeats the threshold test of `fire` in the same integers: more than `threshold` away from 0.
 """
 
 from compiler.netlist.kinds.kind import Cost, Kind, Port, Rescaling, Word, at_once
@@ -19,8 +19,8 @@ from las_neuro.integers import WORD_LIMIT, Array, namespace, saturate, scale
 def _send(m: Array, p: Params) -> tuple[Array, int]:
     where = namespace(m).where
     q = scale(m, p["multiplier"], p["shift"], 0)
-    kept = where(q > p["threshold"], m * 0, where(q < -p["threshold"], 2 * m, m))
-    return saturate(scale(kept, p["gain"], p["divide"], 0), -WORD_LIMIT, WORD_LIMIT)
+    rest = where(q > p["threshold"], m * 0, where(q < -p["threshold"], 2 * m, m))
+    return saturate(scale(rest, p["gain"], p["divide"], 0), -WORD_LIMIT, WORD_LIMIT)
 
 
 step, window = at_once(_send)

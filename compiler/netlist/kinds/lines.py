@@ -1,4 +1,4 @@
-"""Tables of lines, shared by the kinds that compute scalar functions."""
+"""Tables of lines, for the kinds that compute scalar functions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LINES = {
 
 
 def need_lines(population: Population, lines: int) -> None:
-    """Both tables are as long as they are addressed."""
+    """Raise NetlistError unless both tables have this number of lines."""
     p = population.params
     fits = len(p["base"]) == len(p["slope"]) == lines
-    need(fits, population.called, f"its tables have not {lines} lines")
+    need(fits, population.label, f"its tables have not {lines} lines")

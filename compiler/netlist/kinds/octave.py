@@ -1,9 +1,9 @@
-"""octave: x**-1 or x**-0.5 with relative error, split by the leading bit, then lines on [1, 2).
+"""octave: x**-1 or x**-0.5 with a bounded relative error, by the leading bit and lines on [1, 2).
 
-HG's hierarchical gate (LAS, arXiv 2505.09659) with octaves as sub-domains: the leading bit e picks
-the octave, the next bits the line.  For the inverse root odd octaves use the second half of the
-table.  y = line / 2**(e' - exponent), e' = e (reciprocal) or e // 2 (root).  x < 1 counts as a
-clamp.
+HG's hierarchical gate (LAS, arXiv 2505.09659) with octaves as sub-domains: the leading bit e
+selects the octave, the next bits the line.  For the inverse root, odd octaves use the second half
+of the table.  y = line / 2**(e' - exponent), with e' = e (reciprocal) or e // 2 (root).  x < 1
+counts as a clamp.
 """
 
 from __future__ import annotations

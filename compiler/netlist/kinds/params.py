@@ -1,4 +1,4 @@
-"""The parameters of a population: what a kind declares of each, and what a population gives."""
+"""The parameters of populations: a kind's declarations, and a population's values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Params = Mapping[str, Any]  # name -> int, tuple of int, or int64 array, as Para
 
 @dataclass(frozen=True)
 class Param:
-    """One parameter: the bits of a value, whether it has a sign, and who has a value of its own.
+    """One parameter: the bits of a value, whether it is signed, and how many values there are.
 
     per: population   one integer for all compartments
          step         a tuple of integers, one for each step of the population
@@ -25,7 +25,7 @@ class Param:
 
     @property
     def range(self) -> tuple[int, int]:
-        """Least and largest value allowed; a whole word's magnitude is at most WORD_LIMIT."""
+        """Least and largest value allowed; of a whole word, -WORD_LIMIT and WORD_LIMIT."""
         if self.bits == WORD_BITS:
             most = WORD_LIMIT
         else:

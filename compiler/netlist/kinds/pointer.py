@@ -1,4 +1,4 @@
-"""pointer: a ring of compartments that passes one spike along, one place a token.
+"""pointer: a ring of compartments of which one spikes per token, the next one with each token.
 
 It says which slot of written synapses is written or read: the compartment of the current slot sends
 1, the others are silent.  After the last slot comes the first again, so the oldest token is
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compiler.netlist.faults import need
-from compiler.netlist.kinds.kind import Cost, Kind, Outcome, State, Swept, Word
+from compiler.netlist.kinds.kind import Cost, Kind, Outcome, State, WindowOutcome, Word
 from compiler.netlist.kinds.params import Param, Params
 from compiler.netlist.kinds.spikes import Spikes, never
 from compiler.netlist.kinds.timing import Steps, Timing
@@ -31,24 +31,24 @@ def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome
     return Outcome({"count": (count + 1) % p["slots"]}, here)
 
 
-def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
-    """arrivals["tokens"]: zeros [batch, tokens]; gives [batch, tokens, slots used so far].
+def window(state: State, arrivals: Mapping[str, Any], p: Params) -> WindowOutcome:
+    """The train [batch, tokens, slots used so far]; arrivals["tokens"]: zeros [batch, tokens].
 
-    The state counts all tokens, which tells the place as well as the step's count does.
+    The state counts all tokens, not modulo the slots as in `step`; both give the same slot.
     """
     tokens = arrivals["tokens"]
     if p["slots"] == 1:
-        return Swept(Graded(tokens + 1))
+        return WindowOutcome(Graded(tokens + 1))
     count = state.get("count", 0)
     place = (count + (tokens + 1).cumsum(1) - 1) % p["slots"]
     used = count + tokens.shape[1]
     slots = (place[0, :1] * 0 + 1).repeat(min(used, p["slots"])).cumsum(0) - 1
-    return Swept(Graded((place[:, :, None] == slots) * 1), {"count": used})
+    return WindowOutcome(Graded((place[:, :, None] == slots) * 1), {"count": used})
 
 
 def check(population: Population) -> None:
     slots = population.params["slots"]
-    need(slots == population.n, population.called, f"{slots} slots")
+    need(slots == population.n, population.label, f"{slots} slots")
 
 
 def _steps(table: Timetable, population: Population) -> Steps:

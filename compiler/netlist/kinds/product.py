@@ -1,13 +1,13 @@
-"""product: two graded values multiplied, a * b / 2**shift, rounded and saturated.
+"""product: the product of two graded values, a * b / 2**shift, rounded and saturated.
 
-Each port keeps what arrives until both are there.  Lava's ProdNeuron computes the same product with
-a floor and 32-bit wrap-around, so it is equal only for small factors and is not claimed here.
+Each port keeps its value until both have arrived.  Lava's ProdNeuron computes the same product with
+a floor and 32-bit wrap-around, which is equal only for small factors, so `lava` does not name it.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Port, State, Swept, Word
+from compiler.netlist.kinds.kind import Cost, Kind, Outcome, Port, State, WindowOutcome, Word
 from compiler.netlist.kinds.params import Param, Params
 from compiler.netlist.kinds.timing import counts_its_steps
 from compiler.netlist.trains import Graded
@@ -27,9 +27,9 @@ def step(state: State, inputs: Mapping[str, Ints], p: Params, k: int) -> Outcome
     return Outcome({}, payload, clamps)
 
 
-def window(state: State, arrivals: Mapping[str, Any], p: Params) -> Swept:
+def window(state: State, arrivals: Mapping[str, Any], p: Params) -> WindowOutcome:
     payload, clamps = _send(arrivals["a"], arrivals["b"], p)
-    return Swept(Graded(payload), {}, clamps)
+    return WindowOutcome(Graded(payload), {}, clamps)
 
 
 KIND = Kind(

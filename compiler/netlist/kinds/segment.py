@@ -1,8 +1,8 @@
-"""segment: a scalar function as lines over equal segments (GELU, SiLU); HG on a bounded range.
+"""segment: a scalar function as lines on equal segments (GELU, SiLU), HG on a bounded range.
 
-y = base[i] + slope[i] * (x - left[i]) / 2**shift with i the segment of x; the first and last lines
-continue outside, so they carry the function's asymptotes.  One table a core, shared by
-compartments.
+y = base[i] + slope[i] * (x - left[i]) / 2**shift with i the segment of x.  The first and last lines
+continue outside, so they represent the function's asymptotes.  The compartments of a core share one
+table.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ step, window = at_once(_send)
 def check(population: Population) -> None:
     lines = len(population.params["base"])
     fits = lines << population.params["width"] <= 1 << (WORD_BITS + 2)
-    need(fits, population.called, "lines beyond a word")
+    need(fits, population.label, "lines beyond a word")
     need_lines(population, lines)
 
 

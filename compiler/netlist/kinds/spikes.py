@@ -1,4 +1,4 @@
-"""What the spikes of a kind stand for: their payloads, and the code they are digits of."""
+"""The meaning of a kind's spikes: their payloads, and the code whose digits they are."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from las_neuro.integers import WORD_BITS, Ints
 
 @dataclass(frozen=True)
 class SpikeCode:
-    """Spike k of a window counts its payload times 2**positions[k].
+    """The code of a window's spikes: spike k counts its payload times 2**positions[k].
 
-    widths: how many binary digits each spike holds.  Both are () for a graded value, sent once;
-    widths alone is () where every spike counts alike.
+    widths: number of binary digits in each spike.  Both are () for a graded value, sent once; only
+    widths is () where all spikes have equal weight.
     """
 
     positions: tuple[int, ...] = ()
@@ -39,7 +39,7 @@ def _graded_value(p: Params, sends: int) -> SpikeCode:
 
 
 def bits_from_the_top(p: Params, sends: int) -> SpikeCode:
-    """The bits of a number, the highest first."""
+    """The code of a number's bits, the highest first."""
     return SpikeCode(tuple(range(sends - 1, -1, -1)), (1,) * sends if sends > 1 else ())
 
 
@@ -49,16 +49,16 @@ def _one(p: Params) -> int:
 
 @dataclass(frozen=True)
 class Spikes:
-    """Functions of a population's parameters.
+    """Properties of spikes, as functions of a population's parameters.
 
     graded: whether spikes carry a value; else they are binary.
-    payload_bits: of the largest payload of a graded spike, its sign included.
-    code(params, sends): what each of the spikes sent in a window stands for.
-    unit_payload: largest |payload| that stands for digit 1, one for all or [n].
-    volley: the largest |sum| of all spikes of a window, in units of `unit_payload`, where they
-    count alike; None where they do not.
-    grain: what payload 1 is in steps of the rescaled input, as a fraction (above, below); None
-    where the input is not rescaled or the population's unit says it.
+    payload_bits: bits of the largest payload of a graded spike, including its sign.
+    code(params, sends): code of the spikes sent in a window.
+    unit_payload: largest |payload| of digit 1, one number or [n].
+    volley: largest |sum| of all spikes of a window, in units of `unit_payload`; None where spikes
+    have different weights.
+    grain: payload 1 in units of the rescaled input, as a fraction (above, below); None where the
+    input is not rescaled or the population's unit gives it.
     """
 
     graded: Callable[[Params], bool] = _always

@@ -1,4 +1,4 @@
-"""When the populations of a kind are updated, when they listen and when they send."""
+"""The steps at which the populations of a kind are updated, receive and send."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Steps = tuple[int, ...]
 
 
 def at_arrivals(table: Timetable, population: Population) -> Steps:
-    """An update for every step in which a spike may come."""
+    """Every step at which a spike may arrive."""
     return table.arrivals(population.name)
 
 
-def once_a_phase(table: Timetable, population: Population) -> Steps:
+def once_per_phase(table: Timetable, population: Population) -> Steps:
     """The first step of the phase."""
     return (table.begin,)
 
@@ -53,13 +53,13 @@ class Timing:
 
 
 def counts_its_steps(population: Population) -> None:
-    """The parameter `arrivals` is the number of steps."""
+    """Raise NetlistError unless the parameter `arrivals` is the number of steps."""
     arrivals, steps = population.params["arrivals"], len(population.steps)
-    need(arrivals == steps, population.called, f"{arrivals} arrivals in {steps} steps")
+    need(arrivals == steps, population.label, f"{arrivals} arrivals in {steps} steps")
 
 
 def train_of_spikes(table: Timetable, population: Population) -> Steps:
-    """A step for each spike, from the value's arrival on: its own step if it comes earlier.
+    """A step for each spike, from the value's arrival on.
 
     The first spike waits until the synapses that it reads hold the token's own value.
     """
@@ -77,7 +77,10 @@ TRAIN = Timing(train_of_spikes, at_the_train, listens=lambda p: int(p["early"]))
 
 
 def need_train(population: Population, spikes: str) -> None:
-    """`steps` spikes follow `early` steps of waiting."""
+    """Raise NetlistError unless there are `early` steps of waiting and then `steps` sends.
+
+    spikes: a word for these in the error.
+    """
     p, steps, sends = population.params, len(population.steps), len(population.sends)
     fits = p["steps"] == sends == steps - p["early"]
-    need(fits, population.called, f"{p['early']} + {p['steps']} {spikes} in {steps} steps")
+    need(fits, population.label, f"{p['early']} + {p['steps']} {spikes} in {steps} steps")

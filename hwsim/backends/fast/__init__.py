@@ -1,4 +1,4 @@
-"""The fast engine as a backend: whole windows, all tokens at once, several sequences together."""
+"""The backend `fast`: whole windows, all tokens at once, several sequences in a batch."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ __all__ = ["BACKEND"]
 
 
 class Fast:
-    """Computes with torch, which is slow to import: only an open session needs it."""
+    """Runs netlists with torch, which is slow to import: only `open` imports it."""
 
     name = "fast"
     description = "by windows"
     limits = Limits(batches=True, pieces=True, timed=False)
 
     def check(self) -> None:
-        """It runs wherever las_neuro does."""
+        """Does nothing: this backend runs on every machine."""
 
     def open(
         self,

@@ -1,10 +1,10 @@
-"""Exact products of spike digits and int8 weights through oneDNN's 8-bit kernels, where they are.
+"""Exact products of spike digits and int8 weights by oneDNN's 8-bit kernels, where available.
 
-A run of up to 7 binary digits with their sign is a byte, whichever spikes brought them: so a window
-of 16 digits costs three byte products, binary, signed-digit or graded, each a ninth of the float32
-product's time on a CPU with VNNI.  Kernels without VNNI may
-saturate in 16 bits, and torch calls this operator internal: so it is tried once on the largest
-values there can be, and the engine falls back to float32 and float64 where it is absent or inexact.
+Up to 7 consecutive binary digits with a sign fit a byte, whichever spikes carry them: a window of
+16 digits costs three byte products, whether its code is binary, signed-digit or graded.  A byte
+product takes a ninth of the time of a float32 product on a CPU with VNNI.  Kernels without VNNI may
+saturate at 16 bits, and torch declares this operator internal.  So it is tried once on the largest
+possible values, and the engine falls back to float32 or float64 where it is absent or inexact.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Tensor = torch.Tensor
 BYTE_DIGITS = 7
 ZERO = 128  # the byte that stands for 0
 EXACT = 2**24  # float32 holds integers up to here: the operator's result
-MOST_OUTLIERS = 8  # at most one column in so many may carry outlier payloads
+MOST_OUTLIERS = 8  # at most 1 of 8 columns may carry outlier payloads
 
 
 @dataclass(frozen=True)
 class ByteWeights:
-    """One dense group, packed for the kernels."""
+    """Weights of one dense group, packed for the kernels."""
 
     packed: Tensor
     ones: Tensor  # [n_post]: the weights' scales
@@ -36,10 +36,10 @@ class ByteWeights:
 
     @staticmethod
     def of(weights: Tensor, outliers: Tensor, reach: int) -> ByteWeights | None:
-        """Pack int8 weights [n_post, n_pre]; None where bytes do not serve.
+        """Pack int8 weights [n_post, n_pre]; None where byte products are not possible.
 
-        outliers: which sources may send outlier payloads [n_pre]; reach: the largest sum of
-        digits 1, outlier payloads included.
+        outliers: which sources may send outlier payloads [n_pre].  reach: the largest sum where
+        all digits are 1, outlier payloads included.
         """
         columns = outliers.nonzero().reshape(-1)
         too_many = len(columns) * MOST_OUTLIERS > weights.shape[1]
@@ -56,18 +56,18 @@ class ByteWeights:
     def totals(
         self, train: Digits, segments: list[tuple[int, int]], shift: tuple[int, ...]
     ) -> list[Tensor]:
-        """For each segment, sum over its steps of weight * payload << shift: [rows, n_post]."""
+        """For each segment, the sum over its steps of weight * payload << shift: [rows, n_post]."""
         plain = train
         if train.payload is not None and len(self.columns):
             plain = replace(train, payload=train.payload.sign())
         runs = [run for segment in segments for run in _runs(train, segment, shift)]
         flat = [_flat(plain.bits(low, width)) for low, width, _, _ in runs]  # each [rows, n_pre]
-        summed = self._product(torch.cat([digits + ZERO for digits in flat]).to(torch.uint8))
+        sums = self._product(torch.cat([digits + ZERO for digits in flat]).to(torch.uint8))
         if len(self.columns) and train.payload is not None:
-            more = (train.payload.abs() - 1).reshape(flat[0].shape)[:, self.columns]
-            extra = torch.cat([digits[:, self.columns] * more for digits in flat]).float()
-            summed += torch.nn.functional.linear(extra, self.outlier_weights)
-        parts = list(zip(runs, summed.to(torch.int32).chunk(len(runs)), strict=True))
+            excess = (train.payload.abs() - 1).reshape(flat[0].shape)[:, self.columns]
+            extra = torch.cat([digits[:, self.columns] * excess for digits in flat]).float()
+            sums += torch.nn.functional.linear(extra, self.outlier_weights)
+        parts = list(zip(runs, sums.to(torch.int32).chunk(len(runs)), strict=True))
         return [
             _add([part << run.up for run, part in parts if run.segment == segment])
             for segment in segments
@@ -85,14 +85,14 @@ def _add(parts: list[Tensor]) -> Tensor:
 
 
 def _kernels() -> Any:
-    """oneDNN's operators as torch exposes them; AttributeError where it does not."""
+    """oneDNN's operators in torch; AttributeError where torch was built without them."""
     from torch import _ops
 
     return _ops.ops.onednn
 
 
 class _Run(NamedTuple):
-    """Binary digits that travel as one byte; the lowest counts 2**up in its segment."""
+    """Consecutive binary digits in one byte; the lowest counts 2**up in its segment."""
 
     low: int
     width: int
@@ -101,7 +101,7 @@ class _Run(NamedTuple):
 
 
 def _runs(train: Digits, segment: tuple[int, int], shift: tuple[int, ...]) -> list[_Run]:
-    """The digits of a segment of steps, cut into bytes without regard to the steps."""
+    """The digits of a segment in bytes of up to 7; a byte may hold digits of several steps."""
     low, up = train.low(*segment, shift)
     count = (segment[1] - segment[0]) * train.digit_bits
     return [
@@ -125,7 +125,7 @@ def _linear(digits: Tensor, packed: Tensor, ones: Tensor, zeros: Tensor) -> Tens
 
 @cache
 def exact() -> bool:
-    """Whether the kernels are there and right on the extremes, in small and odd shapes too."""
+    """Whether the kernels exist and are exact for extreme values, also in small and odd shapes."""
     generator = torch.Generator().manual_seed(0)
     for rows, n_pre, n_post in ((1, 8, 3), (5, 257, 64), (64, 512, 33)):
         digits = torch.randint(0, 2, (rows, n_pre), generator=generator) * 254 + 1

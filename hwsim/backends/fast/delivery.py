@@ -1,9 +1,10 @@
-"""How whole windows travel through synapse groups: closed-form trains in, sums of a segment out.
+"""Delivery of whole windows through synapse groups: from closed-form trains to sums of segments.
 
-A segment is linear, so its steps collapse into one exact integer product.  Where the compiler
-proved the sum below 2**23, float32 products are exact whatever the order of addition (all partial
-sums stay below 2**24) and are used as the fastest exact integer product at hand; else float64,
-exact below 2**53.  The result is converted back at once: no population ever sees a float.
+Within a segment (the steps between two cuts) all is linear, so its steps are one exact integer
+product.  Where the compiler proved the sum below 2**23, float32 products are exact in whatever
+order the terms are added (all partial sums stay below 2**24), and are the fastest exact integer
+product available; elsewhere float64 is used, exact below 2**53.  The result is converted to
+integers at once: no population ever receives a float.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ Segment = tuple[int, int]
 
 @dataclass(frozen=True)
 class Channel:
-    """One synapse group, its arrays on the device."""
+    """One synapse group with its arrays on the device."""
 
     group: Synapses
     number: int  # of the group in the netlist
@@ -68,9 +69,9 @@ class Channel:
             return [self._sparse(train, segment, shift) for segment in segments]
         planes = torch.stack([train.plane(*segment, shift) for segment in segments])
         flat = planes.reshape(-1, self.weights.shape[1]).to(self.weights.dtype)
-        summed = torch.nn.functional.linear(flat, self.weights)
-        summed = summed.to(planes.dtype if summed.dtype == torch.float32 else torch.int64)
-        return list(summed.reshape(*planes.shape[:3], *self.target.axes.values()))
+        product = torch.nn.functional.linear(flat, self.weights)
+        product = product.to(planes.dtype if product.dtype == torch.float32 else torch.int64)
+        return list(product.reshape(*planes.shape[:3], *self.target.axes.values()))
 
     def _through(
         self, entries: Entries, train: Train, segments: list[Segment], shift: tuple[int, ...]
@@ -88,18 +89,17 @@ class Channel:
         """Sum over the steps of weight * payload << shift: [batch, tokens, *target axes]."""
         plane: Tensor = train.plane(*segment, shift)
         if self.index is not None and self.sign is not None:
-            turned = plane.reshape(*plane.shape[:2], -1)[..., self.index] * self.sign
-            return turned.reshape(*plane.shape[:2], *self.target.axes.values())
+            values = plane.reshape(*plane.shape[:2], -1)[..., self.index] * self.sign
+            return values.reshape(*plane.shape[:2], *self.target.axes.values())
         return self._along(plane)
 
     def _along(self, plane: Tensor) -> Tensor:
-        """Sum over the axes the target lacks, size 1 on those the source lacks."""
-        lacking = [2 + i for i, axis in enumerate(self.source.axes) if axis not in self.target.axes]
-        if lacking:
-            plane = plane.sum(dim=lacking)
-        kept = [size for size in plane.shape[2:]]
+        """Sum over the axes that the target lacks; size 1 on those that the source lacks."""
+        over = [2 + i for i, axis in enumerate(self.source.axes) if axis not in self.target.axes]
+        if over:
+            plane = plane.sum(dim=over)
         weight = self._weight
-        plane = plane.reshape(*plane.shape[:2], *self._spread(kept))
+        plane = plane.reshape(*plane.shape[:2], *self._target_sizes(list(plane.shape[2:])))
         return plane if weight == 1 else plane * weight
 
     @property
@@ -107,9 +107,9 @@ class Channel:
         assert isinstance(self.group.form, Pattern)
         return self.group.form.weight
 
-    def _spread(self, kept: list[int]) -> tuple[int, ...]:
-        """Sizes of the target's axes: the kept ones in order, 1 elsewhere."""
-        sizes = iter(kept)
+    def _target_sizes(self, shared: list[int]) -> tuple[int, ...]:
+        """Sizes of the target's axes: those shared with the source in order, 1 elsewhere."""
+        sizes = iter(shared)
         return tuple(next(sizes) if axis in self.source.axes else 1 for axis in self.target.axes)
 
 
@@ -134,7 +134,7 @@ def channel(wiring: Wiring, number: int, device: torch.device) -> Channel:
 
 
 def _pack(wiring: Wiring, group: Synapses, matrix: Tensor) -> ByteWeights | None:
-    """Bytes for an encoder's group, after proving once more that its sums are safe."""
+    """A group's weights as bytes, or None; raises NetlistError where its sums are not safe."""
     source, target = wiring.ends(group)
     if (volley := volley_reach(wiring, group)) is not None:
         _prove(group, volley)

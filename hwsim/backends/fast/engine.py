@@ -1,7 +1,7 @@
 """The fast engine: whole windows, all tokens of a phase at once; the same spikes as the stepper.
 
 Every population is computed once per phase from closed-form trains (`window`), in dependency order.
-Time collapses: T steps cost as many integer products as the state is cut (2 or 3), not T.
+A window of T steps costs one integer product per segment between cuts (2 or 3), not T products.
 """
 
 from __future__ import annotations
@@ -39,7 +39,12 @@ class Engine:
     """Runs a netlist by windows.  Written weights live on until `reset`."""
 
     def __init__(
-        self, net: Netlist, *, device: str = "cpu", count: bool = True, on_train: Sent | None = None
+        self,
+        net: Netlist,
+        *,
+        device: str = "cpu",
+        count: bool = True,
+        on_train: OnTrain | None = None,
     ) -> None:
         keep_freed_arrays()
         self.net = net
@@ -68,28 +73,29 @@ class Engine:
 
     @torch.inference_mode()
     def run(self, tokens: Rows) -> Tensor:
-        """Feed tokens [batch, count], the next of each sequence; output payloads [batch, count, n].
+        """Run the next tokens [batch, count] of each sequence; output payloads [batch, count, n].
 
-        A decoder's tokens may come in any pieces: small ones keep the arrays in cache.
-        A vision model gets patches [batch, count, pixels] instead.
+        A decoder's tokens are cut into pieces, so that arrays stay in the cache.  A vision model
+        gets patches [batch, count, pixels] instead.  Raises PromptError where a sequence exceeds
+        the context, BackendError where a number does not fit its word (a bug).
         """
         self.host.check(self.tokens + tokens.shape[1])
         pieces, done = [], 0
         while done < tokens.shape[1]:
             size = self._piece(tokens.shape[0]) if self.net.causal else tokens.shape[1]
-            pieces.append(self._sweep(tokens[:, done : done + size]))
+            pieces.append(self._run_piece(tokens[:, done : done + size]))
             done += size
         return torch.cat(pieces, dim=1)
 
     def _piece(self, batch: int) -> int:
-        """Tokens of the next piece: fewer where each has many scores."""
+        """Tokens of the next piece: fewer where each token has many attention scores."""
         scores = max(heads * min(slots, self.tokens + CHUNK) for heads, slots in self.scores)
         return max(FEWEST, min(CHUNK, SCORES // (batch * scores)))
 
-    def _sweep(self, tokens: Rows) -> Tensor:
-        """All phases over tokens [batch, count]."""
+    def _run_piece(self, tokens: Rows) -> Tensor:
+        """Run all phases over tokens [batch, count]; output payloads [batch, count, n]."""
         start, (batch, count) = self.tokens, tokens.shape[:2]
-        injected = {
+        inputs = {
             name: torch.from_numpy(rows).to(self.device)
             for name, rows in self.host.inject_all(tokens, start).items()
         }
@@ -118,21 +124,24 @@ class Engine:
         self,
         population: Population,
         trains: dict[str, Train],
-        injected: dict[str, Tensor],
+        inputs: dict[str, Tensor],
         blank: Tensor,
     ) -> None:
-        """One population, all tokens; a closed loop computes its two populations."""
+        """Compute one population for all tokens; of a closed loop, both populations.
+
+        inputs: payloads from the host, by input population.
+        """
         name, kind, p = population.name, population.does, self.params[population.name]
         if "host" in kind.ports:
-            rows = injected[name].reshape(*blank.shape, *population.axes.values())
+            rows = inputs[name].reshape(*blank.shape, *population.axes.values())
             return self._send(population, kind.window({}, {"host": rows}, p), trains)  # type: ignore[misc]
         arrivals = self._arrivals(population, trains)
         if kind.loop is not None:
             return self._close(population, arrivals["x"], trains)
         assert kind.window is not None
-        swept = kind.window(self.states[name], arrivals | {"tokens": blank}, p)
-        self.states[name] = swept.state
-        self._send(population, swept, trains)
+        result = kind.window(self.states[name], arrivals | {"tokens": blank}, p)
+        self.states[name] = result.state
+        self._send(population, result, trains)
 
     def _write(self, group: int, trains: dict[str, Train]) -> None:
         """The weights of one written group, for this window and after it."""
@@ -152,9 +161,9 @@ class Engine:
         p, kind = self.params[population.name], population.does
         arrivals: dict[str, Any] = {}
         channels = [c for c in self.into[population.name] if c.group.source in trains]
-        for port, declared in kind.ports.items():
-            wired = [(c, trains[c.group.source]) for c in channels if c.group.port == port]
-            if not wired:
+        for port, declaration in kind.ports.items():
+            sources = [(c, trains[c.group.source]) for c in channels if c.group.port == port]
+            if not sources:
                 continue
             runs, shift = [(0, 1)], (0,)
             if declared.form == "sum":
@@ -166,26 +175,29 @@ class Engine:
         return arrivals
 
     def _close(self, population: Population, x: Tensor, trains: dict[str, Train]) -> None:
-        """A competition and its referee: the referee's axes say who competes with whom."""
+        """Compute a competition and its referee.
+
+        Compartments compete with each other along the axes that the referee lacks.
+        """
         back = next(c for c in self.into[population.name] if c.group.feedback)
-        lost = [2 + i for i, axis in enumerate(population.axes) if axis not in back.source.axes]
+        over = [2 + i for i, axis in enumerate(population.axes) if axis not in back.source.axes]
         assert population.does.loop is not None
         loop = population.does.loop(
-            x, self.params[population.name], lambda v: v.amax(dim=lost, keepdim=True)
+            x, self.params[population.name], lambda v: v.amax(dim=over, keepdim=True)
         )
         referee = view(loop.inner, tuple(back.source.axes.values()))
         for member, train in ((population, loop.outer), (back.source, referee)):
             trains[member.name] = train
-            self._book(member, train, 0, 0)
+            self._count(member, train, 0, 0)
 
-    def _send(self, population: Population, swept: Any, trains: dict[str, Train]) -> None:
-        train = None if swept.train is None else narrow(swept.train, WORD)
+    def _send(self, population: Population, result: Any, trains: dict[str, Train]) -> None:
+        train = None if result.train is None else narrow(result.train, WORD)
         if train is not None:
             trains[population.name] = train
-        self._book(population, train, swept.clamps, swept.wraps)
+        self._count(population, train, result.clamps, result.wraps)
 
-    def _book(self, population: Population, train: Train | None, clamps: int, wraps: int) -> None:
-        """Check that only integers of 24 bits travel, and count."""
+    def _count(self, population: Population, train: Train | None, clamps: int, wraps: int) -> None:
+        """Check that a train consists of integers of 24 bits, and count."""
         count = self.counters.populations[population.name]
         count.clamps += clamps
         count.wraps += wraps
@@ -202,18 +214,18 @@ class Engine:
         if isinstance(train, Volley):
             sent = max(train.sent, key=lambda payload: int(payload.abs().max()))
         else:
-            sent = train.value if isinstance(train, Graded) else train.magnitude
-        wide = self.count and int(sent.abs().max()) > WORD_LIMIT
-        if sent.dtype.is_floating_point or wide:
+            values = train.value if isinstance(train, Graded) else train.magnitude
+        wide = self.count and int(values.abs().max()) > WORD_LIMIT
+        if values.dtype.is_floating_point or wide:
             raise BackendError(
-                f"{population.name} sent {sent.dtype} up to {sent.abs().max()},"
+                f"{population.name} sent {values.dtype} up to {values.abs().max()},"
                 " not integers of 24 bits",
                 BUG,
             )
 
 
 def _by_slot(net: Netlist) -> list[tuple[Population, int]]:
-    """Populations that have a value for each slot and token (scores, weights, their codes)."""
+    """Populations with a value for each slot and token (scores, weights, codes), and the slots."""
     return [
         (p, list(p.axes.values())[p.slot_axis])
         for p in net.populations.values()
@@ -230,7 +242,7 @@ def _add(totals: Any) -> Tensor:
 
 
 def _on_device(population: Population, device: torch.device) -> dict[str, Any]:
-    """Parameters as tensors; one value a compartment gets the population's axes."""
+    """Parameters as tensors; those with one value per compartment get the population's axes."""
     tensors: dict[str, Any] = {}
     for key, value in population.params.items():
         if isinstance(value, np.ndarray):

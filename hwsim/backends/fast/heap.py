@@ -1,7 +1,7 @@
-"""Keep freed arrays: windows of the same sizes follow each other, and fresh pages are dear.
+"""Keep the memory of freed arrays, since the next window needs arrays of the same sizes.
 
-By default glibc gives large blocks back to the system at once, and every window then pays a page
-fault for each 4 KB it touches, which can double the engine's time.
+By default glibc returns large blocks to the system at once.  Every window then has a page fault for
+each 4 KB that it touches, which can double the engine's time.
 """
 
 import ctypes
@@ -14,7 +14,7 @@ BLOCK, PAD, NEVER = 1 << 25, 1 << 26, (1 << 31) - 1
 
 @cache
 def keep_freed_arrays() -> bool:
-    """Tell malloc once; False where the C library is not glibc."""
+    """Set malloc's parameters, once per process; False where the C library is not glibc."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):

@@ -1,4 +1,4 @@
-"""session: the fast engine fed one batch after the other; its trains as spikes and as values."""
+"""session: a session of the fast engine, and its trains as spikes and as values."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class FastSession:
     def __init__(
         self, net: Netlist, count: bool, on_spike: Spike | None, on_value: Value | None
     ) -> None:
-        listeners = [unrolled(on_spike)] if on_spike else []
-        listeners += [summed(on_value)] if on_value else []
+        listeners = [spike_listener(on_spike)] if on_spike else []
+        listeners += [value_listener(on_value)] if on_value else []
 
         def on_train(population: Population, train: Train, start: int) -> None:
             for listener in listeners:
@@ -44,8 +44,8 @@ class FastSession:
         return payloads
 
 
-def unrolled(on_spike: Spike) -> Sent:
-    """Trains of batch entry 0 as spikes, step by step."""
+def spike_listener(on_spike: Spike) -> OnTrain:
+    """A callback that passes the trains of batch entry 0 to `on_spike`, step by step."""
 
     def on_train(population: Population, train: Train, start: int) -> None:
         for k, step in enumerate(population.sends):
@@ -57,18 +57,18 @@ def unrolled(on_spike: Spike) -> Sent:
 
 
 def _whole(payload: torch.Tensor, population: Population, start: int) -> NDArray[np.int64]:
-    """Lazy feature axes copied out, entries in their slots: [tokens, *axes] -> [tokens, n]."""
+    """Payloads [tokens, *axes], whose axes may have size 1 and entries, as [tokens, n]."""
     place = population.slot_axis
     if place is not None:
         slots = list(population.axes.values())[place]
         payload = by_slot(payload, 1 + place, slots, start, payload.shape[0])
     full = payload.expand(payload.shape[0], *population.axes.values())
-    copied: NDArray[np.int64] = full.reshape(payload.shape[0], -1).cpu().numpy()
-    return copied
+    rows: NDArray[np.int64] = full.reshape(payload.shape[0], -1).cpu().numpy()
+    return rows
 
 
-def summed(on_value: Value) -> Sent:
-    """Trains as values: the sum of each token's payloads, entries in their slots."""
+def value_listener(on_value: Value) -> OnTrain:
+    """A callback that passes trains to `on_value`, as sums of each token's payloads by slot."""
 
     def on_train(population: Population, train: Train, start: int) -> None:
         if population.role not in READ:
@@ -76,7 +76,7 @@ def summed(on_value: Value) -> Sent:
         if isinstance(train, Digits):
             sums = train.plane(0, len(train.positions), train.positions)
         elif isinstance(train, Volley):
-            sums = train.plane(0, len(train.sent), (0,) * len(train.sent))
+            sums = train.plane(0, len(train.payloads), (0,) * len(train.payloads))
         else:
             assert isinstance(train, Graded)
             sums = train.value

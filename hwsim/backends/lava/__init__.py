@@ -1,7 +1,7 @@
-"""Lava's CPU simulator as a backend: the same spikes, from an independent runtime.
+"""The backend `lava`, Lava's CPU simulator: the same spikes, from an independent runtime.
 
-Importing this needs no Lava.  Lava (lava-nc 0.10.0) is slow: about 0.2 ms a process and time step,
-so it serves for proofs on short runs, not for measuring models.
+Importing this package needs no Lava.  Lava (lava-nc 0.10.0) is slow, about 0.2 ms per process and
+time step, so it serves to verify short runs, not to measure models.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["BACKEND"]
 
 
 class Lava:
-    """A process group a run; what is fed later runs the sequence again."""
+    """Runs netlists in Lava, in one process group per run; every feed runs the whole sequence."""
 
     name = "lava"
     description = "Lava's CPU runtime"

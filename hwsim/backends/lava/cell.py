@@ -1,7 +1,7 @@
-"""One population, or several together, as a Lava process model runs them; nothing of Lava in here.
+"""One or several populations as a Lava process model runs them; this file does not need Lava.
 
-The arithmetic is the kinds' own `step` and the stepper's own delivery, so what is left for Lava to
-prove is time, order and wiring.
+The arithmetic is the kinds' own `step` and the stepper's delivery, so a run in Lava checks timing,
+order and wiring.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Tick = tuple[int, int]  # token, step of its period
 
 
 def ticks(net: Netlist, tokens: int) -> list[Tick]:
-    """What each Lava time step is: phases, in each all tokens, in each the phase's steps."""
+    """Token and step of each Lava time step: phase by phase, token by token, step by step."""
     return [
         (token, step)
         for first, stop in net.phases
@@ -31,7 +31,7 @@ def ticks(net: Netlist, tokens: int) -> list[Tick]:
 
 
 def in_word(x: Ints, what: str) -> Ints:
-    """The same as int64, refused if it does not fit 24 bits."""
+    """The same numbers as int64; raises BackendError where one does not fit 24 bits."""
     if x.size and int(np.abs(x.astype(np.int64)).max()) > WORD_LIMIT:
         raise BackendError(
             f"{what} is {np.abs(x.astype(np.int64)).max()}, beyond 24 bits",
@@ -41,7 +41,7 @@ def in_word(x: Ints, what: str) -> Ints:
 
 
 class Cell:
-    """One population through a whole run, and what it sent."""
+    """One population during a run, with its state and the spikes it has sent."""
 
     def __init__(self, population: Population, rows: Ints | None, keep: bool) -> None:
         self.population = population
@@ -49,14 +49,17 @@ class Cell:
         self.keep = keep
         self.place = {step: k for k, step in enumerate(population.steps)}
         self.state: State = {}
-        self.sent: dict[Tick, Ints] = {}  # every spike, if kept
-        self.last: dict[int, Ints] = {}  # token -> what it sent last
+        self.sent: dict[Tick, Ints] = {}  # every spike, if `keep`
+        self.last: dict[int, Ints] = {}  # token -> payload that it sent last
         self.spikes = np.zeros(population.n, np.int64)
         self.clamps = 0
         self.wraps = 0
 
     def step(self, tick: Tick, arriving: Mapping[str, Ints]) -> Ints | None:
-        """The payload sent at this tick; None if the schedule has nothing to send."""
+        """Update at a tick: the payload sent [n], or None where the schedule has no send.
+
+        arriving: sums [n] by port.
+        """
         token, step = tick
         if step not in self.place:
             return None
@@ -79,7 +82,7 @@ class Cell:
 
 
 class Shard:
-    """Some populations of a netlist stepped in one process, with all the synapses into them."""
+    """Populations of a netlist that run in one process, with all synapses into them."""
 
     def __init__(self, net: Netlist, cells: Iterable[Cell]) -> None:
         self.cells = {cell.population.name: cell for cell in cells}
@@ -91,25 +94,25 @@ class Shard:
         }
 
     def step(self, tick: Tick) -> dict[str, Ints]:
-        """Use up what has arrived; gives the payloads sent, by population."""
+        """Update all populations with the sums that have arrived: payloads sent, by population."""
         arriving, self.arriving = self.arriving, {}
-        sent: dict[str, Ints] = {}
+        payloads: dict[str, Ints] = {}
         for name, cell in self.cells.items():
             zero = np.zeros(cell.population.n, np.int64)
             inputs = {port: arriving.get((name, port), zero) for port in cell.population.does.ports}
             payload = cell.step(tick, inputs)
             if payload is not None:
-                sent[name] = payload
-        return sent
+                payloads[name] = payload
+        return payloads
 
-    def deliver(self, sent: Mapping[str, Ints]) -> None:
-        """Put payloads, own or received, on the synapses; they are there in the next step."""
-        for name, payload in sent.items():
+    def deliver(self, payloads: Mapping[str, Ints]) -> None:
+        """Send payloads, own or received, through the synapses; they arrive in the next step."""
+        for name, payload in payloads.items():
             if not payload.any():
                 continue
             for delivery in self.deliveries.get(name, ()):
                 key = (delivery.group.target, delivery.group.port)
-                carried = delivery.carry(payload)
+                sums = delivery.carry(payload)
                 if key in self.arriving:
-                    carried = self.arriving[key] + carried
-                self.arriving[key] = carried
+                    sums = self.arriving[key] + sums
+                self.arriving[key] = sums

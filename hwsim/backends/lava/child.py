@@ -1,8 +1,8 @@
-"""The child process that runs Lava, and the watch over it.
+"""The child process that runs Lava, and the parent's supervision of it.
 
-An exception in one of Lava's models leaves all others waiting for ever.  So Lava runs in a process
-group of its own: models write down what they died of, and the parent ends the whole group as soon
-as it reads that, or when time is up.
+An exception in one of Lava's models leaves all others waiting forever.  So Lava runs in a process
+group of its own: a model that fails writes its error to a file, and the parent ends the whole group
+as soon as it finds such a file, or after the time-out.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LOG = "lava.log"
 
 
 def watch(job: Job, timeout: float) -> None:
-    """Run Lava to its end; raises `BackendError` if it fails or takes longer."""
+    """Run a job in Lava; raises `BackendError` if it fails or takes more than `timeout` seconds."""
     child = multiprocessing.get_context("fork").Process(target=_main, args=(job, timeout))
     child.start()
     try:
@@ -56,9 +56,12 @@ def _wait(child: ForkProcess, job: Job, timeout: float) -> None:
 
 
 def _end(child: ForkProcess) -> None:
-    """End the group.  Asked first: Python's resource tracker outlives that and frees /dev/shm."""
+    """End the process group, first by SIGTERM.
+
+    Python's resource tracker ignores SIGTERM, and frees shared memory once the others have ended.
+    """
     assert child.pid is not None
-    if child.exitcode == 0:  # all others ended before it, but for the tracker, which is about to
+    if child.exitcode == 0:  # all others have ended, except the tracker, which ends by itself
         child.close()
         return
     for order in (signal.SIGTERM, signal.SIGKILL):
@@ -76,7 +79,7 @@ def _end(child: ForkProcess) -> None:
 
 
 def _lives(child: ForkProcess) -> bool:
-    """Whether anything of the group is left (the child itself is reaped here)."""
+    """Whether any process of the group is alive; also reaps the child."""
     assert child.pid is not None
     if child.is_alive():
         return True
@@ -88,7 +91,10 @@ def _lives(child: ForkProcess) -> bool:
 
 
 def _main(job: Job, timeout: float) -> None:
-    """The child: its own group, its own log, Lava's start method not yet taken."""
+    """The child process, in a group and with a log of its own.
+
+    Python's start method is unset, because Lava sets it on import.
+    """
     os.setsid()
     signal.signal(signal.SIGALRM, _give_up)
     signal.setitimer(signal.ITIMER_REAL, timeout + 2 * GRACE)  # if the parent is gone by then
@@ -115,7 +121,7 @@ def _run(job: Job) -> None:
     from hwsim.backends.lava import processes
 
     models = processes.fine(job) if job.mode == "fine" else processes.fused(job)
-    # by process, not by class: Lava's search for models would run every file beside them
+    # Models are named explicitly: Lava's search for models would import every file in the folder.
     config = Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=models)
     steps = job.tokens * job.net.period
     first = next(iter(models))

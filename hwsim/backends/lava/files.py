@@ -1,6 +1,7 @@
-"""What Lava's processes leave behind: a file of spikes for each population, or one of the failure.
+"""Files that Lava's processes write: the spikes of each population, or a failure.
 
-Lava moves its variables one number at a time (24 us each), so the models write files themselves.
+Lava transfers its variables one number at a time (24 us each), so the process models write files
+instead.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ BUG = "this is a bug: report it with the traceback, and use the stepper meanwhil
 
 @dataclass(frozen=True)
 class Failure:
-    """What stopped a process."""
+    """The error that stopped a process."""
 
     where: str
     what: str
@@ -37,7 +38,10 @@ class Failure:
 
 
 def write_spikes(folder: Path, index: int, cell: Cell, output: bool) -> None:
-    """All of a population's run; index: its number in the netlist."""
+    """Write a population's spikes and counts; index: its number in the netlist.
+
+    output: whether it is the netlist's output, whose last payload of each token is written too.
+    """
     n = cell.population.n
     np.savez(
         folder / f"{index}.npz",
@@ -53,7 +57,10 @@ def write_spikes(folder: Path, index: int, cell: Cell, output: bool) -> None:
 def read_spikes(
     folder: Path, net: Netlist, tokens: int, on_spike: Spike | None
 ) -> tuple[Ints, Counters]:
-    """Output payloads [tokens, n] and counters; spikes go to `on_spike` in the order of time."""
+    """Output payloads [tokens, n] and counters; `on_spike` is called in order of time.
+
+    Raises BackendError where a population's file is missing or a number does not fit its word.
+    """
     output = np.zeros((tokens, net.populations[net.output].n), np.int64)
     counters = Counters.of(net)
     counters.add_tokens(net, tokens, sequences=1)
@@ -63,14 +70,14 @@ def read_spikes(
         path = folder / f"{index}.npz"
         if not path.is_file():
             raise BackendError(f"Lava ended without the spikes of {name}", BUG)
-        with np.load(path) as recorded:
+        with np.load(path) as record:
             count = counters.populations[name]
-            count.spikes += recorded["spikes"]
-            count.clamps, count.wraps = (int(x) for x in recorded["counts"])
+            count.spikes += record["spikes"]
+            count.clamps, count.wraps = (int(x) for x in record["counts"])
             if name == net.output:
-                output[recorded["last"]] = in_word(recorded["read"], f"output of {name}")
-            payloads = in_word(recorded["payload"], f"payload of {name}")
-            for (token, step), payload in zip(recorded["at"].tolist(), payloads, strict=True):
+                output[record["last"]] = in_word(record["read"], f"output of {name}")
+            payloads = in_word(record["payload"], f"payload of {name}")
+            for (token, step), payload in zip(record["at"].tolist(), payloads, strict=True):
                 spikes.append((order[token, step], index, name, (token, step), payload))
     if on_spike is not None:
         for _, _, name, (token, step), payload in sorted(spikes, key=lambda spike: spike[:2]):
@@ -79,17 +86,20 @@ def read_spikes(
 
 
 def write_failure(folder: Path, where: str, error: Exception) -> None:
-    """For the parent, which polls for such a file; to be called while `error` is handled."""
+    """Write an error for the parent process, which polls for such a file.
+
+    Must be called while `error` is being handled, for its traceback.
+    """
     what, remedy = f"{type(error).__name__}: {error}", BUG
     if isinstance(error, LasError):
         what, remedy = error.what, error.remedy
-    said = {"where": where, "what": what, "remedy": remedy, "trace": traceback.format_exc()}
+    fields = {"where": where, "what": what, "remedy": remedy, "trace": traceback.format_exc()}
     draft = folder / f"failure-{os.getpid()}.draft"
-    draft.write_text(json.dumps(said), "utf-8")
+    draft.write_text(json.dumps(fields), "utf-8")
     draft.rename(draft.with_suffix(".json"))
 
 
 def read_failure(folder: Path) -> Failure | None:
-    """The first failure there is."""
+    """The earliest failure in the folder, or None."""
     failures = sorted(folder.glob("failure-*.json"), key=lambda path: path.stat().st_mtime_ns)
     return Failure(**json.loads(failures[0].read_text("utf-8"))) if failures else None

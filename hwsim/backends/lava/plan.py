@@ -1,7 +1,7 @@
-"""How a netlist becomes Lava processes: fine or fused, and what that asks of the machine.
+"""Plan of a netlist's Lava processes, fine or fused, and the machine's resources they need.
 
-Lava gives every process an OS process, two threads a channel end and a barrier every step: 0.2 ms a
-process and step up to about 60 of them, twice that from 130 on.
+Lava runs every process as an OS process, with two threads per channel end and a barrier in every
+step: 0.2 ms per process and step up to about 60 processes, twice that from 130 on.
 """
 
 from __future__ import annotations
@@ -18,25 +18,28 @@ from las_neuro.errors import BackendError
 from las_neuro.integers import Ints
 
 COMFORTABLE = 60  # processes
-SLOTS = 4  # messages a channel holds; Lava's default of 64 would fill /dev/shm
-FILES = 16  # descriptors a process costs the parent, measured 10 and its data channels
+SLOTS = 4  # messages that a channel holds; Lava's default of 64 would fill /dev/shm
+FILES = 16  # file descriptors per process in the parent: 10 measured, and its data channels
 MODES = ("fine", "fused")
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run."""
+    """One run in Lava."""
 
     net: Netlist
     tokens: int
     rows: dict[str, Ints]  # injected payloads [tokens, n] by input population
     mode: str
-    keep: bool  # every spike
+    keep: bool  # whether every spike is written
     folder: Path
 
 
 def choose(net: Netlist, mode: str) -> str:
-    """Which of `MODES`; "auto" is fine as long as Lava is comfortable with it."""
+    """One of `MODES`; "auto" is fine up to `COMFORTABLE` processes.
+
+    Raises BackendError for an unknown mode.
+    """
     if mode == "auto":
         return "fine" if fine_processes(net) <= COMFORTABLE else "fused"
     if mode not in MODES:
@@ -49,7 +52,7 @@ def fine_processes(net: Netlist) -> int:
 
 
 def shards(net: Netlist, most: int = COMFORTABLE) -> list[list[str]]:
-    """Populations by layer, neighbouring layers together where there are more than `most`."""
+    """Names of populations by layer; neighbouring layers share a shard if there are over `most`."""
     layers = sorted({population.layer for population in net.populations.values()})
     parts = min(most, len(layers))
     bounds = [len(layers) * i // parts for i in range(parts + 1)]
@@ -73,7 +76,11 @@ def edges(net: Netlist, parts: list[list[str]]) -> dict[tuple[int, int], list[st
 
 
 def check_machine(net: Netlist, mode: str) -> int:
-    """Refuse what would make Lava hang or die in a way nobody understands; gives the processes."""
+    """The number of processes of a run.
+
+    Raises BackendError where shared memory or open files would not suffice: Lava would hang, or
+    fail without a clear message.
+    """
     size = {name: population.n for name, population in net.populations.items()}
     if mode == "fine":
         processes = fine_processes(net)
@@ -95,7 +102,7 @@ def check_machine(net: Netlist, mode: str) -> int:
 
 
 def _allow_files(needed: int) -> None:
-    """Make sure that as many files can be opened (the limit is raised in the child)."""
+    """Raise BackendError where fewer files can be open at once (the child raises its limit)."""
     import resource
 
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

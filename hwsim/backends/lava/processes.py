@@ -1,9 +1,9 @@
 """Lava processes and their models.  Only the child process of a run imports this file, and Lava.
 
-fine    one process a population, and Lava's own Dense or Sparse for each synapse group, which give
-        the one step of delay and break the loops.
-fused   one process a shard.  It steps, sends, and only then receives: what was sent at step t is
-        delivered at t + 1, and no loop of processes can lock, whichever way its edges run.
+fine    one process per population, and Lava's own Dense or Sparse process for each synapse group,
+        which delays spikes by one step and so breaks loops.
+fused   one process per shard.  It steps, sends, and only then receives: spikes of step t arrive at
+        t + 1, and no loop of processes can deadlock.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ Models = dict[AbstractProcess, type[PyLoihiProcessModel]]
 
 
 class Chunk(AbstractProcess):  # type: ignore[misc]
-    """A part of a netlist: any ports, no variables; what it does is in its parameters."""
+    """A part of a netlist, as a process with any ports and no variables.
+
+    ins, outs: sizes of ports by name.  task: parameters for the process model.
+    """
 
     def __init__(self, name: str, ins: dict[str, int], outs: dict[str, int], **task: Any) -> None:
         super().__init__(name=name, **task)
@@ -47,7 +50,7 @@ class Chunk(AbstractProcess):  # type: ignore[misc]
 @implements(proc=Chunk, protocol=LoihiProtocol)
 @requires(CPU)
 class ChunkModel(PyLoihiProcessModel):  # type: ignore[misc]
-    """Steps, reports what goes wrong, and writes its spikes at the end."""
+    """Runs step by step, reports errors, and writes its spikes at the end."""
 
     tie_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=1)
     tie_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=1)
@@ -75,7 +78,7 @@ class ChunkModel(PyLoihiProcessModel):  # type: ignore[misc]
 
 
 class PopulationModel(ChunkModel):
-    """fine: receive, step, send, like any neuron of Lava."""
+    """Mode fine: receive, step, send, like any neuron of Lava."""
 
     def prepare(self, job: Job) -> None:
         self.own = self.cell(job, self.proc_params["what"])
@@ -86,12 +89,12 @@ class PopulationModel(ChunkModel):
     def advance(self, tick: tuple[int, int]) -> None:
         population = self.own.population
         where = f"at token {tick[0]}, step {tick[1]}"
-        received = {port: getattr(self, f"to_{port}").recv() for port in population.does.ports}
+        sums = {port: getattr(self, f"to_{port}").recv() for port in population.does.ports}
         payload = None
         if tick[1] in self.own.place:
             arriving = {
                 port: in_word(x, f"sum into {population.name}.{port} {where}")
-                for port, x in received.items()
+                for port, x in sums.items()
             }
             payload = self.own.step(tick, arriving)
         if payload is None:
@@ -103,7 +106,7 @@ class PopulationModel(ChunkModel):
 
 
 class ShardModel(ChunkModel):
-    """fused: step, send, receive, deliver."""
+    """Mode fused: step, send, receive, deliver."""
 
     def prepare(self, job: Job) -> None:
         names: list[str] = self.proc_params["names"]
@@ -114,11 +117,11 @@ class ShardModel(ChunkModel):
         return list(self.shard.cells.values())
 
     def advance(self, tick: tuple[int, int]) -> None:
-        sent = self.shard.step(tick)
+        payloads = self.shard.step(tick)
         for port, names in self.proc_params["sends"].items():
-            parts = [sent.get(name, np.zeros(self.size[name], np.int64)) for name in names]
+            parts = [payloads.get(name, np.zeros(self.size[name], np.int64)) for name in names]
             getattr(self, port).send(np.concatenate(parts).astype(np.int32))
-        self.shard.deliver(sent)
+        self.shard.deliver(payloads)
         for port, names in self.proc_params["receives"].items():
             parts = np.split(
                 getattr(self, port).recv(), np.cumsum([self.size[name] for name in names])[:-1]
@@ -133,7 +136,7 @@ class ShardModel(ChunkModel):
 
 
 def _model(kind: type[ChunkModel], process: Chunk) -> type[ChunkModel]:
-    """The model class with the ports that this process has."""
+    """A subclass of a model, with the ports that this process has."""
     word = {"d_type": np.int32, "precision": WORD_BITS}
     ports = {port.name: LavaPyType(PyInPort.VEC_DENSE, **word) for port in process.in_ports}
     ports |= {port.name: LavaPyType(PyOutPort.VEC_DENSE, **word) for port in process.out_ports}
@@ -141,7 +144,7 @@ def _model(kind: type[ChunkModel], process: Chunk) -> type[ChunkModel]:
 
 
 def fine(job: Job) -> Models:
-    """Processes of all populations, wired through Lava's connection processes."""
+    """One process per population, connected by Lava's own connection processes."""
     net, models, chunks = job.net, {}, {}
     matrices = {group.name: matrix(net, group) for group in net.synapses}
     for name, population in net.populations.items():
@@ -168,7 +171,7 @@ def fine(job: Job) -> Models:
 
 
 def fused(job: Job) -> Models:
-    """One process a shard, wired straight to each other."""
+    """One process per shard, connected directly."""
     net, parts = job.net, shards(job.net)
     links = edges(net, parts)
     width = {ends: sum(net.populations[name].n for name in links[ends]) for ends in links}
@@ -196,7 +199,7 @@ def fused(job: Job) -> Models:
 
 
 def _tie(chunks: dict[Any, Chunk], pairs: list[tuple[Any, Any]]) -> None:
-    """Lava runs what it can reach from one process: tie the parts of the graph together."""
+    """Connect the parts of the graph: Lava runs only what it can reach from one process."""
     import networkx
 
     graph = networkx.Graph(pairs)

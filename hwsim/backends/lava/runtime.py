@@ -3,7 +3,7 @@
     trace = Trace(net)
     run(net, tokens, on_spike=trace.spike).payloads     # [count, n] of the output
 
-Importing this needs no Lava; `run` says what is missing.
+Importing this module needs no Lava; `run` raises an error where it is missing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from las_neuro.rows import Rows
 
 @dataclass(frozen=True)
 class LavaRun:
-    """What a run gave."""
+    """Result of a run."""
 
     payloads: Ints  # [count, n] of the output population
     counters: Counters
@@ -41,7 +41,7 @@ class LavaRun:
 
 
 def installed() -> bool:
-    """Whether Lava is there (not: whether it works)."""
+    """Whether Lava is installed; not whether it works."""
     try:
         return importlib.util.find_spec("lava.magma") is not None
     except ModuleNotFoundError:
@@ -49,7 +49,7 @@ def installed() -> bool:
 
 
 def check_installed() -> None:
-    """Raise `BackendError` where Lava is not there, or the system cannot fork it off."""
+    """Raise `BackendError` where Lava is not installed, or the system cannot fork processes."""
     if not installed() or not hasattr(os, "fork"):
         raise BackendError(
             "Lava is not installed here",
@@ -66,11 +66,13 @@ def run(
     on_spike: Spike | None = None,
     timeout: float = 600.0,
 ) -> LavaRun:
-    """Feed tokens [count] (patches [count, pixels]) of one new sequence to the netlist inside Lava.
+    """Run tokens [count] (or patches [count, pixels]) of one new sequence on a netlist in Lava.
 
     mode: "fine", a Lava process for each population and synapse group; "fused", one for each layer;
-    "auto": fine up to 60 processes.  on_spike(population, token, step, payload) gets every spike
-    after the run, in order.  Raises `BackendError` if Lava is absent, fails or takes too long.
+    "auto": fine up to 60 processes.  on_spike(population, token, step, payload [n]) is called for
+    every spike after the run, in order of time.  timeout: in seconds.
+    Raises `BackendError` if Lava is absent, fails or takes too long; PromptError for no tokens or
+    more than the context.
     """
     check_installed()
     if not len(tokens):

@@ -1,7 +1,7 @@
-"""session: Lava's CPU runtime fed one sequence after the other; it always counts everything.
+"""session: a session of Lava's CPU runtime, which always counts everything.
 
-Lava keeps no state from run to run: a feed runs the sequence from its start, and gives of it what
-is new.
+Lava keeps no state between runs: every feed runs the sequence from its start and returns the
+outputs of the new tokens.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class LavaSession:
         self.sums = None if on_value is None else ValueSums(net, on_value)
         self.listeners = [on_spike] if on_spike else []
         self.listeners += [self.sums.spike] if self.sums else []
-        self.finished = self.counters = Counters.of(net)
+        self.earlier = self.counters = Counters.of(net)  # earlier: of all finished sequences
         self.sequence: Rows | None = None
 
     def reset(self) -> None:
-        self.finished, self.sequence = self.counters, None
+        self.earlier, self.sequence = self.counters, None
 
     def feed(self, rows: Rows) -> Ints:
         (fresh,) = rows
@@ -47,7 +47,7 @@ class LavaSession:
 
         on_spike = spike if self.listeners else None
         result = run(self.net, whole, on_spike=on_spike, timeout=self.timeout)
-        self.sequence, self.counters = whole, self.finished.plus(result.counters)
+        self.sequence, self.counters = whole, self.earlier.plus(result.counters)
         if self.sums:
             self.sums.end()
         return result.payloads[None, start:]

@@ -1,9 +1,9 @@
-"""Synapse groups as weights of Lava's own connection processes, and proof that int32 holds them.
+"""Synapse groups as weights of Lava's own connection processes, and checks that sums fit int32.
 
-Lava keeps the top bits of a mixed-sign weight's nine, as many as the synapse has, and shifts the
-sum by `weight_exp`: w << 9 - bits with weight_exp bits - 9 is exactly w, for all that so many bits
-hold (2 * w for int8).  Its sums are int32 and wrap silently at 2**31, so the sender proves for each
-payload it sends that no sum of the group can get there.
+Of the nine bits of a mixed-sign weight Lava keeps the top ones, as many as the synapse has, and it
+shifts the sum by `weight_exp`.  So w << 9 - bits with weight_exp bits - 9 gives exactly w for all
+weights of that many bits (2 * w is stored for int8).  Lava's sums are int32 and wrap silently at
+2**31, so for each payload the sender checks that no sum of the group can get there.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ SUM_LIMIT = 2**31  # of shifted weight * payload
 
 @dataclass(frozen=True)
 class Reach:
-    """How large sums of one group can get, from its weights."""
+    """Bounds of the sums of one group, from its weights."""
 
     group: str
     weight: int  # largest |w|
     row: int  # largest sum of |w| over a target's synapses
-    limit: int  # what a sum may reach; ports that several groups share split the room
+    limit: int  # of a sum; groups that share a port divide it among them
 
     def check(self, payload: Ints) -> None:
+        """Raise BackendError where a sum of these payloads [n_pre] could reach the limit."""
         size = np.abs(payload)
         bound = min(int(size.max(initial=0)) * self.row, int(size.sum()) * self.weight)
         if bound >= self.limit:
@@ -46,12 +47,15 @@ def width(group: Synapses) -> int:
 
 
 def shift(group: Synapses) -> int:
-    """Bits that a group's weights stand above their value; its `weight_exp` takes them away."""
+    """Bits by which a group's weights are shifted left; its `weight_exp` shifts sums back."""
     return 9 - width(group)
 
 
 def matrix(net: Netlist, group: Synapses) -> Any:
-    """Shifted weights [n_post, n_pre], int32: numpy for a dense group, scipy csr for the others."""
+    """Shifted weights [n_post, n_pre], int32: numpy for a dense group, scipy csr for the others.
+
+    Raises BackendError where a weight does not fit 8 bits.
+    """
     source, target = net.populations[group.source], net.populations[group.target]
     if isinstance(group.form, Dense):
         return group.form.weights.load().astype(np.int32) << shift(group)
@@ -72,14 +76,14 @@ def matrix(net: Netlist, group: Synapses) -> Any:
 
 
 def _columns(source: Population, target: Population) -> NDArray[np.int64]:
-    """Source compartments of a pattern, target by target; each target has as many."""
+    """Source compartments of a pattern, target by target; each target has the same number."""
     of_source, of_target = _shared(source, target), _shared(target, source)
     by_key = np.argsort(of_source, kind="stable").reshape(int(of_source.max()) + 1, -1)
     return by_key[of_target].reshape(-1)
 
 
 def _shared(one: Population, other: Population) -> NDArray[np.int64]:
-    """For each compartment of `one`, the number of its place on the axes that `other` has too."""
+    """For each compartment of `one`, its index along the axes that `other` has too."""
     sizes = [size for axis, size in one.axes.items() if axis in other.axes]
     places = np.arange(int(np.prod(sizes, dtype=np.int64)))
     shape = [size if axis in other.axes else 1 for axis, size in one.axes.items()]
@@ -88,9 +92,9 @@ def _shared(one: Population, other: Population) -> NDArray[np.int64]:
 
 
 def reach(net: Netlist, group: Synapses, shifted: Any) -> Reach:
-    """Bounds of a group from its matrix."""
+    """Bounds of a group's sums, from its matrix of shifted weights."""
     up = shift(group)
-    size = abs(shifted)  # numpy or csr alike from here on
+    size = abs(shifted)  # numpy or csr: the calls below work on both
     rows = np.asarray(size.sum(axis=1, dtype=np.int64)).reshape(-1)
     sharing = sum(other.port == group.port for other in net.into(group.target))
     limit = (SUM_LIMIT >> up) // sharing
@@ -98,5 +102,5 @@ def reach(net: Netlist, group: Synapses, shifted: Any) -> Reach:
 
 
 def is_dense(group: Synapses) -> bool:
-    """Which of Lava's two connection processes carries the group."""
+    """Whether Lava's Dense process carries the group, not its Sparse process."""
     return not isinstance(group.form, Gather | Pattern)

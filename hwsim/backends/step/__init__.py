@@ -1,4 +1,4 @@
-"""The reference engine as a backend: one time step after the other, one sequence at a time."""
+"""The backend `step`, the reference engine: time step by time step, one sequence at a time."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ __all__ = ["BACKEND"]
 
 
 class Step:
-    """Integers and numpy alone."""
+    """Runs netlists with numpy integers only."""
 
     name = "step"
     description = "by time steps"
     limits = Limits(batches=False, pieces=True, timed=False)
 
     def check(self) -> None:
-        """It runs wherever las_neuro does."""
+        """Does nothing: this backend runs on every machine."""
 
     def open(
         self,

@@ -1,4 +1,4 @@
-"""session: the reference engine fed one sequence after the other; it always counts everything."""
+"""session: a session of the reference engine, which always counts everything."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class StepSession:
         listeners = [on_spike] if on_spike else []
         listeners += [self.sums.spike] if self.sums else []
 
-        def every(name: str, token: int, step: int, payload: Ints) -> None:
+        def notify(name: str, token: int, step: int, payload: Ints) -> None:
             for listener in listeners:
                 listener(name, token, step, payload)
 
-        self.engine = Stepper(net, every if listeners else None)
+        self.engine = Stepper(net, notify if listeners else None)
 
     @property
     def counters(self) -> Counters:

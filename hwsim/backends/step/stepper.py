@@ -1,4 +1,4 @@
-"""The reference engine: one time step after the other, every spike an integer, nothing clever.
+"""The reference engine: time step by time step, in integers, without optimisation.
 
 For each phase, each token, each step of the phase: deliver what was sent one step ago, call `step`
 of every population whose schedule names this step, send, then write weights.  Slow and plain on
@@ -37,7 +37,7 @@ BUG = "this is a bug: report it with the netlist"
 
 @dataclass
 class Delivery:
-    """One synapse group, ready to carry payloads."""
+    """One synapse group with its weights loaded."""
 
     group: Synapses
     form: Form
@@ -55,7 +55,7 @@ class Delivery:
         return Delivery(group, group.form, wide, *wiring.ends(group), content)
 
     def carry(self, payload: Ints) -> Ints:
-        """What the target's dendrites receive, [n_post]."""
+        """Sums [n_post] that the target's dendrites receive for the payloads [n_pre] of a step."""
         if self.weights is not None:
             firing = np.flatnonzero(payload)
             return self.weights[:, firing] @ payload[firing]
@@ -102,17 +102,22 @@ class Content:
 
 
 def along(payload: Ints, source: Population, target: Population) -> Ints:
-    """Sum over the axes the target lacks, copy along those the source lacks; [n] -> [n]."""
+    """Payloads along a pattern, [n of source] -> [n of target].
+
+    Sums over the axes that only the source has, copies along those that only the target has.
+    """
     x = payload.reshape(list(source.axes.values()) or [1])
-    lacking = tuple(i for i, axis in enumerate(source.axes) if axis not in target.axes)
-    x = x.sum(axis=lacking) if lacking else x
-    kept = [axis for axis in source.axes if axis in target.axes]
-    shape = [size if axis in kept else 1 for axis, size in target.axes.items()]
+    over = tuple(i for i, axis in enumerate(source.axes) if axis not in target.axes)
+    x = x.sum(axis=over) if over else x
+    shape = [size if axis in source.axes else 1 for axis, size in target.axes.items()]
     return np.broadcast_to(x.reshape(shape or [1]), list(target.axes.values()) or [1]).reshape(-1)
 
 
 class Stepper:
-    """Runs a netlist step by step; states live from token to token until `reset`."""
+    """Runs a netlist step by step; states are kept from token to token until `reset`.
+
+    on_spike(population, token, step, payload [n]) is called whenever a population sends.
+    """
 
     def __init__(self, net: Netlist, on_spike: Spike | None = None) -> None:
         self.net = net
@@ -141,36 +146,43 @@ class Stepper:
         self.tokens = 0
 
     def run(self, tokens: Rows) -> Ints:
-        """Feed tokens [count], or patches [count, pixels], of one sequence; output [count, n]."""
+        """Run tokens [count], or patches [count, pixels], of one sequence.
+
+        Returns output payloads [count, n].  Raises PromptError where the sequence exceeds the
+        context, BackendError where a number does not fit its word (a bug).
+        """
         self.host.check(self.tokens + len(tokens))
-        read = np.zeros((len(tokens), self.net.populations[self.net.output].n), np.int64)
+        output = np.zeros((len(tokens), self.net.populations[self.net.output].n), np.int64)
         self.counters.add_tokens(self.net, len(tokens), sequences=int(self.tokens == 0))
         for first, stop in self.net.phases:
             for i, token in enumerate(tokens):
-                injected = self.host.inject(token, self.tokens + i)
+                rows = self.host.inject(token, self.tokens + i)
                 for t in range(first, stop):
-                    sent = self._step(t, self.tokens + i, injected)
-                    if self.net.output in sent:
-                        read[i] = sent[self.net.output]
+                    payloads = self._step(t, self.tokens + i, rows)
+                    if self.net.output in payloads:
+                        output[i] = payloads[self.net.output]
         self.tokens += len(tokens)
-        return read
+        return output
 
-    def _step(self, t: int, token: int, injected: dict[str, Ints]) -> dict[str, Ints]:
-        """One time step of the whole netlist."""
+    def _step(self, t: int, token: int, rows: dict[str, Ints]) -> dict[str, Ints]:
+        """One time step of the whole netlist: the payloads sent, by population.
+
+        rows: payloads from the host, by input population.
+        """
         arriving, self.arriving = self.arriving, {}
-        sent: dict[str, Ints] = {}
+        payloads: dict[str, Ints] = {}
         for population in self.active.get(t, ()):
-            inputs = self._inputs(population, arriving, injected)
+            inputs = self._inputs(population, arriving, rows)
             k = population.steps.index(t)
             name = population.name
             outcome = population.does.step(self.states[name], inputs, population.params, k)
             self.states[name] = outcome.state
-            self._book(population, outcome)
+            self._count(population, outcome)
             if t in population.sends:
-                sent[name] = outcome.payload
+                payloads[name] = outcome.payload
                 if self.on_spike:
                     self.on_spike(name, token, t, outcome.payload)
-        for name, payload in sent.items():
+        for name, payload in payloads.items():
             self._deliver(name, payload)
         for content in self.contents:
             if content.form.pointer in sent:
@@ -181,24 +193,24 @@ class Stepper:
         self,
         population: Population,
         arriving: dict[tuple[str, str], Ints],
-        injected: dict[str, Ints],
+        rows: dict[str, Ints],
     ) -> dict[str, Ints]:
         if "host" in population.does.ports:
-            return {"host": injected[population.name]}
+            return {"host": rows[population.name]}
         zero = np.zeros(population.n, np.int64)
         return {port: arriving.get((population.name, port), zero) for port in population.does.ports}
 
     def _deliver(self, name: str, payload: Ints) -> None:
-        """Put a payload on every synapse group; it is there in the next step."""
+        """Send a population's payload through all its synapse groups; it arrives one step later."""
         if not payload.any():
             return
         for delivery in self.deliveries[name]:
             key = (delivery.group.target, delivery.group.port)
-            carried = delivery.carry(payload)
-            self.arriving[key] = self.arriving[key] + carried if key in self.arriving else carried
+            sums = delivery.carry(payload)
+            self.arriving[key] = self.arriving[key] + sums if key in self.arriving else sums
 
-    def _book(self, population: Population, outcome: Outcome) -> None:
-        """Hold payload and states to integers of their width, and count."""
+    def _count(self, population: Population, outcome: Outcome) -> None:
+        """Check that payload and states fit their words, and count."""
         hold_to_width(population, outcome)
         count = self.counters.populations[population.name]
         count.spikes += outcome.payload != 0
@@ -207,7 +219,7 @@ class Stepper:
 
 
 def hold_to_width(population: Population, outcome: Outcome) -> None:
-    """Raise BackendError unless payload and state are integers of the words its kind declares."""
+    """Raise BackendError unless payload and states fit the words that the kind declares."""
     name, kind = population.name, population.does
     _fits(f"{name}'s payload", outcome.payload, PAYLOAD)
     for word, value in outcome.state.items():
@@ -218,7 +230,7 @@ def hold_to_width(population: Population, outcome: Outcome) -> None:
 
 
 def _fits(what: str, x: Ints, word: Word) -> None:
-    """Raise if x is not of integers, or has one that the word cannot hold."""
+    """Raise BackendError unless x is int64 and all its numbers fit the word."""
     least, most = word.range
     if x.dtype != np.int64 or int(x.min()) < least or int(x.max()) > most:
         raise BackendError(

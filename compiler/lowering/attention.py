@@ -25,7 +25,7 @@ from compiler.lowering.codes import fire
 from compiler.lowering.functions import error_budget, fit_table
 from compiler.lowering.lowering import RESCALE, Lowering
 from compiler.lowering.network import LoweredPopulation, Scaling
-from compiler.lowering.units import seen
+from compiler.lowering.units import range_of
 from compiler.netlist.model import Written, slice_limit
 from las_neuro.graph import SLOTS, Node
 from las_neuro.integers import WORD_BITS, WORD_LIMIT
@@ -45,7 +45,7 @@ def _memory(low: Lowering, node: Node) -> None:
     """What a token stores, in whole units up to the limit, and the pointer to its slot."""
     source = low.source(node)
     limit = _limit(low, node)
-    unit = node["unit"] or (seen(node).peak or 1.0) * HEADROOM / limit
+    unit = node["unit"] or (range_of(node).peak or 1.0) * HEADROOM / limit
     lift = node["lift"]
     if lift is not None:  # 2**lift units, in a channel's own steps: a neuron that fires once
         code = graded(unit, limit >> lift, 1, limit, lift=lift)
@@ -53,8 +53,8 @@ def _memory(low: Lowering, node: Node) -> None:
     else:
         value = _bounded(low, node, source, unit, limit, "", "written")
     pointer = _pointer(low, node, ".pointer", node.axes[SLOTS])
-    axes = ("k", SLOTS, "d")
-    low.written[node.name] = Written(axes, value.name, pointer.name, limit)
+    axes = [axis for axis in value.axes if axis != "d"]
+    low.written[node.name] = Written((*axes, SLOTS, "d"), value.name, pointer.name, limit)
 
 
 def _limit(low: Lowering, node: Node) -> int:
@@ -62,11 +62,12 @@ def _limit(low: Lowering, node: Node) -> int:
     readers = [low.graph[name] for name in low.readers[node.name]]
     over_slots = any(reader.op == "recall" and reader["axis"] == SLOTS for reader in readers)
     summed = node.axes[SLOTS if over_slots else "d"]
-    widest = WORD_BITS - math.ceil(math.log2(summed))
-    if node["bits"] is not None:
-        return int(2 ** (max(2, min(node["bits"], widest)) - 1) - 1)
+    widest: int = WORD_BITS - math.ceil(math.log2(summed))
+    bits: int | None = node["bits"]
+    if bits is not None:
+        return (1 << max(2, min(bits, widest)) - 1) - 1
     limit = slice_limit(FINER_SLICES if node["planes"] == 2 else STORED_SLICES)
-    return min(limit, 2 ** (widest - 1) - 1)
+    return min(limit, (1 << widest - 1) - 1)
 
 
 def _bounded(
@@ -171,7 +172,7 @@ def _wait(low: Lowering, node: Node) -> None:
     source, slots = low.source(node), low.graph.context
     earlier, phase = low.graph[node.inputs[0]], node["phase"]
     limit = slice_limit(WAITING_SLICES)
-    excess = WAITING_HEADROOM * (seen(earlier).peak or 1.0) / source.unit / limit
+    excess = WAITING_HEADROOM * (range_of(earlier).peak or 1.0) / source.unit / limit
     unit = source.unit * 2.0 ** max(0, math.ceil(math.log2(excess)))  # an exact factor
     value = _bounded(low, earlier, source, unit, limit, f".kept{phase}", "part")
     pointer = _pointer(low, earlier, f".to{phase}", slots)

@@ -12,8 +12,9 @@ Assumptions where Intel publishes nothing (each marked [I] in the target files):
     state     a kind's state words (Kind.state_bits) and the parameters each compartment has of its
               own, rescaling behind int8 weights always (it scales by output row); what all share
               (scalars, tables) once a core
-    reached   synapses a step can reach: no limit of the chip but a balance, so that no core adds up
-              far longer than one full of Dense weights (a sum over a context would)
+    fan-in    synapses that spikes can reach in one step; not a limit of the chip, but a balance, so
+              that no core sums far longer than a core full of Dense weights (a sum over a context
+              would)
     partial   a block away from its rows' compartments sums in one 24-bit word a row
 """
 
@@ -175,18 +176,18 @@ class TileCost:
         synapses = compartments * (self.gathers + len(self.patterns))
         bits = synapses * capacity.sparse_bits + plastic * capacity.plastic_bits
         state = compartments * self.own_bits + self.shared_bits
-        reached = compartments * self.summed + plastic * self.lanes
+        fan_in = compartments * self.summed + plastic * self.lanes
         if n == 1:
-            reached = min(reached, capacity.limit.reached)
+            fan_in = min(fan_in, capacity.limit.fan_in)
         use = capacity.use(compartments, -(-bits // WORD), state, axons, self.sends)
-        return use._replace(reached=reached)
+        return use._replace(fan_in=fan_in)
 
     def _count(self, along: AlongAxes, n: int, step: int) -> int:
         """At most how much a range has: combinations of the axes' values, times what each has."""
         inner, total = 1, 1
         for size, counts in zip(reversed(self.sizes), reversed(along.axes), strict=True):
             if counts:
-                total *= min(size, _touched(n, step, inner))
+                total *= min(size, _places(n, step, inner))
             inner *= size
         return total * along.times
 
@@ -212,7 +213,7 @@ def lane_axes(net: Network[Any], population: Population) -> tuple[str, ...]:
     return tuple(a for a in population.axes if written and a not in written[0].axes)
 
 
-def _touched(n: int, step: int, inner: int) -> int:
+def _places(n: int, step: int, inner: int) -> int:
     """Places of an axis that n compartments from a multiple of `step` on can touch."""
     if inner % step == 0:
         return 1

@@ -199,8 +199,9 @@ def _core_uses(
         add(tile.core, tile.population, cost.use(capacity, n, max(n, step)))
         homes.add((tile.population, tile.start, tile.core))
     for (name, core), n in lanes.items():
-        rows = n // costs[name].lanes
-        add(core, name, costs[name].use(capacity, rows, max(rows, steps.setdefault(name, rows))))
+        height = n // costs[name].lanes
+        step = max(height, steps.setdefault(name, height))
+        add(core, name, costs[name].use(capacity, height, step))
     planes: dict[tuple[str, str, str, int, tuple[int, int], tuple[int, int], int], int] = {}
     for block in placement.blocks:
         group = net.synapses[block.group]

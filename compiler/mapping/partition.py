@@ -107,7 +107,7 @@ def partition(net: Netlist, target: Target) -> Netlist:
     cores = layout(net, target)
     tiles: list[Tile] = []
     blocks: list[Block] = []
-    for run in laid.runs:
+    for run in cores.runs:
         population = net.populations[run.population]
         lanes = lane_axes(net, population)
         n = population.n // math.prod(population.axes[axis] for axis in lanes)
@@ -146,7 +146,7 @@ def summary(net: Network[Any], cores: Layout, target_name: str) -> Size:
     ports = {name: population.does.sum_port for name, population in net.populations.items()}
     written = (g for g in net.synapses if isinstance(g.form, Written))
     stored = {g.target for g in written if g.port == ports[g.target]}
-    for run in laid.runs:
+    for run in cores.runs:
         population = net.populations[run.population]
         layer = layers.setdefault(population.layer, LayerSize(population.layer))
         share = run.pieces * run.use.share(capacity.limit)

@@ -173,7 +173,7 @@ def _latency(net: Network[Any], cores: Layout, target: Target) -> Latency:
         if not isinstance(group.form, Dense):
             slices = group.form.slices if isinstance(group.form, Written) else 1
             _raise_to(events, wiring, group, tile[group.target] * fan_in_of(net, group) * slices)
-    return latency(target, events[: net.period], updates[: net.period], len(summed))
+    return latency(target, events[: net.period], updates[: net.period], len(waits))
 
 
 def _height(run: Run, n: int) -> int:

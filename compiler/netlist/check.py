@@ -98,7 +98,7 @@ def _whole(net: Netlist) -> None:
 
 def _steps(net: Netlist, population: Population) -> None:
     """Updates and sends inside the period and inside one phase."""
-    at, steps, sends = population.called, population.steps, population.sends
+    at, steps, sends = population.label, population.steps, population.sends
     for some in (steps, sends):
         need(all(a < b for a, b in pairwise(some)), at, "steps out of order")
         need(not some or 0 <= some[0] <= some[-1] < net.period, at, "steps outside the phases")
@@ -122,7 +122,7 @@ def _form(wiring: Wiring, group: Synapses) -> None:
         need(tuple(form.weights.shape) == shape, at, f"weights {form.weights.shape}, not {shape}")
         need(1 <= form.bits <= 8, at, f"weights of {form.bits} bits; a synapse has 1 to 8")
         # A matrix that is not held is checked when it is written and when it is read.
-        held = form.weights.array if isinstance(form.weights, Held) else np.zeros(0, np.int8)
+        held = form.weights.array if isinstance(form.weights, InMemory) else np.zeros(0, np.int8)
         need(within(held, form.bits), at, f"weights beyond {form.bits} bits")
     elif isinstance(form, Gather):
         index, weight = form.index, form.weight
@@ -146,7 +146,7 @@ def _pattern(at: str, form: Pattern, source: Population, target: Population) -> 
 
 def _written(wiring: Wiring, group: Synapses, form: Written) -> None:
     """Who writes where and when; every weight belongs to one pair of compartments at most."""
-    at, net = group.called, wiring.net
+    at, net = group.label, wiring.net
     for end in (form.value, form.pointer):
         need(end in net.populations, at, f"there is no population `{end:.80}`")
     value, pointer = net.populations[form.value], net.populations[form.pointer]

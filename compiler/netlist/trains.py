@@ -148,7 +148,7 @@ def view(train: Train, shape: tuple[int, ...]) -> Train:
             payload=reshape(train.payload),
             minus=reshape(train.minus),
         )
-    return Volley(tuple(reshape(sent) for sent in train.sent))
+    return Volley(tuple(reshape(sent) for sent in train.payloads))
 
 
 def narrow(train: Train, word: Any) -> Train:
@@ -162,4 +162,4 @@ def narrow(train: Train, word: Any) -> Train:
             payload=train.payload if train.payload is None else train.payload.to(word),
             minus=train.minus if train.minus is None else train.minus.to(word),
         )
-    return Volley(tuple(sent.to(word) for sent in train.sent))
+    return Volley(tuple(sent.to(word) for sent in train.payloads))

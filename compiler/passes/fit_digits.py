@@ -27,7 +27,7 @@ def fit_digits(net: LoweredNetwork, task: Task) -> LoweredNetwork:
         allowed = population.params.get("digit_bits", 1)
         if allowed == 1:
             continue
-        groups = wiring.receivers(name)
+        groups = wiring.out_of(name)
         most = min((_widest_digit(wiring, group) for group in groups), default=allowed)
         digits = population.params["digits"]
         steps = -(-digits // max(1, min(allowed, most, digits)))

@@ -116,8 +116,8 @@ def dense_macs(net: Netlist) -> int:
 
 def attention_macs(net: Netlist, counters: Counters, lengths: Sequence[int] | None) -> int:
     """MACs of both attention products over the whole run."""
-    seen = _visible(net, counters, lengths)
-    return round(sum(_macs_per_slot(net, group) for group in net.synapses) * seen)
+    pairs = _pairs(net, counters, lengths)
+    return round(sum(_macs_per_slot(net, group) for group in net.synapses) * pairs)
 
 
 def _pairs(net: Netlist, counters: Counters, lengths: Sequence[int] | None) -> float:

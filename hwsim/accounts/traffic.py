@@ -57,23 +57,23 @@ def hops(net: Netlist, counters: Counters) -> Traffic:
         return Hops(*columns[:, which].sum(1).tolist())
 
     own = {
-        name: total((carried.population == i) & ~carried.partial)
+        name: total((routes.population == i) & ~routes.partial)
         for i, name in enumerate(net.populations)
     }
-    return Traffic(total(~carried.partial), total(carried.partial), own)
+    return Traffic(total(~routes.partial), total(routes.partial), own)
 
 
-def _messages(net: Netlist, counters: Counters, carried: Links) -> NDArray[np.int64]:
-    """Messages of each link in the whole run."""
-    sent = np.zeros(len(carried), np.int64)
+def _messages(net: Netlist, counters: Counters, routes: Links) -> NDArray[np.int64]:
+    """Messages on each link in the whole run."""
+    messages = np.zeros(len(routes), np.int64)
     for i, population in enumerate(net.populations.values()):
-        mine = (carried.population == i) & ~carried.partial
-        if mine.any():
+        own = (routes.population == i) & ~routes.partial
+        if own.any():
             spikes = counters.populations[population.name].spikes
             upto = np.concatenate(([0], np.cumsum(spikes)))
-            sent[mine] = upto[carried.stop[mine]] - upto[carried.start[mine]]
-        mine = (carried.population == i) & carried.partial
-        if mine.any():
-            rows = carried.stop[mine] - carried.start[mine]
-            sent[mine] = rows * segments(population) * counters.tokens
-    return sent
+            messages[own] = upto[routes.stop[own]] - upto[routes.start[own]]
+        own = (routes.population == i) & routes.partial
+        if own.any():
+            rows = routes.stop[own] - routes.start[own]
+            messages[own] = rows * segments(population) * counters.tokens
+    return messages

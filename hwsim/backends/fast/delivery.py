@@ -128,8 +128,9 @@ def channel(wiring: Wiring, number: int, device: torch.device) -> Channel:
         index = torch.from_numpy(group.form.index.astype("int64")).to(device)
         sign = torch.from_numpy(group.form.weight.astype("int64")).to(device)
     alone = len(wiring.into(target.name, group.port)) == 1
-    written = isinstance(group.form, Written)
-    layout = ProductAxes.of(source, target, group.form) if written else None
+    form, layout = group.form, None
+    if isinstance(form, Written):
+        layout = ProductAxes.of(source, target, form)
     return Channel(group, number, source, target, alone, layout, packed, weights, index, sign)
 
 

@@ -32,7 +32,7 @@ SCORES = 1 << 20  # of a piece, where FEWEST tokens have no more
 BUG = "this is a bug: report it with the netlist"
 WORD = torch.int32  # holds a 24-bit word; kinds widen their own products
 Task = str | int  # a population to compute, or a group of written synapses by its number
-Sent = Callable[[Population, Train, int], None]  # the last: first token of the train
+OnTrain = Callable[[Population, Train, int], None]  # population, train, first token of the train
 
 
 class Engine:
@@ -108,7 +108,7 @@ class Engine:
                 if isinstance(task, int):
                     self._write(task, trains)
                 elif task not in trains:  # the inner population of a loop comes with the outer
-                    self._compute(self.net.populations[task], trains, injected, blank)
+                    self._compute(self.net.populations[task], trains, inputs, blank)
                 if task == self.net.output:
                     output = trains[self.net.output].value  # type: ignore[union-attr]
                 for done in last.get(task, ()):
@@ -166,12 +166,12 @@ class Engine:
             if not sources:
                 continue
             runs, shift = [(0, 1)], (0,)
-            if declared.form == "sum":
+            if declaration.form == "sum":
                 assert kind.segments is not None
                 runs, shift = kind.segments(p), p["shift"]
-            each = [c.totals(t, runs, shift, self.entries.get(c.number)) for c, t in wired]
+            each = [c.totals(t, runs, shift, self.entries.get(c.number)) for c, t in sources]
             sums = [_add(totals) for totals in zip(*each, strict=True)]
-            arrivals[port] = sums if declared.form == "sum" else sums[0]
+            arrivals[port] = sums if declaration.form == "sum" else sums[0]
         return arrivals
 
     def _close(self, population: Population, x: Tensor, trains: dict[str, Train]) -> None:
@@ -212,7 +212,7 @@ class Engine:
     def _check(self, population: Population, train: Train) -> None:
         """Integers always; their width where the run is counted, since that reads every value."""
         if isinstance(train, Volley):
-            sent = max(train.sent, key=lambda payload: int(payload.abs().max()))
+            values = max(train.payloads, key=lambda payload: int(payload.abs().max()))
         else:
             values = train.value if isinstance(train, Graded) else train.magnitude
         wide = self.count and int(values.abs().max()) > WORD_LIMIT

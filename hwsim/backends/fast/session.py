@@ -10,7 +10,7 @@ from compiler.netlist.model import Netlist, Population
 from compiler.netlist.trains import Digits, Graded, Train, Volley
 from hwsim.backends.backend import Spike, Value
 from hwsim.backends.counters import Counters
-from hwsim.backends.fast.engine import Engine, Sent
+from hwsim.backends.fast.engine import Engine, OnTrain
 from hwsim.backends.fast.written import by_slot
 from hwsim.backends.values import READ
 from las_neuro.integers import Ints

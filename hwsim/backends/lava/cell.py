@@ -92,6 +92,8 @@ class Shard:
             name: [Delivery.of(wiring, g) for g in wiring.out_of(name) if g.target in self.cells]
             for name in net.populations
         }
+        every = [delivery for group in self.deliveries.values() for delivery in group]
+        self.contents = [delivery.content for delivery in every if delivery.content is not None]
 
     def step(self, tick: Tick) -> dict[str, Ints]:
         """Update all populations with the sums that have arrived: payloads sent, by population."""
@@ -106,7 +108,10 @@ class Shard:
         return payloads
 
     def deliver(self, payloads: Mapping[str, Ints]) -> None:
-        """Send payloads, own or received, through the synapses; they arrive in the next step."""
+        """Send payloads, own or received, through the synapses; they arrive in the next step.
+
+        Then write weights.
+        """
         for name, payload in payloads.items():
             if not payload.any():
                 continue
@@ -116,3 +121,6 @@ class Shard:
                 if key in self.arriving:
                     sums = self.arriving[key] + sums
                 self.arriving[key] = sums
+        for content in self.contents:
+            if content.form.pointer in payloads:
+                content.write(payloads[content.form.pointer], payloads[content.form.value])

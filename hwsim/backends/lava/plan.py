@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from compiler.netlist.model import Netlist
+from compiler.netlist.model import Netlist, Written
+from hwsim.backends.lava.written import blocks, taps
 from las_neuro.errors import BackendError
 from las_neuro.integers import Ints
 
@@ -48,7 +49,13 @@ def choose(net: Netlist, mode: str) -> str:
 
 
 def fine_processes(net: Netlist) -> int:
-    return len(net.populations) + len(net.synapses)
+    connections = (
+        sum(1 for _ in blocks(group, net)) * group.form.slices
+        if isinstance(group.form, Written)
+        else 1
+        for group in net.synapses
+    )
+    return len(net.populations) + sum(connections)
 
 
 def shards(net: Netlist, most: int = COMFORTABLE) -> list[list[str]]:
@@ -69,9 +76,12 @@ def edges(net: Netlist, parts: list[list[str]]) -> dict[tuple[int, int], list[st
     order = {name: i for i, name in enumerate(net.populations)}
     sources: dict[tuple[int, int], set[str]] = {}
     for group in net.synapses:
-        ends = place[group.source], place[group.target]
-        if ends[0] != ends[1]:
-            sources.setdefault(ends, set()).add(group.source)
+        form = group.form
+        writers = (form.value, form.pointer) if isinstance(form, Written) else ()
+        for name in (group.source, *writers):
+            ends = place[name], place[group.target]
+            if ends[0] != ends[1]:
+                sources.setdefault(ends, set()).add(name)
     return {ends: sorted(sources[ends], key=order.__getitem__) for ends in sorted(sources)}
 
 
@@ -85,6 +95,7 @@ def check_machine(net: Netlist, mode: str) -> int:
     if mode == "fine":
         processes = fine_processes(net)
         words = [size[name] for group in net.synapses for name in (group.source, group.target)]
+        words += [len(tap.compartments) for outputs in taps(net).values() for tap in outputs]
     else:
         parts = shards(net)
         processes = len(parts)

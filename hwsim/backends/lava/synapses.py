@@ -8,13 +8,24 @@ weights of that many bits (2 * w is stored for int8).  Lava's sums are int32 and
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.netlist.model import Dense, Gather, Netlist, Pattern, Population, Synapses
+from compiler.netlist.model import (
+    Dense,
+    Gather,
+    Netlist,
+    Pattern,
+    Population,
+    Synapses,
+    Written,
+    slice_limit,
+)
+from hwsim.backends.lava.written import OFFSET
 from las_neuro.errors import BackendError
 from las_neuro.integers import Ints
 
@@ -99,6 +110,17 @@ def reach(net: Netlist, group: Synapses, shifted: Any) -> Reach:
     sharing = sum(other.port == group.port for other in net.into(group.target))
     limit = (SUM_LIMIT >> up) // sharing
     return Reach(group.name, int(size.max()) >> up, int(rows.max(initial=0)) >> up, limit)
+
+
+def written_reach(net: Netlist, group: Synapses) -> Reach:
+    """Bounds of a group whose weights are written, from its limit."""
+    assert isinstance(group.form, Written)
+    source, target = net.populations[group.source], net.populations[group.target]
+    summed = [size for axis, size in source.axes.items() if axis not in target.axes]
+    largest = slice_limit(group.form.slices) + OFFSET
+    sharing = sum(other.port == group.port for other in net.into(group.target))
+    row = math.prod(summed) * largest
+    return Reach(group.name, largest, row, SUM_LIMIT // sharing)
 
 
 def is_dense(group: Synapses) -> bool:

@@ -185,9 +185,9 @@ class Stepper:
         for name, payload in payloads.items():
             self._deliver(name, payload)
         for content in self.contents:
-            if content.form.pointer in sent:
-                content.write(sent[content.form.pointer], sent[content.form.value])
-        return sent
+            if content.form.pointer in payloads:
+                content.write(payloads[content.form.pointer], payloads[content.form.value])
+        return payloads
 
     def _inputs(
         self,

@@ -30,6 +30,7 @@ BLUE, ORANGE, GREEN, RED, SKY, PURPLE, YELLOW, GREY = (
 # Parts of the energy in stacking order.
 COLOURS = {
     counts.EVENTS: BLUE,
+    counts.WRITES: SKY,
     counts.ACTIVE: ORANGE,
     counts.ARITHMETIC: GREEN,
     counts.STATE: PURPLE,

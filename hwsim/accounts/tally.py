@@ -25,6 +25,7 @@ class Tally:
     spikes: int = 0
     event_add: int = 0  # events of binary spikes: one addition each
     event_multiply: int = 0  # events of graded spikes: one multiplication and addition each
+    synapse_write: int = 0  # one for each slice of a written number
     update_active: int = 0
     update_idle: int = 0
     state_read: int = 0  # words; this and the counts up to `lookup`: active updates x Kind.work
@@ -57,12 +58,16 @@ def by_population(net: Netlist, counters: Counters) -> list[Tally]:
     for group in net.synapses:
         graded = net.populations[group.source].graded
         events[group.target][graded] += counters.events(net, group)
+    writes = dict.fromkeys(net.populations, 0)
+    for group in net.synapses:
+        writes[group.target] += counters.writes(net, group)
     return [
-        _row(population, counters, events[name]) for name, population in net.populations.items()
+        _row(population, counters, events[name], writes[name])
+        for name, population in net.populations.items()
     ]
 
 
-def _row(population: Population, counters: Counters, events: list[int]) -> Tally:
+def _row(population: Population, counters: Counters, events: list[int], writes: int) -> Tally:
     count = counters.populations[population.name]
     cost, updates = population.does.cost(population.params), count.updates
     return Tally(
@@ -72,6 +77,7 @@ def _row(population: Population, counters: Counters, events: list[int]) -> Tally
         spikes=int(count.spikes.sum()),
         event_add=events[False],
         event_multiply=events[True],
+        synapse_write=writes,
         update_active=updates,
         update_idle=count.idle,
         state_read=updates * cost.state_reads,

@@ -2,7 +2,8 @@
 
 Definitions, per population or synapse group and summed over all tokens of the run:
     spikes     messages sent, per compartment [n]; a graded spike counts once, silence not at all
-    events     synaptic events: spikes times the synapses each reaches (in memories, all slots)
+    events     synaptic events: spikes times the synapses each reaches (of written ones, all slots)
+    writes     synapses written, one for each slice of a number
     updates    compartment updates in time steps at which the population is scheduled
     idle       compartment updates in all other time steps of the period
     clamps     values cut to a limit
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.netlist.model import Netlist, Synapses
+from compiler.netlist.model import Netlist, Synapses, Written
 
 SCALARS = ("updates", "idle", "clamps", "wraps")
 
@@ -60,6 +61,12 @@ class Counters:
     def events(self, net: Netlist, group: Synapses) -> int:
         """Synaptic events of one group."""
         return int(self.populations[group.source].spikes @ net.fan_out(group))
+
+    def writes(self, net: Netlist, group: Synapses) -> int:
+        """Synapses written in one group: all slices of a slot in every token."""
+        if not isinstance(group.form, Written):
+            return 0
+        return self.tokens * net.populations[group.form.value].n * group.form.slices
 
     def plus(self, other: Counters) -> Counters:
         """The counts of both runs together."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 STATIC_POWER = "static_power"  # charged per chip and second: not a count, but a line of a bill
 
 EVENTS = "synaptic events"
+WRITES = "written synapses"
 ACTIVE = "active updates"
 ARITHMETIC = "arithmetic in compartments"
 STATE = "state and tables"
@@ -20,6 +21,7 @@ PARTS: dict[str, str] = {  # count -> part of the energy
     "synaptic_event": EVENTS,  # every event, whatever its payload
     "event_add": EVENTS,  # of binary spikes
     "event_multiply": EVENTS,  # of graded spikes
+    "synapse_write": WRITES,  # one for each slice of a written number
     "update_active": ACTIVE,
     "update_idle": IDLE,
     "state_read": STATE,

@@ -28,12 +28,13 @@ from compiler.lowering.network import LoweredPopulation, Scaling
 from compiler.lowering.units import range_of
 from compiler.netlist.model import Written, slice_limit
 from las_neuro.graph import SLOTS, Node
-from las_neuro.integers import WORD_BITS, WORD_LIMIT
+from las_neuro.integers import WORD_BITS
 from las_neuro.neurons.firing import graded
 
 SCORE_BITS = 12  # of an octave's fraction: e**x is correct to 1e-4
-SCORE_OFFSET = 1 << (WORD_BITS - 2)
-MAXIMUM_BITS = 12  # the reference is within half an octave above the maximum
+SCORE_HEADROOM = 2.0  # of the range of scores over the largest calibrated
+LEAST_OCTAVES, MOST_OCTAVES = 4, WORD_BITS - 1 - SCORE_BITS  # binary digits of a range's octaves
+PLANNED_OCTAVES = 8  # where no range is known
 STORED_SLICES = 2  # of a key's or value's synapses: 14 bits
 FINER_SLICES = 3  # where the weights have two planes
 WAITING_SLICES = 3  # of a residual stream that waits
@@ -106,7 +107,7 @@ def _scores(
     low: Lowering, node: Node, spikes: LoweredPopulation, form: Written, exact: float
 ) -> LoweredPopulation:
     """Scores in octaves; only slots that were written take part."""
-    unit = math.log(2) / 2**SCORE_BITS
+    unit, bits = math.log(2) / 2**SCORE_BITS, SCORE_BITS + _octave_bits(node)
     keys = low.graph[node.inputs[0]]
     slots = keys.axes[SLOTS]
     axes = {**{axis: spikes.axes[axis] for axis in ("k", "g")}, SLOTS: slots}
@@ -118,21 +119,32 @@ def _scores(
         "integrate",
         axes,
         unit,
-        scaling=Scaling(exact / unit, float(SCORE_OFFSET)),
+        scaling=Scaling(exact / unit, float(1 << (bits - 1))),
         low=1,
-        high=WORD_LIMIT,
+        high=(1 << bits) - 1,
         gated=1,
     )
     low.connect(clock, target, "enable", Written((SLOTS,), used.name, pointer.name, 1))
     return target
 
 
+def _octave_bits(scores: Node) -> int:
+    """Binary digits of the octaves that scores span: as many rounds has the search of the maximum.
+
+    Scores below the range count as its lowest: e**-22 of a maximum at 0, with 6 bits.
+    """
+    if scores.range is None:
+        return PLANNED_OCTAVES
+    octaves = 2 * SCORE_HEADROOM * max(scores.range.peak, 1e-9) / math.log(2)
+    return min(max(LEAST_OCTAVES, math.ceil(math.log2(octaves))), MOST_OCTAVES)
+
+
 def _maximum(low: Lowering, node: Node) -> None:
-    scores = low.source(node)
+    """The octave of the largest score, found bit by bit, and the highest fraction."""
+    scores, bits = low.source(node), _octave_bits(low.graph[node.inputs[0]])
     heads = {axis: scores.axes[axis] for axis in ("k", "g")}
-    drop = WORD_BITS - 1 - MAXIMUM_BITS
     compete = low.add(
-        node, "compete", scores.axes, scores.unit, ".compete", "part", bits=MAXIMUM_BITS, drop=drop
+        node, "compete", scores.axes, scores.unit, ".compete", "part", bits=bits, drop=SCORE_BITS
     )
     referee = low.add(node, "any", heads, scores.unit, ".referee", "part")
     low.join(scores, compete, "x")
@@ -143,8 +155,8 @@ def _maximum(low: Lowering, node: Node) -> None:
         "integrate",
         heads,
         scores.unit,
-        shift=tuple(range(MAXIMUM_BITS - 1 + drop, drop - 1, -1)),
-        scaling=Scaling(1.0, float(2**drop - 1)),
+        shift=tuple(range(bits - 1 + SCORE_BITS, SCORE_BITS - 1, -1)),
+        scaling=Scaling(1.0, float(2**SCORE_BITS - 1)),
         **RESCALE,
     )
     low.join(referee, target, "a")

@@ -19,7 +19,7 @@ from compiler.netlist.kinds.params import Param, Params
 from compiler.netlist.kinds.spikes import Spikes, bits_from_the_top, never
 from compiler.netlist.kinds.timing import Steps, Timing
 from compiler.netlist.trains import Digits
-from las_neuro.integers import WORD_BITS, Array, Ints, below_leading_bit
+from las_neuro.integers import Array, Ints, below_leading_bit
 
 if TYPE_CHECKING:
     from compiler.netlist.model import Population
@@ -56,13 +56,15 @@ def loop(x: Array, p: Params, rivals: Callable[[Array], Array]) -> Loop:
 
 def check(population: Population) -> None:
     p, at, steps = population.params, population.label, len(population.steps)
-    need(p["bits"] + p["drop"] >= WORD_BITS - 1, at, "some bits never compete")
     need(p["bits"] + 1 == steps, at, f"{p['bits']} bits in {steps} steps")
 
 
 def check_wiring(wiring: Wiring, population: Population) -> None:
     """Check that a competition has one referee of its own, and that both alternate step by step."""
     at = population.label
+    p, source = population.params, wiring.net.populations[wiring.source(population.name, "x")]
+    bits = source.does.spikes.payload_bits(source.params) - 1
+    need(bits <= p["bits"] + p["drop"], at, f"some of the {bits} bits of a value never compete")
     (veto, *more) = wiring.into(population.name, "veto")
     referee = wiring.net.populations[veto.source]
     offers = wiring.into(referee.name)

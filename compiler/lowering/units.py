@@ -8,6 +8,7 @@ enough for the sum to fit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from las_neuro.graph import SLOTS, Graph, Node, Range
@@ -32,6 +33,10 @@ def fix_units(graph: Graph) -> dict[str, float]:
             units[variance] = _unit(_before_offset(graph, variance), VARIANCE_BITS)
         elif node.op in ("reduce", "recall") and node["axis"] == SLOTS:
             units[node.name] = _slots_unit(graph, node)
+        elif node.op == "product":
+            for factor in (graph[name] for name in node.inputs):
+                if factor.op == "input":  # so that products with two tables can have one unit
+                    units[factor.name] = 2.0 ** math.ceil(math.log2(_unit(factor)))
     for _ in range(len(graph.nodes)):
         if not any([_raise_terms(graph, node, units) for node in graph]):
             break
@@ -68,11 +73,13 @@ def _slots_unit(graph: Graph, node: Node) -> float:
 def _raise_terms(graph: Graph, node: Node, units: dict[str, float]) -> bool:
     """Coarsen the units of a sum's or reduction's inputs; whether a unit changed."""
     changed = False
-    for name in _values(graph, node.inputs):
+    terms = _values(graph, node.inputs)
+    products = all(graph[name].op == "product" for name in terms)
+    for name in terms:
         unit = 0.0
         if node.op == "sum":
-            unit = max(units[term] for term in _values(graph, node.inputs))
-            if graph[name].op not in FREE:
+            unit = max(units[term] for term in terms)
+            if graph[name].op not in FREE and not products:
                 continue
         elif node.op == "reduce" and graph[name].op != "encode":
             unit = (range_of(node).peak or 1.0) / abs(node["factor"]) / 2**SUM_BITS

@@ -112,7 +112,6 @@ def _scores(
     slots = keys.axes[SLOTS]
     axes = {**{axis: spikes.axes[axis] for axis in ("k", "g")}, SLOTS: slots}
     used = _pointer(low, keys, ".mark", 1)
-    pointer = _pointer(low, keys, ".written", slots)
     clock = _pointer(low, node, ".clock", 1)
     target = low.add(
         node,
@@ -124,7 +123,7 @@ def _scores(
         high=(1 << bits) - 1,
         gated=1,
     )
-    low.connect(clock, target, "enable", Written((SLOTS,), used.name, pointer.name, 1))
+    low.connect(clock, target, "enable", Written((SLOTS,), used.name, form.pointer, 1))
     return target
 
 

@@ -36,12 +36,14 @@ def _encode(low: Lowering, node: Node) -> None:
     shift = code.outlier_shift if code.outliers is not None and code.outliers.any() else 0
     outliers = np.asarray(code.outliers if shift else [False])
     skipped = np.asarray([0] if code.skipped is None else code.skipped)
+    gain = low.gains.get(node.inputs[0], 1.0)
+    factor = gain * source.unit / code.unit / (1.0 if code.spread is None else code.spread)
     target = low.add(
         node,
         "encode",
         source.axes,
         code.unit,
-        scaling=Scaling(source.unit / code.unit / (1.0 if code.spread is None else code.spread)),
+        scaling=Scaling(factor),
         steps=code.digits,
         digits=code.digits,
         digit_bits=MOST_DIGIT_BITS if code.form == "graded" else 1,  # until fit_digits
@@ -70,7 +72,7 @@ def fire(
         code.unit,
         suffix,
         role,
-        scaling=Scaling(source.unit * code.factor),
+        scaling=Scaling(low.gains.get(node.inputs[0], 1.0) * source.unit * code.factor),
         offset=code.offset,
         low=code.low,
         high=code.high,

@@ -7,7 +7,7 @@ from typing import Any
 
 from compiler.lowering.network import LoweredNetwork, LoweredPopulation, Scaling
 from compiler.lowering.units import fix_units
-from compiler.netlist.model import Form, Pattern, Population, Synapses, Written
+from compiler.netlist.model import Form, Gather, Pattern, Population, Synapses, Written
 from las_neuro.graph import Axes, Graph, Node
 from las_neuro.integers import WORD_LIMIT
 
@@ -29,6 +29,8 @@ class Lowering:
         self.readers = graph.readers()
         self.population_of: dict[str, str] = {}
         self.written: dict[str, Written] = {}  # memory node -> the synapses that it writes
+        self.gains: dict[str, Any] = {}  # node without a population -> factors [n] of its readers
+        self.turns: dict[str, Gather] = {}  # node without a population -> synapses of its readers
         self.parts: dict[
             str, list[LoweredPopulation]
         ] = {}  # node -> what holds its values together
@@ -89,6 +91,19 @@ class Lowering:
         """
         form = Pattern(tuple(source.axes), tuple(target.axes), weight)
         self.connect(source, target, port, form, **more)
+
+    def join_input(self, node: Node, i: int, target: Population, port: str) -> None:
+        """Synapses from what sends a node's i-th input, turned where that input is a turn."""
+        source, turn = self.source(node, i), self.turns.get(node.inputs[i])
+        if turn is None:
+            self.join(source, target, port)
+        else:
+            self.connect(source, target, port, turn)
+
+    def read_only_by(self, node: Node, *ops: str) -> bool:
+        """Whether every reader of a node is one of these operators, and there is one."""
+        readers = [self.graph[name].op for name in self.readers[node.name]]
+        return bool(readers) and set(readers) <= set(ops)
 
     def connect(
         self,

@@ -56,6 +56,7 @@ def _spread_of(low: Lowering, node: Node) -> Any:
 
 
 def _affine(low: Lowering, node: Node) -> None:
+    """Factors and a bias; without a bias, encoders multiply a norm's output by the factors."""
     source, unit = low.source(node), low.units[node.name]
     if source.does.spikes.volley is not None:
         # A few spikes need no finer unit, and the multiplier could not reach it.
@@ -66,7 +67,12 @@ def _affine(low: Lowering, node: Node) -> None:
         gain = node.weights["gain"].load().astype(np.float64)
         if "bias" in node.weights:
             bias = node.weights["bias"].load().astype(np.float64) / unit
-    factor = gain * _spread_of(low, node).reshape(-1) * source.unit / unit
+    gain = gain * _spread_of(low, node).reshape(-1)
+    normal = low.graph[node.inputs[0]].op == "product"
+    if normal and "bias" not in node.weights and low.read_only_by(node, "encode"):
+        low.population_of[node.name], low.gains[node.name] = source.name, gain
+        return
+    factor = gain * source.unit / unit
     target = low.add(node, "integrate", source.axes, unit, scaling=Scaling(factor, bias), **RESCALE)
     low.join(source, target, "a")
 
@@ -89,10 +95,14 @@ def _sum(low: Lowering, node: Node) -> None:
 
 
 def _product(low: Lowering, node: Node) -> None:
-    multiply(low, node, low.source(node, 0), low.source(node, 1))
+    target = multiply(low, node, low.source(node, 0), low.source(node, 1))
+    for i, port in enumerate(("a", "b")):
+        low.join_input(node, i, target, port)
 
 
-def multiply(low: Lowering, node: Node, a: LoweredPopulation, b: LoweredPopulation) -> None:
+def multiply(
+    low: Lowering, node: Node, a: LoweredPopulation, b: LoweredPopulation
+) -> LoweredPopulation:
     """Add a product whose unit is that of a * b times a power of two.
 
     The smallest such unit that is not below the node's.
@@ -100,17 +110,19 @@ def multiply(low: Lowering, node: Node, a: LoweredPopulation, b: LoweredPopulati
     exact = a.unit * b.unit
     shift = max(0, int(np.ceil(np.log2(low.units[node.name] / exact) - 1e-9)))
     axes = max((a, b), key=lambda x: x.n).axes
-    target = low.add(node, "product", axes, exact * 2.0**shift, shift=shift)
-    low.join(a, target, "a")
-    low.join(b, target, "b")
+    return low.add(node, "product", axes, exact * 2.0**shift, shift=shift)
 
 
 def _turn(low: Lowering, node: Node) -> None:
-    """A permutation with signs, with one relay compartment per value."""
+    """A permutation with signs: of the synapses into products, else of relay compartments."""
     source = low.source(node)
-    target = low.add(node, "integrate", source.axes, source.unit, scaling=Scaling(1.0), **RESCALE)
     index = np.asarray(node["index"], np.int32)
-    low.connect(source, target, "a", Gather(index, np.asarray(node["sign"], np.int8)))
+    form = Gather(index, np.asarray(node["sign"], np.int8))
+    if low.read_only_by(node, "product"):
+        low.population_of[node.name], low.turns[node.name] = source.name, form
+        return
+    target = low.add(node, "integrate", source.axes, source.unit, scaling=Scaling(1.0), **RESCALE)
+    low.connect(source, target, "a", form)
 
 
 def _view(low: Lowering, node: Node) -> None:

@@ -39,7 +39,10 @@ def _square(low: Lowering, node: Node) -> None:
     if node.range is None and source.n * MOST_OUTLIERS >= 1:
         low.net.additions.append(Addition(node.name, *OUTLIERS_ADD))
     if not outliers.size or peaks is None:
-        return multiply(low, node, source, source)
+        target = multiply(low, node, source, source)
+        for port in ("a", "b"):
+            low.join(source, target, port)
+        return
     others = np.setdiff1d(np.arange(source.n), outliers)
     low.parts[node.name] = [
         _squares(low, node, source, channels, float(peaks[channels].sum()), suffix)

@@ -58,6 +58,10 @@ class Wiring:
         """The written synapses that a population's spikes meet."""
         return [g.form for g in self.out_of(name) if isinstance(g.form, Written)]
 
-    def writes(self, name: str) -> list[Written]:
+    def points(self, name: str) -> list[Written]:
         """The written synapses whose slots a pointer chooses."""
         return [form for _, form in self.written if form.pointer == name]
+
+    def writes(self, name: str) -> list[Written]:
+        """The written synapses that take a population's payloads."""
+        return [form for _, form in self.written if form.value == name]

@@ -52,13 +52,18 @@ def check(population: Population) -> None:
 
 
 def _steps(table: Timetable, population: Population) -> Steps:
-    """With the value that it writes, with the digits of a sum that it gates, else at the start."""
-    for form in table.wiring.writes(population.name):
-        return table.sends[form.value]
-    for group in table.wiring.out_of(population.name):
-        gated = table.net.populations[group.target].does
+    """With the value that it helps to write, or the digits of a sum that it gates; else at once."""
+    wiring, populations = table.wiring, table.net.populations
+    for form in wiring.points(population.name):
+        if not populations[form.value].does.one_hot:
+            return table.sends[form.value]
+    for form in wiring.writes(population.name):
+        if form.pointer in table.sends:
+            return table.sends[form.pointer]
+    for group in wiring.out_of(population.name):
+        gated = populations[group.target].does
         if gated.sum_port and group.port != gated.sum_port:
-            return table.sends[table.wiring.source(group.target, gated.sum_port)][:1]
+            return table.sends[wiring.source(group.target, gated.sum_port)][:1]
     return (table.begin,)
 
 

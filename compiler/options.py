@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_type_hints
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from compiler.targets import load
 from las_neuro.errors import ConfigError
 from las_neuro.systems import System, find
 from las_neuro.systems.las import Las
@@ -22,6 +23,7 @@ Error = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 # Options that only LAS has, and their defaults.
 LAS = {field.name: field.default for field in fields(Las) if field.name != "steps"}
+LAS["code"] = None  # what the target allows
 FINER_STEPS = 2  # additional digits of LAS where weights have two planes
 
 
@@ -31,7 +33,9 @@ class Options:
 
     system: a published method.  system_options: options that only this system has.
     steps: time steps per value, in LAS binary digits per value; None: the system's default.
-    code: the form of LAS's spikes, one of las_neuro.neurons.codes.FORMS.
+    code: the form of LAS's spikes, one of las_neuro.neurons.codes.FORMS; None: graded where the
+    target has graded spikes, else binary.
+    published: LAS as its paper has it, with binary spikes.
     ranges: thresholds of an encoder, 2: normal and outlier, 1: normal only.
     channel_steps: let each channel skip the digits that matter least.
     weight_planes: int8 synapse groups that make up a weight, 1 or 2.
@@ -51,7 +55,8 @@ class Options:
     system: str = "las"
     system_options: Mapping[str, Any] = field(default_factory=dict)
     steps: Count | None = None
-    code: str = Las.code
+    code: str | None = None
+    published: Switch = False
     ranges: OneOrTwo = Las.ranges
     channel_steps: Switch = Las.channel_steps
     weight_planes: OneOrTwo = 1
@@ -84,8 +89,12 @@ class Options:
         own, las_options = dict(self.system_options), {name: getattr(self, name) for name in LAS}
         for name in {"steps", *LAS} & set(own):
             raise ConfigError(f"--option {name} is an option by itself", f"use --{name}")
+        if self.published and (self.system != "las" or self.code not in (None, Las.code)):
+            raise ConfigError(
+                f"LAS was published with {Las.code} spikes", "leave --published or --code out"
+            )
         if self.system == "las":
-            own |= las_options
+            own |= las_options | {"code": self.code or self._default_code}
             if self.weight_planes == 2:
                 own["steps"] = Las.steps + FINER_STEPS
         elif las_options != LAS:
@@ -102,6 +111,11 @@ class Options:
             own["steps"] = self.steps
         return find(self.system, own)
 
+    @property
+    def _default_code(self) -> str:
+        graded = self.target == "auto" or load(self.target).graded
+        return "graded" if graded and not self.published else Las.code
+
     def record(self, trained: int) -> dict[str, Any]:
         """Plain values for the netlist's provenance.
 
@@ -111,6 +125,8 @@ class Options:
         excluded = ("calibrate", "builtin_only", "tables")
         options = {key: value for key, value in asdict(self).items() if key not in excluded}
         own = {key: getattr(self.method, key) for key in self.system_options}
+        if isinstance(self.method, Las):
+            options["code"] = self.method.code
         return options | {"steps": self.method.steps or trained, "system_options": own}
 
 

@@ -68,13 +68,15 @@ Steps = Annotated[
     typer.Option(help="Time steps of a value; its binary digits in LAS. [default: the system's]"),
 ]
 CodeForm = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--code",
         help="Spikes of a value: binary, one digit per step; signed-digit, with fewest spikes; "
-        "graded, as many digits per spike as fit (needs graded spikes).",
+        "graded, as many digits per spike as fit. [default: graded where the target has graded "
+        "spikes, else binary]",
     ),
 ]
+Published = Annotated[bool, typer.Option("--published", help="LAS as published: binary spikes.")]
 Ranges = Annotated[
     int,
     typer.Option(help="Thresholds of an encoder; 2: normal and outlier, 1: normal."),
@@ -145,7 +147,8 @@ def compile_command(
     list_systems: ListSystems = False,
     calibrate: Calibrate = None,
     steps: Steps = None,
-    code: CodeForm = Options.code,
+    code: CodeForm = None,
+    published: Published = False,
     ranges: Ranges = Options.ranges,
     channel_steps: ChannelSteps = Options.channel_steps,
     weight_planes: Planes = Options.weight_planes,

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,6 +39,7 @@ from compiler.netlist.model import (
 from compiler.netlist.reach import digit_widths
 from compiler.netlist.wiring import Wiring
 from compiler.targets.target import Figure, Target
+from las_neuro.graph import Axes
 
 UNLIMITED = 1 << 62
 WORD = 64  # bits of a synapse-memory word
@@ -189,7 +191,7 @@ class TileCost:
             if counts:
                 total *= min(size, _places(n, step, inner))
             inner *= size
-        return total * along.times
+        return min(n, total) * along.times
 
     @property
     def rows(self) -> int:
@@ -250,13 +252,10 @@ def _tile_cost(
             patterns.append(AlongAxes(heard, times))
             fan_in = fan_in_of(net, group)
             summed += fan_in if fan_in > 1 else 0
-        elif isinstance(form, Written):
-            sizes = net.content_axes(form)
-            inner = math.prod(size for axis, size in sizes.items() if axis not in population.axes)
-            held = tuple(axis in sizes for axis in rows)
-            written.append(AlongAxes(held, inner * form.slices))
-            # Read along the axes that the source shares; a value or pointer reaches each row.
-            axons += [AlongAxes(heard, times * fan_in_of(net, group)), AlongAxes(held, 1)]
+        elif isinstance(form, Written) and not net.in_blocks(group):
+            held = tuple(axis in form.axes for axis in rows)
+            written.append(AlongAxes(held, form.slices))
+            axons += [AlongAxes(heard, times), AlongAxes(held, 1)]
     own, shared = kind.state_bits, 0
     scaling = kind.rescaling
     by_row = () if scaling is None else (scaling.multiplier, scaling.shift, scaling.bias)
@@ -288,17 +287,75 @@ def fan_in_of(net: Network[Any], group: Synapses) -> int:
     return math.prod(size for axis, size in source.axes.items() if axis not in target.axes)
 
 
-def block_use(capacity: Capacity, rows: int, cols: int, planes: int, bits: int) -> Use:
-    """Use of dense synapses, rows x cols in each plane, on the core of the rows' compartments."""
-    words = planes * cols * -(-rows * capacity.weight(bits) // WORD)
-    fan_in = rows * cols * planes
-    return capacity.use(0, words, 0, cols)._replace(neuron_groups=0, fan_in=fan_in)
+@dataclass(frozen=True)
+class BlockCost:
+    """What blocks of one kind of synapses take: dense weights, or written ones.
+
+    Rows of written weights are shared by `lanes` target compartments, columns by as many source
+    compartments for each head, a head being `head_rows` rows that hear the same columns.
+    """
+
+    planes: int  # dense groups stored together, or slices of a number
+    bits: int  # of a dense weight; 0: written
+    lanes: int
+    head_rows: int
+
+    def use(self, capacity: Capacity, rows: int, cols: int) -> Use:
+        """Synapses of rows x cols on the core of the rows' compartments."""
+        bits = capacity.weight(self.bits) if self.bits else capacity.plastic_bits
+        words = self.planes * cols * -(-rows * bits // WORD)
+        axons = cols * self.lanes * _places(rows, rows, self.head_rows)
+        if not self.bits:  # what writes reaches each row
+            words, axons = words + -(-rows * capacity.sparse_bits // WORD), axons + rows
+        use = capacity.use(0, words, 0, axons)
+        return use._replace(neuron_groups=0, fan_in=self.reached(rows, cols))
+
+    def partial(self, capacity: Capacity, rows: int, cols: int) -> Use:
+        """The same on another core: one compartment more for each that gets partial sums."""
+        sums = rows * self.lanes
+        return capacity.use(sums, 0, sums * capacity.word_bits, 0).plus(
+            self.use(capacity, rows, cols)
+        )
+
+    def reached(self, rows: int, cols: int) -> int:
+        """Synapses that one spike of every source compartment reaches."""
+        return rows * cols * self.planes * self.lanes
 
 
-def partial_use(capacity: Capacity, rows: int, cols: int, planes: int, bits: int) -> Use:
-    """The same on another core: with one additional compartment per row, for partial sums."""
-    sums = capacity.use(rows, 0, rows * capacity.word_bits, 0)
-    return sums.plus(block_use(capacity, rows, cols, planes, bits))
+def block_cost(net: Network[Any], group: Synapses, planes: int = 1) -> BlockCost:
+    """The cost of a dense group's blocks, or of a written group's.
+
+    planes: how many dense groups are stored together.
+    """
+    form, target = group.form, net.populations[group.target]
+    if isinstance(form, Dense):
+        return BlockCost(planes, form.bits, 1, target.n)
+    assert isinstance(form, Written)
+    rows = net.block_shape(group)[0]
+    source, sizes = net.populations[group.source].axes, net.content_axes(form)
+    heads = math.prod(sizes[axis] for axis in sizes if axis in target.axes and axis in source)
+    return BlockCost(form.slices, 0, target.n // rows, rows // heads)
+
+
+def compartments_of(
+    axes: Axes, lanes: tuple[str, ...], start: int, stop: int
+) -> list[tuple[int, int]]:
+    """Runs (first, one past the last) of the compartments in rows start .. stop of a population.
+
+    A row has one compartment for each combination of the lane axes.
+    """
+    places = {axis: list(axes).index(axis) for axis in axes}
+    rows = [size for axis, size in axes.items() if axis not in lanes]
+    if not lanes or len(rows) == len(axes):
+        return [(start, stop)]
+    strides = np.array([math.prod(list(axes.values())[places[a] + 1 :]) for a in axes])
+    row_strides = [strides[places[axis]] for axis in axes if axis not in lanes]
+    index = np.unravel_index(np.arange(start, stop), rows)
+    first = sum(i * stride for i, stride in zip(index, row_strides, strict=True))
+    own = [range(0, axes[axis] * strides[places[axis]], strides[places[axis]]) for axis in lanes]
+    every = np.sort(np.concatenate([first + sum(offset) for offset in product(*own)]))
+    cuts = np.flatnonzero(np.diff(every) != 1) + 1
+    return [(int(run[0]), int(run[-1]) + 1) for run in np.split(every, cuts)]
 
 
 def segments(population: Population) -> int:

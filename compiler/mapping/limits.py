@@ -11,7 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from compiler.mapping.footprint import Capacity, Use, block_use, partial_use, tile_costs
+from compiler.mapping.footprint import (
+    Capacity,
+    Use,
+    block_cost,
+    compartments_of,
+    lane_axes,
+    tile_costs,
+)
 from compiler.mapping.size import Size
 from compiler.netlist.kinds.spikes import signed_width
 from compiler.netlist.model import (
@@ -188,31 +195,33 @@ def _core_uses(
 
     costs = tile_costs(net)
     steps: dict[str, int] = {}
-    homes: set[tuple[str, int, int]] = set()
-    lanes: dict[tuple[str, int], int] = {}  # (population, core) -> compartments
+    heights: dict[tuple[str, int], int] = {}  # (population, core) -> compartments with lanes
+    homes: set[tuple[str, int, int]] = set()  # population, first compartment, core
     for tile in placement.tiles:
         n, cost = tile.stop - tile.start, costs[tile.population]
+        homes.add((tile.population, tile.start, tile.core))
         if cost.lanes > 1:
-            lanes[tile.population, tile.core] = lanes.get((tile.population, tile.core), 0) + n
+            key = tile.population, tile.core
+            heights[key] = heights.get(key, 0) + n
             continue
         step = steps.setdefault(tile.population, n)
         add(tile.core, tile.population, cost.use(capacity, n, max(n, step)))
-        homes.add((tile.population, tile.start, tile.core))
-    for (name, core), n in lanes.items():
+    for (name, core), n in heights.items():
         height = n // costs[name].lanes
         step = max(height, steps.setdefault(name, height))
         add(core, name, costs[name].use(capacity, height, step))
-    planes: dict[tuple[str, str, str, int, tuple[int, int], tuple[int, int], int], int] = {}
+    together: dict[tuple[Any, ...], list[Synapses]] = {}
     for block in placement.blocks:
         group = net.synapses[block.group]
-        assert isinstance(group.form, Dense)
-        ends = (group.source, group.target, group.port, group.form.bits)
-        key = (*ends, block.rows, block.cols, block.core)
-        planes[key] = planes.get(key, 0) + 1
-    for (_, name, _, bits, rows, cols, core), count in planes.items():
-        home = (name, rows[0], core) in homes
-        use_of = block_use if home else partial_use
-        add(core, name, use_of(capacity, rows[1] - rows[0], cols[1] - cols[0], count, bits))
+        bits = group.form.bits if isinstance(group.form, Dense) else 0
+        ends = (group.source, group.target, group.port, bits)
+        together.setdefault((block.rows, block.cols, block.core, *ends), []).append(group)
+    for (rows, cols, core, *_), groups in together.items():
+        target = net.populations[groups[0].target]
+        first, _ = compartments_of(target.axes, lane_axes(net, target), *rows)[0]
+        block_of = block_cost(net, groups[0], len(groups))
+        use_of = block_of.use if (target.name, first, core) in homes else block_of.partial
+        add(core, target.name, use_of(capacity, rows[1] - rows[0], cols[1] - cols[0]))
     for core in sorted(uses):
         yield largest[core][1], uses[core]
 

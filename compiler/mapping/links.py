@@ -1,7 +1,7 @@
 """Links: which compartments send to which core, and which blocks send partial sums.
 
 A spike goes once to each core that holds a synapse of its compartment, however many synapses and
-groups wait there; a Dense group's synapses live with its blocks, all others with the target's
+groups wait there; dense and written weights of sums live in blocks, all others with the target's
 compartments.  A number to be written and its pointer's spike go where the written synapses are.  A
 block away from its rows' compartments sends them one sum a row and run of steps between cuts.
 Expected messages are estimates for the placer; traffic.py measures.
@@ -9,16 +9,27 @@ Expected messages are estimates for the placer; traffic.py measures.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compiler.mapping.footprint import expected_spikes, segments
+from compiler.mapping.footprint import compartments_of, expected_spikes, lane_axes, segments
 from compiler.mapping.mesh import Ints
-from compiler.netlist.model import Block, Dense, Gather, Netlist, Placement, Synapses, Tile
+from compiler.netlist.model import (
+    Block,
+    Dense,
+    Gather,
+    Netlist,
+    Placement,
+    Synapses,
+    Tile,
+    Written,
+)
 from compiler.netlist.wiring import Wiring
+from las_neuro.graph import Axes
 
 Row = tuple[int, int, int, int, int]  # population, core that sends, core that receives, start, stop
 
@@ -95,30 +106,55 @@ def _reached(
 ) -> Iterator[tuple[int, int, int]]:
     """(core, start, stop) of the compartments whose spikes a core needs, to add up or to write."""
     net: Netlist = wiring.net  # type: ignore[assignment]
-    for i, group in wiring.numbered_out_of(name):
-        yield from _heard(net, group, tiles[group.target], blocks.get(i, []))
-    for i, form in wiring.written:
-        if name in (form.value, form.pointer):
-            for tile in tiles[net.synapses[i].target]:
-                for start, stop in _ranges(_along_axes(net, name, tile)):
-                    yield tile.core, start, stop
+    writes = [
+        (i, net.synapses[i]) for i, form in wiring.written if name in (form.value, form.pointer)
+    ]
+    for i, group in [*wiring.numbered_out_of(name), *writes]:
+        own = tiles[group.target], blocks.get(i, [])
+        for core, compartments in _heard(net, group, name, *own):
+            for start, stop in _ranges(compartments):
+                yield core, start, stop
 
 
 def _heard(
-    net: Netlist, group: Synapses, targets: list[Tile], blocks: list[Block]
-) -> Iterator[tuple[int, int, int]]:
-    """(core, start, stop): ranges of source compartments with synapses on a core."""
-    if isinstance(group.form, Dense):
-        for block in blocks:
-            yield block.core, *block.cols
-        return
-    for tile in targets:
-        if isinstance(group.form, Gather):
-            reached = np.unique(group.form.index[tile.start : tile.stop]).astype(np.int64)
+    net: Netlist, group: Synapses, name: str, tiles: list[Tile], blocks: list[Block]
+) -> Iterator[tuple[int, Ints]]:
+    """(core, compartments of a population that send to a group's synapses on it)."""
+    axes = net.populations[name].axes
+    for block in blocks:
+        if isinstance(group.form, Dense):
+            yield block.core, np.arange(*block.cols)
         else:
-            reached = _along_axes(net, group.source, tile)
-        for start, stop in _ranges(reached):
-            yield tile.core, start, stop
+            yield block.core, _to_block(net, group, block, axes)
+    for tile in () if blocks else tiles:
+        if isinstance(group.form, Gather):
+            yield tile.core, np.unique(group.form.index[tile.start : tile.stop]).astype(np.int64)
+        else:
+            yield tile.core, _along_axes(axes, _indices(net, group.target, tile.start, tile.stop))
+
+
+def _indices(net: Netlist, name: str, start: int, stop: int) -> dict[str, Ints]:
+    """Indices of a population's compartments start .. stop along its axes."""
+    axes = net.populations[name].axes
+    if not axes:
+        return {}
+    places = np.unravel_index(np.arange(start, stop), tuple(axes.values()))
+    return dict(zip(axes, places, strict=True))
+
+
+def _to_block(net: Netlist, group: Synapses, block: Block, axes: Axes) -> Ints:
+    """Compartments, of a population with these axes, that a block of written weights needs."""
+    assert isinstance(group.form, Written)
+    sizes, target = net.content_axes(group.form), net.populations[group.target].axes
+    rows = {axis: target[axis] for axis in target if axis in sizes}
+    places = np.unravel_index(np.arange(*block.rows), tuple(rows.values()))
+    found = _along_axes(axes, dict(zip(rows, places, strict=True)))
+    columns = {axis: size for axis, size in sizes.items() if axis not in target}
+    if not set(columns) <= set(axes):
+        return found
+    along = dict(zip(axes, np.unravel_index(found, tuple(axes.values())), strict=True))
+    column = np.ravel_multi_index(tuple(along[a] for a in columns), tuple(columns.values()))
+    return found[(column >= block.cols[0]) & (column < block.cols[1])]
 
 
 def _ranges(places: Ints) -> Iterator[tuple[int, int]]:
@@ -129,14 +165,11 @@ def _ranges(places: Ints) -> Iterator[tuple[int, int]]:
     yield from zip(firsts.tolist(), (lasts + 1).tolist(), strict=True)
 
 
-def _along_axes(net: Netlist, name: str, tile: Tile) -> Ints:
-    """Compartments of a population that agree with some compartment of a tile on common axes."""
-    source = net.populations[name].axes
-    target = net.populations[tile.population].axes
-    shape = tuple(target.values())
-    if not shape or not set(source) & set(target):
-        return np.arange(net.populations[name].n, dtype=np.int64)
-    here = dict(zip(target, np.unravel_index(np.arange(tile.start, tile.stop), shape), strict=True))
+def _along_axes(source: Axes, here: dict[str, Ints]) -> Ints:
+    """Compartments of a population that agree with some of these indices on common axes."""
+    if not set(source) & set(here):
+        return np.arange(math.prod(source.values()), dtype=np.int64)
+    here = dict(here)
     first, height = 0, next(iter(source.values()))  # the part of the outermost axis that is needed
     outer = next(iter(source))
     if outer in here:
@@ -182,8 +215,10 @@ def _partials(
 ) -> Iterator[Row]:
     numbers = {name: number for number, name in enumerate(net.populations)}
     for i, own in blocks.items():
-        target = net.synapses[i].target
+        target = net.populations[net.synapses[i].target]
+        lanes = lane_axes(net, target)
         for block in own:
-            for core, start, stop in _split(tiles[target], *block.rows):
-                if core != block.core:
-                    yield numbers[target], block.core, core, start, stop
+            for first, last in compartments_of(target.axes, lanes, *block.rows):
+                for core, start, stop in _split(tiles[target.name], first, last):
+                    if core != block.core:
+                        yield numbers[target.name], block.core, core, start, stop

@@ -18,19 +18,19 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import product
 from typing import Any
 
 import numpy as np
 
 from compiler.mapping.footprint import (
+    BlockCost,
     Capacity,
     TileCost,
     Use,
-    block_use,
+    block_cost,
+    compartments_of,
     expected_spikes,
     lane_axes,
-    partial_use,
     segments,
     tile_costs,
     weight_widths,
@@ -50,25 +50,23 @@ from compiler.netlist.model import (
 from compiler.netlist.wiring import Wiring
 from compiler.targets.target import Target
 from las_neuro.errors import TargetError
-from las_neuro.graph import Axes
 
 SLACK = 1.05  # most cores of a grid over the fewest possible, to save messages
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """Dense groups of one weight width from one source to one port: cut and stored together."""
+    """Groups that are cut and stored together.
+
+    Dense groups of one weight width from one source to one port, or a group of written synapses.
+    """
 
     groups: tuple[int, ...]
     rows: int
     cols: int
-    bits: int  # of a weight
+    cost: BlockCost
     spikes: float  # expected, of one source compartment per token
     segments: int  # partial sums of a row per token
-
-    @property
-    def planes(self) -> int:
-        return len(self.groups)
 
 
 @dataclass(frozen=True)
@@ -114,7 +112,7 @@ def partition(net: Netlist, target: Target) -> Netlist:
         for row, col, core in _pieces(run):
             start, stop = row * run.rows, min(n, (row + 1) * run.rows)
             if run.home:
-                spans = compartments(population.axes, lanes, start, stop)
+                spans = compartments_of(population.axes, lanes, start, stop)
                 tiles += [Tile(run.population, first, last, core) for first, last in spans]
             if run.bundle is None:
                 continue
@@ -195,25 +193,26 @@ def layout(net: Network[Any], target: Target) -> Layout:
 
 
 def _bundles(net: Network[Any]) -> dict[str, list[Bundle]]:
-    """Population -> its dense bundles; the largest comes first and decides how rows are cut."""
+    """Population -> its bundles; the largest comes first and decides how rows are cut."""
     groups: dict[tuple[str, str, str, int], list[int]] = {}
     for i, group in enumerate(net.synapses):
         if isinstance(group.form, Dense):
             key = (group.target, group.source, group.port, group.form.bits)
             groups.setdefault(key, []).append(i)
+        elif net.in_blocks(group):
+            groups[group.target, group.source, group.port, 0] = [i]
     wiring = Wiring(net)
     by_target: dict[str, list[Bundle]] = {}
-    for (target, source, _, bits), members in groups.items():
-        form = net.synapses[members[0]].form
-        assert isinstance(form, Dense)
-        rows, cols = form.weights.shape
+    for (target, source, _, _), members in groups.items():
+        group = net.synapses[members[0]]
+        cost = block_cost(net, group, len(members))
         spikes = expected_spikes(wiring, source)
         sums = segments(net.populations[target])
         by_target.setdefault(target, []).append(
-            Bundle(tuple(members), rows, cols, bits, spikes, sums)
+            Bundle(tuple(members), *net.block_shape(group), cost, spikes, sums)
         )
     for bundles in by_target.values():
-        bundles.sort(key=lambda bundle: -bundle.rows * bundle.cols * bundle.planes)
+        bundles.sort(key=lambda bundle: -bundle.rows * bundle.cols * bundle.cost.planes)
     return by_target
 
 
@@ -226,8 +225,8 @@ def _runs(
         yield from _grid_runs(population, None, rows, 1, cost, capacity)
     for bundle in bundles:
         home = cost if bundle is bundles[0] else None
-        rows, cols = grid(bundle.rows, bundle.cols, bundle.planes, bundle.bits, bundle.spikes,
-                          bundle.segments, home, capacity)  # fmt: skip
+        shape, sums = (bundle.rows, bundle.cols), bundle.segments
+        rows, cols = grid(*shape, bundle.cost, bundle.spikes, sums, home, capacity)
         yield from _grid_runs(population, bundle, rows, cols, home, capacity)
 
 
@@ -236,7 +235,7 @@ def _grid_runs(
     home: TileCost | None, capacity: Capacity,
 ) -> Iterator[Run]:  # fmt: skip
     """Whole rows and the last, shorter one; the home column and the others."""
-    whole, rest = divmod(population.n if home is None else home.rows, rows)
+    whole, rest = divmod(home.rows if bundle is None and home else bundle.rows, rows)  # type: ignore[union-attr]
     parts = 1 if bundle is None else -(-bundle.cols // cols)
     for first, last, height in ((0, whole, rows), (whole, whole + 1, rest)):
         if last == first or not height:
@@ -246,7 +245,7 @@ def _grid_runs(
             yield Run(population.name, bundle, rows, cols, (first, last), (0, 1), True, use)
         start = 1 if home is not None else 0
         if bundle is not None and parts > start:
-            use = partial_use(capacity, height, cols, bundle.planes, bundle.bits)
+            use = bundle.cost.partial(capacity, height, cols)
             columns = (start, parts)
             yield Run(population.name, bundle, rows, cols, (first, last), columns, False, use)
 
@@ -257,15 +256,14 @@ def _home_use(
     use = home.use(capacity, height, step)
     if bundle is None:
         return use
-    return use.plus(block_use(capacity, height, cols, bundle.planes, bundle.bits))
+    return use.plus(bundle.cost.use(capacity, height, cols))
 
 
 @lru_cache(maxsize=4096)
 def grid(
     n_post: int,
     n_pre: int,
-    planes: int,
-    bits: int,
+    cost: BlockCost,
     spikes: float,
     sums: int,
     home: TileCost | None,
@@ -279,19 +277,18 @@ def grid(
     candidates: list[tuple[float, float, int, int]] = []  # cores, messages, rows, cols
     splits = np.unique(-(-n_pre // np.arange(1, n_pre + 1)))  # all widths of columns
     for cols in splits[splits <= capacity.limit.input_axons].tolist():
-        rows = _most_rows(n_post, cols, planes, bits, home, capacity)
+        rows = _most_rows(n_post, cols, cost, home, capacity)
         if not rows:
             continue
         parts = -(-n_pre // cols)
-        uses = [partial_use(capacity, rows, cols, planes, bits)]
+        uses = [cost.partial(capacity, rows, cols)]
         if home is not None:
-            uses.append(
-                home.use(capacity, rows, rows).plus(block_use(capacity, rows, cols, planes, bits))
-            )
+            uses.append(home.use(capacity, rows, rows).plus(cost.use(capacity, rows, cols)))
         fill = max(use.share(capacity.limit) for use in uses) if rows == n_post else 1.0
         cores = parts * fill * n_post / rows
-        partial = (parts - (home is not None)) * n_post * sums * planes
-        candidates.append((cores, -(-n_post // rows) * n_pre * spikes + partial, rows, cols))
+        partial = (parts - (home is not None)) * n_post * sums * cost.planes
+        messages = cost.lanes * (-(-n_post // rows) * n_pre * spikes + partial)
+        candidates.append((cores, messages, rows, cols))
     if not candidates:  # not even one row fits: the caller raises the error
         return 1, n_pre
     fewest = min(candidates)[0]
@@ -300,15 +297,15 @@ def grid(
 
 
 def _most_rows(
-    n_post: int, cols: int, planes: int, bits: int, home: TileCost | None, capacity: Capacity
+    n_post: int, cols: int, cost: BlockCost, home: TileCost | None, capacity: Capacity
 ) -> int:
     """Most rows of a block with `cols` columns that fit both a home core and the other cores."""
-    low, high = 0, min(n_post, capacity.limit.compartments)
+    low, high = 0, min(n_post, capacity.limit.compartments // cost.lanes)
     while low < high:
         rows = (low + high + 1) // 2
-        fits = partial_use(capacity, rows, cols, planes, bits).fits(capacity.limit)
+        fits = cost.partial(capacity, rows, cols).fits(capacity.limit)
         if fits and home is not None:
-            use = home.use(capacity, rows, rows).plus(block_use(capacity, rows, cols, planes, bits))
+            use = home.use(capacity, rows, rows).plus(cost.use(capacity, rows, cols))
             fits = use.fits(capacity.limit)
         low, high = (rows, high) if fits else (low, rows - 1)
     return low
@@ -335,27 +332,6 @@ def _pieces(run: Run) -> Iterator[tuple[int, int, int]]:
             row, col = divmod(i, width)
             yield run.row_parts[0] + row, run.col_parts[0] + col, cores.first + k // cores.per_core
             i += 1
-
-
-def compartments(
-    axes: Axes, lanes: tuple[str, ...], start: int, stop: int
-) -> list[tuple[int, int]]:
-    """Runs (first, one past the last) of the compartments in rows start .. stop of a population.
-
-    A row has one compartment for each combination of the lane axes.
-    """
-    places = {axis: list(axes).index(axis) for axis in axes}
-    rows = [size for axis, size in axes.items() if axis not in lanes]
-    if not lanes or len(rows) == len(axes):
-        return [(start, stop)]
-    strides = np.array([math.prod(list(axes.values())[places[a] + 1 :]) for a in axes])
-    row_strides = [strides[places[axis]] for axis in axes if axis not in lanes]
-    index = np.unravel_index(np.arange(start, stop), rows)
-    first = sum(i * stride for i, stride in zip(index, row_strides, strict=True))
-    own = [range(0, axes[axis] * strides[places[axis]], strides[places[axis]]) for axis in lanes]
-    every = np.sort(np.concatenate([first + sum(offset) for offset in product(*own)]))
-    cuts = np.flatnonzero(np.diff(every) != 1) + 1
-    return [(int(run[0]), int(run[-1]) + 1) for run in np.split(every, cuts)]
 
 
 def _too_large(population: Population, use: Use, limit: Use, target: Target) -> TargetError:

@@ -19,9 +19,9 @@ from compiler.lowering.network import LoweredNetwork
 from compiler.mapping import limits
 from compiler.mapping.footprint import expected_spikes, fan_in_of
 from compiler.mapping.latency import Latency, latency
-from compiler.mapping.partition import Layout, Run, count, layout, summary
+from compiler.mapping.partition import Layout, count, layout, summary
 from compiler.mapping.size import LayerSize, Size
-from compiler.netlist.model import Dense, Network, Synapses, Written
+from compiler.netlist.model import Dense, Network, Synapses
 from compiler.netlist.wiring import Wiring
 from compiler.targets.target import Target, automatic, load
 
@@ -164,20 +164,16 @@ def _latency(net: Network[Any], cores: Layout, target: Target) -> Latency:
             waits.add(population.steps[0])
         if run.bundle is not None:
             group = net.synapses[run.bundle.groups[0]]
-            fan_in = min(run.cols, run.bundle.cols) * run.bundle.planes
-            _raise_to(events, wiring, group, _height(run, population.n) * fan_in)
+            height = min(run.rows, run.bundle.rows - run.row_parts[0] * run.rows)
+            reached = run.bundle.cost.reached(height, min(run.cols, run.bundle.cols))
+            _raise_to(events, wiring, group, reached)
     for name, rows in tile.items():
         at = np.asarray(net.populations[name].steps, np.int64)
         updates[at] = np.maximum(updates[at], rows)
     for group in net.synapses:
-        if not isinstance(group.form, Dense):
-            slices = group.form.slices if isinstance(group.form, Written) else 1
-            _raise_to(events, wiring, group, tile[group.target] * fan_in_of(net, group) * slices)
+        if not net.in_blocks(group):
+            _raise_to(events, wiring, group, tile[group.target] * fan_in_of(net, group))
     return latency(target, events[: net.period], updates[: net.period], len(waits))
-
-
-def _height(run: Run, n: int) -> int:
-    return min(run.rows, n - run.row_parts[0] * run.rows)
 
 
 def _raise_to(events: NDArray[np.float64], wiring: Wiring, group: Synapses, synapses: int) -> None:

@@ -274,7 +274,7 @@ def _host(net: Netlist) -> None:
 
 
 def _placement(net: Netlist) -> None:
-    """Check that every compartment is on one core, and every dense synapse in one block."""
+    """Check that every compartment is on one core, and every synapse of a group in blocks in one."""
     where = net.placement
     if where is None:
         return
@@ -290,17 +290,14 @@ def _placement(net: Netlist) -> None:
     for name, end in ends.items():
         n = net.populations[name].n
         need(end == n, f"population `{name}`", f"{end} of {n} compartments have a core")
-    area = {i: 0 for i, g in enumerate(net.synapses) if isinstance(g.form, Dense)}
+    area = {i: 0 for i, group in enumerate(net.synapses) if net.in_blocks(group)}
     for block in where.blocks:
         (top, bottom), (left, right), at = block.rows, block.cols, f"placement, {block}"
-        need(block.group in area, at, f"group {block.group} is not dense")
-        form = net.synapses[block.group].form
-        assert isinstance(form, Dense)
-        rows, cols = form.weights.shape
+        need(block.group in area, at, f"group {block.group} has no blocks")
+        rows, cols = net.block_shape(net.synapses[block.group])
         need(0 <= top < bottom <= rows and 0 <= left < right <= cols, at, "is outside its group")
         need(0 <= block.core < where.cores, at, f"there are {where.cores} cores")
         area[block.group] += (bottom - top) * (right - left)
     for i, synapses in area.items():
         group = net.synapses[i]
-        assert isinstance(group.form, Dense)
-        need(synapses == math.prod(group.form.weights.shape), group.label, "not all on cores")
+        need(synapses == math.prod(net.block_shape(group)), group.label, "not all on cores")

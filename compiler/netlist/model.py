@@ -8,6 +8,7 @@ t arrives at t + 1.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
@@ -282,6 +283,24 @@ class Network(Generic[P]):
         """Axes and sizes of what written synapses hold."""
         sizes = {**self.populations[form.value].axes, SLOTS: self.populations[form.pointer].n}
         return {axis: sizes[axis] for axis in form.axes}
+
+    def in_blocks(self, group: Synapses) -> bool:
+        """Whether a placement cuts a group into blocks: dense weights, or written ones of a sum."""
+        if isinstance(group.form, Written):
+            return group.port == self.populations[group.target].does.sum_port
+        return isinstance(group.form, Dense)
+
+    def block_shape(self, group: Synapses) -> tuple[int, int]:
+        """Rows and columns of a group in blocks.
+
+        Of written weights: indices along the axes that the target has, and along the others.
+        """
+        if isinstance(group.form, Dense):
+            return group.form.weights.shape
+        assert isinstance(group.form, Written)
+        sizes, target = self.content_axes(group.form), self.populations[group.target].axes
+        rows = math.prod(size for axis, size in sizes.items() if axis in target)
+        return rows, math.prod(sizes.values()) // rows
 
     def update(self, name: str, **changes: Any) -> None:
         """Replace fields of one population."""

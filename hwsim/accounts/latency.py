@@ -7,6 +7,7 @@ step are added.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -111,19 +112,24 @@ def _arrivals(net: Netlist, counters: Counters, placement: Placement) -> list[li
 
 
 def _blocks(net: Netlist, counters: Counters, placement: Placement) -> dict[int, _Load]:
-    """Events of each dense group in the whole run, by the core of each of its blocks."""
+    """Events of each group in blocks in the whole run, by the core of each of its blocks.
+
+    Those of written weights are spread evenly over the blocks' synapses.
+    """
     loads: dict[int, list[tuple[int, float]]] = {}
     totals: dict[str, NDArray[np.int64]] = {}
     for block in placement.blocks:
-        group = net.synapses[block.group]
-        if not isinstance(group.form, Dense):
-            continue
-        if group.source not in totals:
-            spikes = counters.populations[group.source].spikes
-            totals[group.source] = np.concatenate(([0], np.cumsum(spikes)))
-        upto, (first, last) = totals[group.source], block.rows
-        arriving = float(upto[block.cols[1]] - upto[block.cols[0]])
-        loads.setdefault(block.group, []).append((block.core, (last - first) * arriving))
+        group, (top, bottom), (left, right) = net.synapses[block.group], block.rows, block.cols
+        if isinstance(group.form, Dense):
+            if group.source not in totals:
+                spikes = counters.populations[group.source].spikes
+                totals[group.source] = np.concatenate(([0], np.cumsum(spikes)))
+            upto = totals[group.source]
+            events = (bottom - top) * float(upto[right] - upto[left])
+        else:
+            share = (bottom - top) * (right - left) / math.prod(net.block_shape(group))
+            events = share * counters.events(net, group)
+        loads.setdefault(block.group, []).append((block.core, events))
     return {index: _load(pairs) for index, pairs in loads.items()}
 
 

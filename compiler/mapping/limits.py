@@ -217,11 +217,12 @@ def _core_uses(
         ends = (group.source, group.target, group.port, bits)
         together.setdefault((block.rows, block.cols, block.core, *ends), []).append(group)
     for (rows, cols, core, *_), groups in together.items():
-        target = net.populations[groups[0].target]
-        first, _ = compartments_of(target.axes, lane_axes(net, target), *rows)[0]
-        block_of = block_cost(net, groups[0], len(groups))
-        use_of = block_of.use if (target.name, first, core) in homes else block_of.partial
-        add(core, target.name, use_of(capacity, rows[1] - rows[0], cols[1] - cols[0]))
+        name = groups[0].target
+        lanes = lane_axes(net, net.populations[name])
+        first, _ = compartments_of(net.populations[name].axes, lanes, *rows)[0]
+        blocks = block_cost(net, groups[0], len(groups))
+        use_of = blocks.use if (name, first, core) in homes else blocks.partial
+        add(core, name, use_of(capacity, rows[1] - rows[0], cols[1] - cols[0]))
     for core in sorted(uses):
         yield largest[core][1], uses[core]
 

@@ -97,12 +97,13 @@ class Layout:
     cores: int = 0
 
 
-def partition(net: Netlist, target: Target) -> Netlist:
-    """The netlist with every compartment and every synapse on a core.
+def partition(net: Netlist, target: Target, cores: Layout | None = None) -> Netlist:
+    """The netlist with every compartment and every synapse on a core, by a layout.
 
-    Raises TargetError where a single compartment needs more than a core has.
+    cores: None: the layout of fewest cores.  Raises TargetError where a single compartment needs
+    more than a core has.
     """
-    cores = layout(net, target)
+    cores = cores or layout(net, target)
     tiles: list[Tile] = []
     blocks: list[Block] = []
     for run in cores.runs:
@@ -172,12 +173,15 @@ def summary(net: Network[Any], cores: Layout, target_name: str) -> Size:
     return size
 
 
-def layout(net: Network[Any], target: Target) -> Layout:
-    """Cut all populations and dense groups and pack the pieces on cores, in schedule order.
+def layout(net: Network[Any], target: Target, fan_in: int | None = None) -> Layout:
+    """Cut all populations and groups in blocks and pack the pieces on cores, in schedule order.
 
+    fan_in: most synapses of a core that spikes can reach in one step; None: those of a full core.
     Raises TargetError where a single compartment needs more than a core has.
     """
     capacity = Capacity.of(net, target)
+    if fan_in is not None:
+        capacity = replace(capacity, limit=capacity.limit._replace(fan_in=fan_in))
     packing = Packing(capacity.limit)
     whole = Layout(capacity)
     bundles, costs = _bundles(net), tile_costs(net)

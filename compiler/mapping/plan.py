@@ -11,18 +11,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.table import Table
 
 from compiler.lowering.network import LoweredNetwork
 from compiler.mapping import limits
-from compiler.mapping.footprint import expected_spikes, fan_in_of
-from compiler.mapping.latency import Latency, latency
+from compiler.mapping.latency import Latency
 from compiler.mapping.partition import Layout, count, layout, summary
 from compiler.mapping.size import LayerSize, Size
+from compiler.mapping.spread import expected, spread
 from compiler.netlist.model import Dense, Network, Synapses
-from compiler.netlist.wiring import Wiring
 from compiler.targets.target import Target, automatic, load
 
 NARROW_BITS = 4  # bits of the narrower weights in advice
@@ -48,6 +45,7 @@ class Plan:
     target: str
     title: str
     cores: int
+    busy_cores: int  # over which the compiler spreads it, so that steps are shorter
     chips: int
     systems: int
     weights: int
@@ -113,11 +111,13 @@ def _plan(
     verdict: tuple[bool, str, str, str],
 ) -> Plan:
     fits, refused, problem, help_text = verdict
+    busy = spread(net, target, cores) if net.period and fits else cores
     worst = max(size.layers, key=lambda layer: layer.cores, default=LayerSize(-1))
     return Plan(
         target=target.name,
         title=target.title,
         cores=size.cores,
+        busy_cores=busy.cores,
         chips=-(-size.cores // int(target.system.cores_per_chip)),
         systems=-(-size.cores // target.cores),
         weights=size.weights,
@@ -130,7 +130,7 @@ def _plan(
         compartments=size.compartments,
         written=size.written,
         partial_sums=size.partial_sums,
-        latency=_latency(net, cores, target) if net.period else None,
+        latency=expected(net, busy, target) if net.period else None,
         worst_layer=worst.layer,
         layers=tuple(size.layers),
         fits=fits,
@@ -150,45 +150,6 @@ def _after_calibration(net: Network[Any]) -> AfterCalibration | None:
     )
 
 
-def _latency(net: Network[Any], cores: Layout, target: Target) -> Latency:
-    """Latency from the most events and updates that one core has in each step of a token."""
-    events, updates = np.zeros(net.period + 1), np.zeros(net.period + 1)
-    wiring = Wiring(net)
-    tile: dict[str, int] = {}
-    waits: set[int] = set()  # first steps of populations that wait for partial sums
-    for run in cores.runs:
-        population = net.populations[run.population]
-        if run.home:
-            tile[run.population] = max(tile.get(run.population, 0), run.use.compartments)
-        elif population.steps:
-            waits.add(population.steps[0])
-        if run.bundle is not None:
-            group = net.synapses[run.bundle.groups[0]]
-            height = min(run.rows, run.bundle.rows - run.row_parts[0] * run.rows)
-            reached = run.bundle.cost.reached(height, min(run.cols, run.bundle.cols))
-            _raise_to(events, wiring, group, reached)
-    for name, rows in tile.items():
-        at = np.asarray(net.populations[name].steps, np.int64)
-        updates[at] = np.maximum(updates[at], rows)
-    for group in net.synapses:
-        if not net.in_blocks(group):
-            _raise_to(events, wiring, group, tile[group.target] * fan_in_of(net, group))
-    return latency(target, events[: net.period], updates[: net.period], len(waits))
-
-
-def _raise_to(events: NDArray[np.float64], wiring: Wiring, group: Synapses, synapses: int) -> None:
-    """Raise `events`, at the steps where a group's spikes arrive, to those of one core.
-
-    synapses: of the group, on that core.
-    """
-    source = wiring.net.populations[group.source]
-    if not source.sends:
-        return
-    rate = expected_spikes(wiring, source.name) / len(source.sends)
-    at = np.minimum(np.asarray(source.sends, np.int64) + 1, len(events) - 1)
-    events[at] = np.maximum(events[at], synapses * rate)
-
-
 def render(plan: Plan) -> Table:
     """The plan as one table of named facts."""
     table = Table(title=f"{plan.title} ({plan.target})", show_header=False)
@@ -204,6 +165,7 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
     facts = [
         ("fits", verdict),
         ("cores", f"{plan.cores:,} ({plan.chips:,} chips, {plan.systems:,} systems)"),
+        ("cores in use", f"{plan.busy_cores:,}, idle cores of the same chips included"),
         ("cores for weights", f"at least {plan.weight_cores:,}, by bytes alone"),
         ("cores for attention", f"{plan.written_cores:,} (keys, values, waiting streams)"),
         ("weights", ", ".join(f"{n:,} of {b} bits" for b, n in plan.weight_widths.items())),

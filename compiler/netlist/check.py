@@ -274,7 +274,7 @@ def _host(net: Netlist) -> None:
 
 
 def _placement(net: Netlist) -> None:
-    """Check that every compartment is on one core, and every synapse of a group in blocks in one."""
+    """Check that every compartment is on one core, and synapses in blocks each in one block."""
     where = net.placement
     if where is None:
         return

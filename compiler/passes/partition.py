@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from compiler.mapping import partition as cut
 from compiler.mapping.limits import fitting_target
+from compiler.mapping.spread import spread
 from compiler.netlist.model import Netlist
 from compiler.passes.contract import Pass
 from compiler.task import Task
@@ -15,7 +16,10 @@ def partition(net: Netlist, task: Task) -> Netlist:
     Raises TargetError where the named target, or with "auto" the largest one, is too small.
     """
     task.progress("place", 0, 2)
-    return cut.partition(net, fitting_target(net, task.options.target))
+    target = fitting_target(net, task.options.target)
+    fewest = cut.layout(net, target)
+    task.record["fewest_cores"] = fewest.cores
+    return cut.partition(net, target, spread(net, target, fewest))
 
 
 PASS = Pass(partition, "netlist", "netlist", needs=("integers",), leaves=("cores",))

@@ -156,7 +156,8 @@ def _prove(group: Synapses, largest: int) -> None:
 
 def spikes_by_compartment(train: Train, population: Population, start: int) -> Tensor:
     """Spikes summed over batch and the tokens from `start` on, [n] of the whole population."""
-    spikes, tokens = train.spikes().sum(dim=(0, 1)), train.tokens
+    spikes: Tensor = train.spikes().sum(dim=(0, 1))
+    tokens = train.tokens
     place = population.slot_axis
     if place is not None:
         slots = list(population.axes.values())[place]

@@ -73,6 +73,7 @@ def matrix(net: Netlist, group: Synapses) -> Any:
     if isinstance(group.form, Gather):
         columns, weights = group.form.index.astype(np.int64), group.form.weight.astype(np.int32)
     else:
+        assert isinstance(group.form, Pattern)
         columns = _columns(source, target)
         weights = np.full(columns.size, group.form.weight, np.int32)
     if weights.size and (weights.min() < -128 or weights.max() > 127):

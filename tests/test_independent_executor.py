@@ -29,17 +29,23 @@ SMALL = {"num_hidden_layers": 1}
 
 @dataclass(frozen=True)
 class Case:
-    """A random model, how it is compiled, and kinds of compartments that its netlist must have."""
+    """A random model, how it is compiled, and what its netlist must have.
+
+    kinds: of compartments, among others.  slices: of its written synapses.
+    """
 
     family: str
     kinds: str
     fields: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     trained: Callable[[Path], Path] | None = None
+    slices: frozenset[int] = frozenset({1, 2})
 
 
 POWERS = [2.0**-t for t in range(1, 7)]
 RELU = {"from": -8.0, "to": 8.0, **{key: [8 * p for p in POWERS] for key in ("theta", "h", "d")}}
+WAITING = frozenset({1, 2, 3})  # an encoder's streams wait in 3 slices
+SHORT = frozenset({1})  # keys and values of few bits
 CASES = {
     "llama-binary": Case(
         "llama", "antilog any compete encode input integrate octave pointer product segment"
@@ -50,18 +56,30 @@ CASES = {
         {"sliding_window": 4, "num_key_value_heads": 2},
         {"code": "graded"},
     ),
-    "opt-signed-digit": Case("opt", "encode", {}, {"code": "signed-digit", "weight_planes": 2}),
+    "opt-signed-digit": Case(
+        "opt",
+        "encode",
+        {},
+        {"code": "signed-digit", "weight_planes": 2},
+        slices=frozenset({1, 3}),
+    ),
     "gpt2-channel-steps": Case("gpt2", "encode", {}, {"channel_steps": True, "steps": 6}),
     "gpt2-tables": Case("gpt2", "few_spikes", {}, {"tables": "gelu_tanh"}),
-    "bert-binary": Case("bert", "encode"),
-    "vit-classifier": Case("vit-classifier", "encode"),
+    "bert-binary": Case("bert", "encode", slices=WAITING),
+    "vit-classifier": Case("vit-classifier", "encode", slices=WAITING),
     "llama-sdllm": Case("llama", "fire", {}, {"system": "sdllm", "steps": 15}),
     "bert-sdllm": Case(
-        "bert", "fire", {}, {"system": "sdllm", "system_options": {"train": "ternary"}}
+        "bert",
+        "fire",
+        {},
+        {"system": "sdllm", "system_options": {"train": "ternary"}},
+        slices=WAITING,
     ),
-    "opt-spikellm": Case("opt", "fire", {}, {"system": "spikellm", "steps": 2}),
+    "opt-spikellm": Case("opt", "fire", {}, {"system": "spikellm", "steps": 2}, slices=SHORT),
     "gpt2-phase": Case("gpt2", "fire", {}, {"system": "phase"}),
-    "gpt2-spikelm": Case("gpt2", "fire leak", {}, {"system": "spikelm"}, trained_models.spikelm),
+    "gpt2-spikelm": Case(
+        "gpt2", "fire leak", {}, {"system": "spikelm"}, trained_models.spikelm, SHORT
+    ),
 }
 
 
@@ -130,6 +148,9 @@ def test_every_spike_count_and_output_is_the_engine_s(
         assert executor.updates(name) == (theirs.updates, theirs.idle), name
     assert executor.events() == [engine.counters.events(net, group) for group in net.synapses]
     assert {one.kind for one in executor.populations.values()} >= set(case.kinds.split())
+    written = [group for group in executor.groups if "pointer" in group.form]
+    assert {group.slices() for group in written} == case.slices
+    assert all(group.content.any() for group in written)
 
 
 def test_every_kind_of_the_executor_is_run() -> None:

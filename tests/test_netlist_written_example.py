@@ -1,4 +1,4 @@
-"""The example of written synapses in docs/netlist.md: its run and its counts are as the page says."""
+"""The example of written synapses in docs/netlist.md: run and counts are as the page says."""
 
 from __future__ import annotations
 

@@ -198,6 +198,11 @@ class Executor:
         """Synaptic events by group."""
         return [int(self.populations[g.source].spikes @ g.fan_out()) for g in self.groups]
 
+    def writes(self) -> list[int]:
+        """Synapse writes by written group."""
+        written = [g for g in self.groups if "pointer" in g.form]
+        return [self.tokens * self.populations[g.form["value"]].n * g.slices() for g in written]
+
     def updates(self, name: str) -> tuple[int, int]:
         """Updates, and idle updates."""
         one, period = self.populations[name], self.net["phases"][-1][1]

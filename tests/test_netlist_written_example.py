@@ -112,7 +112,10 @@ def test_the_events_are_the_page_s(netlist: Path) -> None:
     assert engine.counters.populations["ask"].spikes.tolist() == [3, 3]
     assert net.fan_out(group).tolist() == [4, 4]
     assert engine.counters.events(net, group) == executor.events()[0] == 24
-    assert "2 * 2 = 4 synaptic events: 24 for its 6 spikes" in " ".join(EXAMPLE.split())
+    assert executor.writes() == [12]
+    text = " ".join(EXAMPLE.split())
+    assert "2 * 2 = 4 synaptic events: 24 for its 6 spikes" in text
+    assert "writes 2 * 2 = 4 synapses, silent values too: 12 in all" in text
 
 
 def test_a_second_sequence_starts_from_no_content(netlist: Path) -> None:

@@ -4,7 +4,7 @@
 
 Each model is compiled completely with each system, and las-diff compares the fast engine with the
 step engine.  Then its first layer, with embeddings and head, is compiled alone, and las-diff
-compares the fast engine with Lava.  Contexts are short because memories are as long as the context.
+compares the fast engine with Lava.  Contexts are short because each token of a context has a slot.
 --trained: the folder that benchmarks/systems.py writes; models missing there are trained for a few
 updates, which is enough to compare engines.
 """

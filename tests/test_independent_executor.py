@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import independent_executor
+import independent_kinds
 import numpy as np
 import pytest
 import trained_models
-from independent_executor import Executor, Population
+from independent_executor import Executor
+from independent_kinds import Population
 
 from compiler import compile
 from compiler.netlist.hdf5 import load, save
@@ -27,39 +29,57 @@ SMALL = {"num_hidden_layers": 1}
 
 @dataclass(frozen=True)
 class Case:
-    """A random model, how it is compiled, and kinds of compartments that its netlist must have."""
+    """A random model, how it is compiled, and what its netlist must have.
+
+    kinds: of compartments, among others.  slices: of its written synapses.
+    """
 
     family: str
     kinds: str
     fields: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     trained: Callable[[Path], Path] | None = None
+    slices: frozenset[int] = frozenset({1, 2})
 
 
 POWERS = [2.0**-t for t in range(1, 7)]
 RELU = {"from": -8.0, "to": 8.0, **{key: [8 * p for p in POWERS] for key in ("theta", "h", "d")}}
+WAITING = frozenset({1, 2, 3})  # an encoder's streams wait in 3 slices
+SHORT = frozenset({1})  # keys and values of few bits
 CASES = {
     "llama-binary": Case(
-        "llama", "antilog any compete encode input integrate memory octave pointer product segment"
+        "llama", "antilog any compete encode input integrate octave pointer product segment"
     ),
     "mistral-graded-window": Case(
         "mistral",
-        "encode pointer memory",
+        "encode pointer",
         {"sliding_window": 4, "num_key_value_heads": 2},
         {"code": "graded"},
     ),
-    "opt-signed-digit": Case("opt", "encode", {}, {"code": "signed-digit", "weight_planes": 2}),
+    "opt-signed-digit": Case(
+        "opt",
+        "encode",
+        {},
+        {"code": "signed-digit", "weight_planes": 2},
+        slices=frozenset({1, 3}),
+    ),
     "gpt2-channel-steps": Case("gpt2", "encode", {}, {"channel_steps": True, "steps": 6}),
     "gpt2-tables": Case("gpt2", "few_spikes", {}, {"tables": "gelu_tanh"}),
-    "bert-binary": Case("bert", "encode"),
-    "vit-classifier": Case("vit-classifier", "encode"),
+    "bert-binary": Case("bert", "encode", slices=WAITING),
+    "vit-classifier": Case("vit-classifier", "encode", slices=WAITING),
     "llama-sdllm": Case("llama", "fire", {}, {"system": "sdllm", "steps": 15}),
     "bert-sdllm": Case(
-        "bert", "fire", {}, {"system": "sdllm", "system_options": {"train": "ternary"}}
+        "bert",
+        "fire",
+        {},
+        {"system": "sdllm", "system_options": {"train": "ternary"}},
+        slices=WAITING,
     ),
-    "opt-spikellm": Case("opt", "fire", {}, {"system": "spikellm", "steps": 2}),
+    "opt-spikellm": Case("opt", "fire", {}, {"system": "spikellm", "steps": 2}, slices=SHORT),
     "gpt2-phase": Case("gpt2", "fire", {}, {"system": "phase"}),
-    "gpt2-spikelm": Case("gpt2", "fire leak", {}, {"system": "spikelm"}, trained_models.spikelm),
+    "gpt2-spikelm": Case(
+        "gpt2", "fire leak", {}, {"system": "spikelm"}, trained_models.spikelm, SHORT
+    ),
 }
 
 
@@ -82,9 +102,11 @@ def compiled(case: Case, save_model: Callable[..., Path], tmp_path: Path) -> Pat
 
 
 def test_the_executor_imports_nothing_of_the_project() -> None:
-    tree = ast.parse(Path(independent_executor.__file__).read_text("utf-8"))
+    modules = (independent_executor, independent_kinds)
+    trees = [ast.parse(Path(str(module.__file__)).read_text("utf-8")) for module in modules]
     imported = {
         name.split(".")[0]
+        for tree in trees
         for node in ast.walk(tree)
         for name in (
             [alias.name for alias in node.names]
@@ -94,7 +116,7 @@ def test_the_executor_imports_nothing_of_the_project() -> None:
             else []
         )
     }
-    assert imported == OUTSIDE
+    assert imported == OUTSIDE | {"independent_kinds"}
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -126,9 +148,12 @@ def test_every_spike_count_and_output_is_the_engine_s(
         assert executor.updates(name) == (theirs.updates, theirs.idle), name
     assert executor.events() == [engine.counters.events(net, group) for group in net.synapses]
     assert {one.kind for one in executor.populations.values()} >= set(case.kinds.split())
+    written = [group for group in executor.groups if "pointer" in group.form]
+    assert {group.slices() for group in written} == case.slices
+    assert all(group.content.any() for group in written)
 
 
 def test_every_kind_of_the_executor_is_run() -> None:
     known = {kind for kind in KINDS if hasattr(Population, kind)}
-    assert len(known) >= 14
+    assert len(known) >= 13
     assert {kind for case in CASES.values() for kind in case.kinds.split()} == known

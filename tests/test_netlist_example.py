@@ -72,12 +72,12 @@ def test_the_page_s_file_can_be_written_without_the_project(tmp_path: Path, netl
     """From the page's own JSON and datasets, with h5py: the project reads it."""
     path = tmp_path / "by_hand.h5"
     with h5py.File(path, "w", userblock_size=512) as file:
-        file.attrs["format"], file.attrs["version"] = "las_neuro netlist", 3
+        file.attrs["format"], file.attrs["version"] = "las_neuro netlist", 4
         file["structure"] = np.frombuffer(json.dumps(STRUCTURE).encode(), np.uint8)
         for row in DATASETS:
             file[row["place"]] = np.array(json.loads(row["values"]), row["type"])
     raw = path.read_bytes()
-    line = f"las_neuro netlist 3 sha256 {hashlib.sha256(raw[512:]).hexdigest()}\n".encode()
+    line = f"las_neuro netlist 4 sha256 {hashlib.sha256(raw[512:]).hexdigest()}\n".encode()
     path.write_bytes(line + raw[len(line) :])
     np.testing.assert_array_equal(
         Stepper(load(path)).run(TOKENS), Stepper(load(netlist)).run(TOKENS)

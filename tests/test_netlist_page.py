@@ -19,6 +19,8 @@ from compiler.netlist.model import (
     Placement,
     Population,
     Synapses,
+    Written,
+    slice_limit,
 )
 
 PAGE = (ROOT / "docs/netlist.md").read_text("utf-8")
@@ -37,7 +39,8 @@ def headed(kind: str, first: str) -> list[dict[str, str]]:
 
 
 def test_the_page_has_every_kind_and_no_other() -> None:
-    heads = [line[4:] for line in PAGE.splitlines() if line.startswith("### ")]
+    kinds = section(PAGE, "## 7. Kinds").splitlines()
+    heads = [line[4:] for line in kinds if line.startswith("### ")]
     assert len(heads) > 10
     assert sorted(heads) == sorted(KINDS)
 
@@ -79,6 +82,15 @@ def test_the_file() -> None:
     assert f"with more than {INLINE} values" in PAGE
 
 
+def test_the_largest_numbers_of_one_to_four_slices() -> None:
+    """And that the number of slices is the least that holds them."""
+    assert [slice_limit(n) for n in (1, 2, 3, 4)] == [63, 8127, 1040319, 133160895]
+    assert "63, 8127, 1040319, 133160895 for n = 1, 2, 3, 4" in PAGE
+    limits = (1, 63, 64, 8127, 8128, 1040319, 1040320, 8388607)
+    slices = [Written(("j",), "value", "pointer", limit).slices for limit in limits]
+    assert slices == [1, 1, 2, 2, 3, 3, 4, 4]
+
+
 def names(declared: type) -> list[str]:
     return [one.name for one in fields(declared)]  # type: ignore[arg-type]
 
@@ -91,11 +103,12 @@ def test_fields_and_roles() -> None:
     assert {row["role"]: row["meaning"] for row in roles} == ROLES
     used = {param.per for kind in KINDS.values() for param in kind.params.values()}
     assert {row["per"] for row in per} == used
-    synapses, forms = under("## 4. Synapses")
+    synapses, forms, written = under("## 4. Synapses")
     assert [row["field"] for row in synapses] == names(Synapses)
-    declared = {"dense": Dense, "pattern": Pattern, "gather": Gather}
+    declared = {"dense": Dense, "pattern": Pattern, "gather": Gather, "written": Written}
     said = {row["form"]: row["fields"].split(", ") for row in forms}
     assert said == {form: names(one) for form, one in declared.items()}
+    assert [row["field"] for row in written] == names(Written)
     table, _ = under("## 5. Host tables")
     assert [row["field"] for row in table] == names(HostTable)
     (placement,) = under("## 9. Placement")

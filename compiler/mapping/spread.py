@@ -1,7 +1,7 @@
 """spread: use idle cores of the chips that a netlist needs anyway, where steps become shorter.
 
-A step lasts as long as its busiest core needs for its synaptic events.  Each trial halves the
-synapses that spikes can reach on one core, which spreads the same maps over more cores; the layout
+A step lasts as long as its busiest core needs for its synaptic events.  Each trial lets
+spikes reach fewer synapses on one core, which spreads the same maps over more cores; the layout
 of the shortest expected latency wins, and of equal ones that of the fewest cores.
 """
 
@@ -20,7 +20,8 @@ from compiler.netlist.wiring import Wiring
 from compiler.targets.target import Target
 from las_neuro.errors import TargetError
 
-MOST_HALVINGS = 8
+SMALLER = 0.8  # fan-in of a core from trial to trial
+TRIALS = 24
 
 
 def spread(net: Network[Any], target: Target, fewest: Layout) -> Layout:
@@ -28,9 +29,9 @@ def spread(net: Network[Any], target: Target, fewest: Layout) -> Layout:
     per_chip = int(target.system.cores_per_chip)
     available = -(-fewest.cores // per_chip) * per_chip
     best, least = fewest, expected(net, fewest, target).total_us
-    for halvings in range(1, MOST_HALVINGS + 1):
+    for trials in range(1, TRIALS + 1):
         try:
-            trial = layout(net, target, fewest.capacity.limit.fan_in >> halvings)
+            trial = layout(net, target, int(fewest.capacity.limit.fan_in * SMALLER**trials))
         except TargetError:  # one compartment has more synapses
             break
         if trial.cores > available:

@@ -93,6 +93,7 @@ def _whole(net: Netlist) -> None:
         "netlist",
         f"end tokens {ends!r:.60} for a vocabulary of {net.vocabulary}",
     )
+    need(output.slot_axis is None, output.label, "the output has a value for each slot")
     need(len(output.sends) == 1, output.label, f"the output is sent {len(output.sends)} times")
 
 
@@ -167,6 +168,11 @@ def _written(wiring: Wiring, group: Synapses, form: Written) -> None:
     need(set(sizes) <= {*source.axes, *target.axes}, at, f"no end has all of {tuple(sizes)}")
     summed = {axis for axis in source.axes if axis not in target.axes}
     need(summed <= set(sizes), at, f"sums over {sorted(summed - set(sizes))}, which no weight has")
+    need(len(summed) <= 1, at, f"sums over {len(summed)} axes")
+    if group.port == target.does.sum_port and SLOTS in target.axes:
+        gates = [g.form for g in wiring.into(target.name) if g.port != group.port]
+        gated = any(isinstance(g, Written) and g.pointer == form.pointer for g in gates)
+        need(gated, at, "nothing silences the slots that are not written yet")
     _writes(at, net, (value, pointer), source)
 
 

@@ -6,6 +6,7 @@ slot of an older entry; `visible` tells which entries a token finds in the slots
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -88,7 +89,7 @@ def _overwrites(place: Tensor, old: int) -> bool:
 class ProductAxes:
     """How the axes of source and content are laid out for products of matrices.
 
-    `over` is summed, `free` is the content's and not the source's.  Of the others, those that the
+    `over` is summed, `free` are the content's and not the source's.  Of the others, those that the
     content lacks (queries that share their keys) are rows of one product, as tokens are; each entry
     of the rest has its own product.
     """
@@ -96,7 +97,7 @@ class ProductAxes:
     source: tuple[str, ...]
     content: tuple[str, ...]
     over: str
-    free: str
+    free: tuple[str, ...]
     others: tuple[str, ...]  # those the content lacks last
 
     @staticmethod
@@ -105,15 +106,21 @@ class ProductAxes:
         summed = [axis for axis in source.axes if axis not in target.axes]
         if not summed:
             return None
-        (over,), (free,) = summed, [axis for axis in form.axes if axis not in source.axes]
+        (over,), free = summed, tuple(axis for axis in form.axes if axis not in source.axes)
         others = sorted((a for a in source.axes if a != over), key=lambda a: a not in form.axes)
         return ProductAxes(tuple(source.axes), form.axes, over, free, tuple(others))
 
     def matrix(self, content: Tensor) -> Tensor:
         """[batch, *content axes] -> [batch, products, over, free]."""
-        order = [axis for axis in self.others if axis in self.content] + [self.over, self.free]
+        shared = [axis for axis in self.others if axis in self.content]
+        order = [*shared, self.over, *self.free]
         x = content.permute(0, *(1 + self.content.index(axis) for axis in order))
-        return x.flatten(1, -3) if x.ndim > 3 else x.unsqueeze(1)
+        rows = x.shape[1 + len(shared)]
+        return x.reshape(x.shape[0], math.prod(x.shape[1 : 1 + len(shared)]), rows, -1)
+
+    def sizes(self, content: Tensor) -> list[int]:
+        """Sizes of the free axes."""
+        return [content.shape[1 + self.content.index(axis)] for axis in self.free]
 
 
 @dataclass(frozen=True)
@@ -122,6 +129,7 @@ class Product:
 
     layout: ProductAxes
     matrix: Tensor  # [batch, products, over, free], integers
+    free: list[int]  # sizes of the free axes
     target: Population
 
     def of(
@@ -136,8 +144,8 @@ class Product:
         )  # [batch, *others, tokens, over]
         rows = x.reshape(x.shape[0] * matrix.shape[1], -1, x.shape[-1]).to(dtype)
         sums = torch.baddbmm(matrix.new_full((), offset), rows, matrix.flatten(0, 1))
-        sums = sums.reshape(*x.shape[:-1], -1)
-        at = {axis: 1 + i for i, axis in enumerate([*a.others, "tokens", a.free])}
+        sums = sums.reshape(*x.shape[:-1], *self.free)
+        at = {axis: 1 + i for i, axis in enumerate([*a.others, "tokens", *a.free])}
         return sums.permute(0, at["tokens"], *(at[axis] for axis in self.target.axes))
 
 
@@ -157,7 +165,8 @@ def totals(
     alone: nothing else arrives where these sums do.
     """
     digits = _plain(train)
-    product = Product(layout, layout.matrix(entries.content), target)
+    content = entries.content
+    product = Product(layout, layout.matrix(content), layout.sizes(content), target)
     by_segment = None
     if alone and isinstance(digits, Digits) and len(segments) > 1:
         by_segment = _at_once(digits, product, segments, shift)

@@ -35,9 +35,14 @@ class Span:
 
 @dataclass
 class Packing:
-    """Cores in use so far; `limit`: capacity of an empty core; `open`: spans with free capacity."""
+    """Cores in use so far; `limit`: capacity of an empty core; `open`: spans with free capacity.
+
+    most: pieces of a run on one core; with 1, maps that are busy at the same time are on different
+    cores, and cores stay open for all layers.
+    """
 
     limit: Use
+    most: int | None = None
     cores: int = 0
     open: list[Span] = field(default_factory=list)
 
@@ -46,7 +51,7 @@ class Packing:
         ranges: list[CoreRange] = []
         spans: list[Span] = []
         for span in self.open:
-            fit = _fit(use, span.free) if pieces else 0
+            fit = self._fit(use, span.free) if pieces else 0
             if not fit:
                 spans.append(span)
                 continue
@@ -55,19 +60,20 @@ class Packing:
             spans += _after(span, use, count, fit)
             pieces -= count
         if pieces:
-            fit = _fit(use, self.limit)
+            fit = self._fit(use, self.limit)
             assert fit, "a piece larger than a core: partition must refuse it first"
             span = Span(self.cores, -(-pieces // fit), self.limit)
             ranges.append(CoreRange(span.first, pieces, fit))
             spans += _after(span, use, pieces, fit)
             self.cores += span.cores
-        self.open = [s for s in spans if s.free.neuron_groups and s.free.compartments][-WINDOW:]
+        spans = [s for s in spans if s.free.neuron_groups and s.free.compartments]
+        self.open = spans[-WINDOW:] if self.most is None else spans
         return ranges
 
-
-def _fit(use: Use, free: Use) -> int:
-    """How many pieces of this use fit into the free capacity."""
-    return min(has // need for need, has in zip(use, free, strict=True) if need)
+    def _fit(self, use: Use, free: Use) -> int:
+        """How many pieces of this use may share a core with this free capacity."""
+        fit = min(has // need for need, has in zip(use, free, strict=True) if need)
+        return fit if self.most is None else min(fit, self.most)
 
 
 def _after(span: Span, use: Use, pieces: int, per_core: int) -> list[Span]:

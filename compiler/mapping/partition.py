@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from compiler.mapping.footprint import (
+    UNLIMITED,
     BlockCost,
     Capacity,
     TileCost,
@@ -176,13 +177,15 @@ def summary(net: Network[Any], cores: Layout, target_name: str) -> Size:
 def layout(net: Network[Any], target: Target, fan_in: int | None = None) -> Layout:
     """Cut all populations and groups in blocks and pack the pieces on cores, in schedule order.
 
-    fan_in: most synapses of a core that spikes can reach in one step; None: those of a full core.
+    fan_in: most synapses of a piece that spikes can reach in one step, each piece of a run being on
+    a core of its own; None: those that a full core has.
     Raises TargetError where a single compartment needs more than a core has.
     """
     capacity = Capacity.of(net, target)
     if fan_in is not None:
         capacity = replace(capacity, limit=capacity.limit._replace(fan_in=fan_in))
-    packing = Packing(capacity.limit)
+    together = capacity.limit if fan_in is None else capacity.limit._replace(fan_in=UNLIMITED)
+    packing = Packing(together, None if fan_in is None else 1)
     whole = Layout(capacity)
     bundles, costs = _bundles(net), tile_costs(net)
     for population in net.populations.values():

@@ -1,9 +1,9 @@
 """Mesh: positions of a placement's cores, and the distances between them.
 
-Core c is on chip c // cores_per_chip.  The cores of a chip are numbered row by row, and so are the
-chips of a near-square grid.  Messages are routed along X first, then Y.  That chips form a grid
-whose neighbours are linked is an assumption: Intel publishes no wiring of Kapoho Point or Hala
-Point.
+Core c is on chip c // cores_per_chip.  Cores with successive numbers share a router, and cores of one
+router are 0 hops apart.  The routers of a chip are numbered row by row, and so are the chips of a
+near-square grid.  Messages are routed along X first, then Y.  That chips form a grid whose
+neighbours are linked is an assumption: Intel publishes no wiring of Kapoho Point or Hala Point.
 """
 
 from __future__ import annotations
@@ -30,19 +30,26 @@ class Distance(NamedTuple):
 
 @dataclass(frozen=True)
 class Mesh:
-    """The mesh of all cores; `width`: cores in a row of one chip."""
+    """The mesh of all cores; `width`: routers in a row of one chip."""
 
     cores: int
     cores_per_chip: int
     width: int
+    cores_per_router: int = 1
 
     @staticmethod
     def of(placement: Placement) -> Mesh:
-        return Mesh(placement.cores, placement.cores_per_chip, placement.mesh_width)
+        chip, row = placement.cores_per_chip, placement.mesh_width
+        return Mesh(placement.cores, chip, row, placement.cores_per_router)
+
+    @property
+    def routers(self) -> int:
+        """Of one chip."""
+        return -(-self.cores_per_chip // self.cores_per_router)
 
     @property
     def height(self) -> int:
-        return -(-self.cores_per_chip // self.width)
+        return -(-self.routers // self.width)
 
     @property
     def chips(self) -> int:
@@ -54,8 +61,9 @@ class Mesh:
 
     def distance(self, source: Ints, target: Ints) -> Distance:
         """Distance from each core of `source` to its partner in `target`; shapes broadcast."""
-        chip_a, on_a = np.divmod(np.asarray(source, np.int64), self.cores_per_chip)
-        chip_b, on_b = np.divmod(np.asarray(target, np.int64), self.cores_per_chip)
+        chip_a, core_a = np.divmod(np.asarray(source, np.int64), self.cores_per_chip)
+        chip_b, core_b = np.divmod(np.asarray(target, np.int64), self.cores_per_chip)
+        on_a, on_b = core_a // self.cores_per_router, core_b // self.cores_per_router
         chip_x = chip_b % self.chips_wide - chip_a % self.chips_wide
         chip_y = chip_b // self.chips_wide - chip_a // self.chips_wide
         x = chip_x * self.width + on_b % self.width - on_a % self.width
@@ -63,18 +71,21 @@ class Mesh:
         return Distance(np.abs(x), np.abs(y), np.abs(chip_x) + np.abs(chip_y))
 
     def snake(self) -> Ints:
-        """All cores, chip by chip and row by row, every other row (of chips, cores) reversed."""
+        """All cores, chip by chip and row by row, every other row (of chips, routers) reversed."""
         chips = _snake(self.chips, self.chips_wide)
-        inside = _snake(self.cores_per_chip, self.width)
+        inside = _snake(self.routers, self.width)
         return self._order(chips, inside)
 
     def hilbert(self) -> Ints:
-        """All cores along a Hilbert curve of chips, and one of cores inside each."""
+        """All cores along a Hilbert curve of chips, and one of routers inside each."""
         chips = _hilbert(self.chips, self.chips_wide)
-        inside = _hilbert(self.cores_per_chip, self.width)
+        inside = _hilbert(self.routers, self.width)
         return self._order(chips, inside)
 
-    def _order(self, chips: Ints, inside: Ints) -> Ints:
+    def _order(self, chips: Ints, routers: Ints) -> Ints:
+        each = np.arange(self.cores_per_router)
+        inside = (routers[:, None] * self.cores_per_router + each).ravel()
+        inside = inside[inside < self.cores_per_chip]
         order: Ints = (chips[:, None] * self.cores_per_chip + inside[None]).ravel()
         return order[order < self.cores]
 

@@ -128,6 +128,7 @@ def partition(net: Netlist, target: Target, cores: Layout | None = None) -> Netl
         int(target.mesh.width),
         tuple(tiles),
         tuple(blocks),
+        int(target.mesh.cores_per_router),
     )
     return replace(net, placement=placement)
 

@@ -285,7 +285,7 @@ def _placement(net: Netlist) -> None:
     where = net.placement
     if where is None:
         return
-    sizes = (where.cores, where.cores_per_chip, where.mesh_width)
+    sizes = (where.cores, where.cores_per_chip, where.mesh_width, where.cores_per_router)
     need(min(sizes) >= 1, "placement", f"cores {sizes}")
     ends = dict.fromkeys(net.populations, 0)
     for tile in sorted(where.tiles, key=lambda tile: (tile.population, tile.start)):

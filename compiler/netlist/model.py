@@ -225,9 +225,10 @@ class Placement:
     target: str
     cores: int
     cores_per_chip: int
-    mesh_width: int  # cores of a chip are numbered row by row, with so many cores per row
+    mesh_width: int  # routers of a chip are numbered row by row, with so many per row
     tiles: tuple[Tile, ...]
     blocks: tuple[Block, ...]
+    cores_per_router: int = 1  # cores with successive numbers share a router
 
     @property
     def chips(self) -> int:

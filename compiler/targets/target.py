@@ -59,6 +59,7 @@ class Mesh(_Closed):
     """The network on chip: rows of `width` cores; a chip crossing counts as `crossing_hops`."""
 
     width: Figure
+    cores_per_router: Figure
     crossing_hops: Figure
 
 

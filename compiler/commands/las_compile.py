@@ -285,6 +285,7 @@ def summary(net: Netlist, path: Path, seconds: float) -> dict[str, Any]:
         "context": net.context,
         "target": net.placement.target,
         "cores": net.placement.cores,
+        "fewest_cores": net.provenance["fewest_cores"],
         "chips": net.placement.chips,
         "populations": len(net.populations),
         "compartments": sum(population.n for population in net.populations.values()),
@@ -316,7 +317,8 @@ def _facts(record: dict[str, Any]) -> dict[str, str]:
     return {
         "netlist": f"{record['netlist']}  ({record['bytes'] / 1e6:,.1f} MB)",
         "model": f"{record['family']}, context {record['context']:,} tokens",
-        "target": f"{record['target']}, {record['cores']:,} cores on {record['chips']:,} chips",
+        "target": f"{record['target']}, {record['cores']:,} cores on {record['chips']:,} chips"
+        f" ({record['fewest_cores']:,} would do)",
         "compartments": f"{record['compartments']:,} in {record['populations']:,} populations",
         "synapses": f"{record['synapses']:,}",
         "steps": f"{record['steps_per_token']:,} per token, {record['phases']:,} phases",

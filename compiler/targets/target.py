@@ -93,6 +93,8 @@ class Time(_Closed):
     barrier_us: Figure
     synaptic_event_ns: Figure
     neuron_update_ns: Figure
+    measured_step_us: Figure | None = None  # shortest step that somebody measured on a board
+    measured_update_ns: Figure | None = None  # of one compartment with microcode
 
 
 class Target(_Closed):

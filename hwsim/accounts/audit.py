@@ -16,7 +16,7 @@ from typing import Any
 from compiler.netlist.model import Netlist
 from compiler.targets import load as load_target
 from hwsim.accounts.comparison import AnnComparison, compare
-from hwsim.accounts.latency import StepTime, TokenTime, estimate, fixed
+from hwsim.accounts.latency import StepTime, TokenTime, estimate, fixed, measured
 from hwsim.accounts.memory import Memory, measure
 from hwsim.accounts.tally import Tally, by_population, grouped, layer_name, total
 from hwsim.accounts.traffic import Traffic
@@ -47,6 +47,7 @@ class Schedule:
     steps: int
     phases: tuple[tuple[int, int], ...]  # (first step, one past the last)
     latency: TokenTime | None
+    slowest: TokenTime | None = None  # at measured rates, where `latency` is at peak rates
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,8 @@ def audit(
         )
     rows = by_population(net, counters)
     everything = total("all", rows)
-    schedule = Schedule(net.period, net.phases, _latency(net, counters, step_time))
+    slowest = None if step_time else _slowest(net)
+    schedule = Schedule(net.period, net.phases, _latency(net, counters, step_time), slowest)
     placement = net.placement
     site = None
     if placement is not None:
@@ -204,6 +206,13 @@ def _latency(net: Netlist, counters: Counters, step_time: StepTime | None) -> To
     except TargetError:
         return None
     return estimate(net, counters, net.placement, target)
+
+
+def _slowest(net: Netlist) -> TokenTime | None:
+    try:
+        return net.placement and measured(net, net.placement, load_target(net.placement.target))
+    except TargetError:
+        return None
 
 
 def _record(traffic: Traffic) -> dict[str, int]:

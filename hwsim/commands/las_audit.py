@@ -82,7 +82,9 @@ def headline(costs: Audit) -> dict[str, str]:
         facts["hops"] = f"{costs.per_token(hops):,.0f} per token (measured)"
     if costs.schedule.latency is not None:
         milliseconds = costs.schedule.latency.seconds * 1e3
-        facts["latency"] = f"{milliseconds:,.2f} ms per token (estimate)"
+        most = costs.schedule.slowest
+        upto = f" to {most.seconds * 1e3:,.2f}" if most else ""
+        facts["latency"] = f"{milliseconds:,.2f}{upto} ms per token (estimate)"
     for bill in costs.energy:
         microjoules = costs.per_token(bill.joules) * 1e6
         facts[f"energy, {bill.profile}"] = f"{microjoules:,.2f} µJ per token (estimate)"

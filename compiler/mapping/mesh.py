@@ -1,9 +1,9 @@
 """Mesh: positions of a placement's cores, and the distances between them.
 
-Core c is on chip c // cores_per_chip.  Cores with successive numbers share a router, and cores of one
-router are 0 hops apart.  The routers of a chip are numbered row by row, and so are the chips of a
-near-square grid.  Messages are routed along X first, then Y.  That chips form a grid whose
-neighbours are linked is an assumption: Intel publishes no wiring of Kapoho Point or Hala Point.
+Core c is on chip c // cores_per_chip.  Cores with successive numbers share a router and are 0 hops
+apart.  The routers of a chip are numbered row by row, and so are the chips of a near-square grid.
+Messages are routed along X first, then Y.  That chips form a grid whose neighbours are linked is an
+assumption: Intel publishes no wiring of Kapoho Point or Hala Point.
 """
 
 from __future__ import annotations

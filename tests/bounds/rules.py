@@ -31,7 +31,7 @@ from compiler.functions.fit_functions import (
     segment_fit,
 )
 from compiler.lowering.functions import error_budget, segment_budget
-from compiler.netlist.model import Dense, Gather, Netlist, Population
+from compiler.netlist.model import Dense, Gather, Netlist, Population, Written
 from compiler.netlist.wiring import Wiring
 from las_neuro.graph import Graph, Node
 
@@ -304,7 +304,7 @@ def _turn(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) ->
 
 def _memory(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) -> Bound:
     """Rescaled to the stored unit: the multiplier's share and half a stored unit."""
-    population = b.net.populations[f"{node.name}.value"]
+    population = b.net.populations[node.name]
     if population.kind == "fire":
         return staircase.written(b.net, population, operands[0], exact)
     (source,) = b.sources(population)
@@ -315,9 +315,10 @@ def _memory(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) 
 def _recall(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) -> Bound:
     """Stored values times spikes add exactly between cuts; then cuts and multiplier round."""
     population = b.net.populations[node.name]
-    (memory,) = b.sources(population)
-    spikes = b.sources(memory, "read")[0]
-    step = memory.unit * float(b.net.units(spikes.name).max())
+    (group,) = b.wiring.into(population.name, "a")
+    assert isinstance(group.form, Written)
+    stored = b.net.populations[group.form.value]
+    step = stored.unit * float(b.net.units(group.source).max())
     gain, _ = rescaling(population)
     share = float(gain.max()) * population.unit / step / node["factor"] - 1.0
     size = np.where(np.isfinite(exact), np.abs(exact), 0.0)

@@ -98,8 +98,7 @@ class Bounded:
         bound = self.bounds.of(node, read, exact.numpy())
         self.errors[node.name] = error
         share = self.shares.setdefault(node.name, Share(node.name, node.op, _kind(node)))
-        held = self.net.populations.get(f"{node.name}.value", self.net.populations[node.name])
-        share.add(error, bound, SLACK * held.unit, seen)
+        share.add(error, bound, SLACK * self.net.populations[node.name].unit, seen)
 
     def value(self, name: str) -> Tensor:
         """Of a node that the netlist holds, passes on or holds in parts."""

@@ -196,7 +196,7 @@ def test_constants_are_as_near_as_their_words_hold(
         exact = RULES[node.op](run, node, operands)
         read = [held.value(name).numpy() for name in bounds.reads(node)]
         found = bounds.of(node, read, exact.numpy())
-        unit = net.populations.get(f"{node.name}.value", net.populations[node.name]).unit
+        unit = net.populations[node.name].unit
         allowed = 2.0**-14 * magnitude(run, node, operands, exact) + 0.5 * unit
         assert bool((torch.from_numpy(found.constants) <= allowed + 1e-9 * unit).all()), node.name
         checked += bool(found.constants.any())

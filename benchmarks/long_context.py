@@ -4,7 +4,7 @@
 
 A random Llama of stories260K's size (5 layers, 64 wide, 8 heads, 4 key-value heads) reads random
 tokens; with a window it is a Mistral.  Accuracy is against transformers in float64.  Plans of
-Llama-2-7B and Mistral-7B with twice as many tokens show what memories of that length need.
+Llama-2-7B and Mistral-7B with twice as many tokens show what a context of that length needs.
 """
 
 from __future__ import annotations
@@ -166,8 +166,8 @@ def planned(config: Row) -> Row:
     assert needs.latency is not None
     return {
         "context": config["max_position_embeddings"],
-        "memory_compartments": needs.memory_compartments,
-        "memory_cores": needs.memory_cores,
+        "written": needs.written,
+        "written_cores": needs.written_cores,
         "cores": needs.cores,
         "latency_us": needs.latency.total_us,
         "seconds": time.perf_counter() - started,

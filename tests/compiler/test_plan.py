@@ -13,7 +13,7 @@ from rich.console import Console
 from test_partition import LOIHI2, decoder, feed_forward, narrow
 
 from compiler.mapping import limits
-from compiler.mapping.limits import check_limits, choose_target
+from compiler.mapping.limits import advice, check_limits, choose_target
 from compiler.mapping.partition import count, partition
 from compiler.mapping.plan import narrowed, plan, render
 from compiler.netlist.model import Gather, Netlist, Pattern, Synapses
@@ -41,7 +41,17 @@ def test_opt_66b_is_planned_in_seconds_and_does_not_fit() -> None:
     assert made.systems == 7
     assert "hala-point has 140,544: 7 systems" in made.problem
     assert "4-bit weights" in made.advice
-    assert "a shorter context" in made.advice
+
+
+def test_a_shorter_context_is_advised_where_its_cores_are_many() -> None:
+    """Two groups of 4096 slots of 64 numbers: 524,288 of 48 bits fill 32.8 cores of 44."""
+    size = count(decoder(1, 64, 64, 10, 4, 4096), LOIHI2)
+    said = "use loihi2, or a shorter context: keys, values and what waits take 34 cores"
+    assert (size.cores, size.written_cores) == (44, 34)
+    assert advice(size, LOIHI2) == said
+    few = count(feed_forward(64, 64), LOIHI2)
+    assert few.written_cores == 0
+    assert advice(few, LOIHI2) == "use loihi2"
 
 
 def test_opt_66b_without_attention_takes_the_cores_its_bytes_need() -> None:

@@ -312,6 +312,13 @@ def _memory(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) 
     return rescaled(population, float(share.max()), np.abs(exact), exact)
 
 
+def _wait(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) -> Bound:
+    """Rescaled by a power of two to the unit of the written weights, and back without a loss."""
+    (group,) = b.wiring.into(node.name, "a")
+    assert isinstance(group.form, Written)
+    return rescaled(b.net.populations[group.form.value], 0.0, np.abs(exact), exact)
+
+
 def _recall(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) -> Bound:
     """Stored values times spikes add exactly between cuts; then cuts and multiplier round."""
     population = b.net.populations[node.name]
@@ -348,5 +355,6 @@ RULES: dict[str, Rule] = {
     "maximum": _maximum,
     "turn": _turn,
     "memory": _memory,
+    "wait": _wait,
     "recall": _recall,
 }

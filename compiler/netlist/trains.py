@@ -131,10 +131,7 @@ Train = Graded | Digits | Volley
 
 
 def view(train: Train, shape: tuple[int, ...]) -> Train:
-    """The train with its feature axes in another shape, such as with new axes of size 1.
-
-    Raises TypeError for a recalled train.
-    """
+    """The train with its feature axes in another shape, such as with new axes of size 1."""
 
     def reshape(x: Array | None) -> Array | None:
         return x if x is None else x.reshape(tuple(x.shape[:2]) + shape)

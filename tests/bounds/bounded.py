@@ -2,12 +2,13 @@
 
 In: a netlist, the calibrated graph it was compiled from, and tokens.  Out: a `Share` a node, how
 much of the bound its errors used, and each node's errors, so that `response` can put them into the
-float model and show that nothing else made the output differ.
+float model and show that nothing else made the output differ.  Nodes are those of the graph in
+phases: a value that waits for a later phase is a node of its own there, and rounded once more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +17,8 @@ import torch
 from bounds.bound import Bound
 from bounds.rules import Bounds
 from compiler.netlist.model import Netlist
+from compiler.passes.split_phases import split_phases
+from compiler.task import Task
 from hwsim.backends import DEFAULT
 from hwsim.measure.readings import Reading, open_readings
 from las_neuro.graph import Graph, Node
@@ -67,15 +70,21 @@ class Bounded:
     """One run, each node beside its exact function of the run's own inputs."""
 
     net: Netlist
-    graph: Graph
+    graph: Graph  # in phases
     tokens: Rows
     shares: dict[str, Share] = field(default_factory=dict)
     errors: dict[str, Tensor] = field(default_factory=dict)  # of the whole sequence
     values: dict[str, Tensor] = field(default_factory=dict)
     run: Run = field(init=False)
     bounds: Bounds = field(init=False)
+    copies: dict[str, Iterator[Node]] = field(init=False)  # of a node, phase by phase
 
     def __post_init__(self) -> None:
+        copies: dict[str, list[Node]] = {}
+        for node in sorted(self.graph, key=lambda node: int(node["phase"])):
+            if node.original and node.op not in PASSED_ON:
+                copies.setdefault(node.original, []).append(node)
+        self.copies = {name: iter(nodes) for name, nodes in copies.items()}
         self.run = Run(self.graph, self.tokens, DOUBLE)
         self.bounds = Bounds(self.net, self.graph)
 
@@ -83,11 +92,8 @@ class Bounded:
         """One node's value from the netlist."""
         if reading.start or reading.value.shape[1] != self.tokens.shape[1]:
             raise ValueError("a run is held against its bounds in one piece: feed fewer tokens")
-        if reading.repeated:  # a copy in a later phase, exact
-            if not torch.equal(reading.value.flatten(2), self._flat(reading.node)):
-                raise ValueError(f"{reading.node}: a later phase has another value")
-            return
-        node = self.graph[reading.node]
+        name = reading.node
+        node = next(self.copies[name]) if reading.repeated else self.graph[name]
         operands = [self.value(name) for name in node.inputs]
         exact = RULES[node.op](self.run, node, operands)
         seen = torch.isfinite(exact)
@@ -98,8 +104,7 @@ class Bounded:
         bound = self.bounds.of(node, read, exact.numpy())
         self.errors[node.name] = error
         share = self.shares.setdefault(node.name, Share(node.name, node.op, _kind(node)))
-        held = self.net.populations.get(f"{node.name}.value", self.net.populations[node.name])
-        share.add(error, bound, SLACK * held.unit, seen)
+        share.add(error, bound, SLACK * self.net.populations[node.name].unit, seen)
 
     def value(self, name: str) -> Tensor:
         """Of a node that the netlist holds, passes on or holds in parts."""
@@ -109,9 +114,6 @@ class Bounded:
             self.values[name] = RULES[node.op](self.run, node, operands)
         return self.values[name]
 
-    def _flat(self, name: str) -> Tensor:
-        return self.values[name].flatten(2)
-
     def output(self) -> Tensor:
         """The run's last value [B, S, c]."""
         return self.value("output")
@@ -120,7 +122,7 @@ class Bounded:
 @torch.inference_mode()
 def hold(net: Netlist, graph: Graph, tokens: Rows) -> Bounded:
     """Run tokens [B, S] through the fast engine, every operator beside its bound."""
-    beside = Bounded(net, graph, tokens)
+    beside = Bounded(net, split_phases(graph, Task()), tokens)
     run = open_readings(net, DEFAULT, beside.take, dtype=DOUBLE)
     run.feed(tokens)
     wrapped = {name: c.wraps for name, c in run.counters.populations.items() if c.wraps}

@@ -31,7 +31,7 @@ from compiler.functions.fit_functions import (
     segment_fit,
 )
 from compiler.lowering.functions import error_budget, segment_budget
-from compiler.netlist.model import Dense, Gather, Netlist, Population
+from compiler.netlist.model import Dense, Gather, Netlist, Population, Written
 from compiler.netlist.wiring import Wiring
 from las_neuro.graph import Graph, Node
 
@@ -304,7 +304,7 @@ def _turn(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) ->
 
 def _memory(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) -> Bound:
     """Rescaled to the stored unit: the multiplier's share and half a stored unit."""
-    population = b.net.populations[f"{node.name}.value"]
+    population = b.net.populations[node.name]
     if population.kind == "fire":
         return staircase.written(b.net, population, operands[0], exact)
     (source,) = b.sources(population)
@@ -312,12 +312,20 @@ def _memory(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) 
     return rescaled(population, float(share.max()), np.abs(exact), exact)
 
 
+def _wait(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) -> Bound:
+    """Rescaled by a power of two to the unit of the written weights, and back without a loss."""
+    (group,) = b.wiring.into(node.name, "a")
+    assert isinstance(group.form, Written)
+    return rescaled(b.net.populations[group.form.value], 0.0, np.abs(exact), exact)
+
+
 def _recall(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) -> Bound:
     """Stored values times spikes add exactly between cuts; then cuts and multiplier round."""
     population = b.net.populations[node.name]
-    (memory,) = b.sources(population)
-    spikes = b.sources(memory, "read")[0]
-    step = memory.unit * float(b.net.units(spikes.name).max())
+    (group,) = b.wiring.into(population.name, "a")
+    assert isinstance(group.form, Written)
+    stored = b.net.populations[group.form.value]
+    step = stored.unit * float(b.net.units(group.source).max())
     gain, _ = rescaling(population)
     share = float(gain.max()) * population.unit / step / node["factor"] - 1.0
     size = np.where(np.isfinite(exact), np.abs(exact), 0.0)
@@ -347,5 +355,6 @@ RULES: dict[str, Rule] = {
     "maximum": _maximum,
     "turn": _turn,
     "memory": _memory,
+    "wait": _wait,
     "recall": _recall,
 }

@@ -207,15 +207,9 @@ PARAMETERS: dict[str, tuple[Spoil, str]] = {
         "a line rises",
     ),
     "slots": (lambda n: param(n, A + "keys.pointer", slots=8), "8 slots"),
-    "axis": (lambda n: param(n, A + "keys", slot_axis=4), "slot axis 4"),
-    "wrong axis": (lambda n: param(n, A + "keys", slot_axis=3), "no pointer to its slots"),
     "small ring": (
         lambda n: n.update(A + "keys.pointer", axes={"j": 8}, params={"slots": 8}),
         "axes",
-    ),
-    "other axis": (
-        lambda n: n.update(A + "keys.pointer", axes={"i": 16}),
-        "axes that are not there",
     ),
     "bits": (lambda n: param(n, COMPETE, drop=10), "some bits never compete"),
     "rounds": (lambda n: param(n, COMPETE, bits=13), "13 bits in 13 steps"),
@@ -242,10 +236,6 @@ SYNAPSES: dict[str, tuple[Spoil, str]] = {
         lambda n: group(n, COMPETE, REFEREE, form=Pattern(("k", "g", "j"), ("k", "g"), 128)),
         "weight 128 is no int8",
     ),
-    "weighted memory": (
-        lambda n: group(n, A + "keys", SCORES, form=Pattern(tuple("kgjd"), tuple("kgj"), 2)),
-        "weight 2 at a memory",
-    ),
     "weighted port": (
         lambda n: group(n, SCORES, COMPETE, form=Pattern(tuple("kgj"), tuple("kgj"), 2)),
         "port x takes no sums",
@@ -263,7 +253,7 @@ SYNAPSES: dict[str, tuple[Spoil, str]] = {
         lambda n: join(n, NORM + ".inverse", NORM + ".normal", "b"),
         "2 groups into port b",
     ),
-    "no enable": (lambda n: drop(n, SCORES + ".slots", SCORES), "0 groups into port enable"),
+    "no enable": (lambda n: drop(n, SCORES + ".clock", SCORES), "0 groups into port enable"),
     "no verdict": (lambda n: drop(n, REFEREE, COMPETE), "0 groups into port veto"),
     "no loop": (lambda n: group(n, REFEREE, COMPETE, feedback=False), "takes one graded value"),
     "mild": (
@@ -283,12 +273,10 @@ TIMES: dict[str, tuple[Spoil, str]] = {
     "too early": (lambda n: late(n, QUERY), "nobody listens at step"),
     "input twice": (lambda n: n.update(EMBED, steps=(0, 1), sends=(1,)), "2 steps instead of one"),
     "after the end": (lambda n: late(n, n.output, 10_000), "steps outside the phases"),
-    "pointer": (lambda n: late(n, A + "keys.pointer", -1), "nobody listens at step"),
-    "no answer": (
-        lambda n: (n.update(A + "keys", sends=()), drop(n, A + "keys", SCORES)),
-        "does not answer when it is read",
+    "pointer": (
+        lambda n: late(n, A + "keys.pointer", -1),
+        "value and pointer are not sent in the same step",
     ),
-    "read too soon": (lambda n: written(n, 40), "is read before it is written"),
     "code": (lambda n: join(n, ENCODER, COMPETE, "x"), "nobody listens"),
     "weights of digits": (lambda n: param(n, QUERY, shift=(0,) * 16), "step 1 does not weigh"),
     "shifted value": (lambda n: param(n, NORM, shift=(3,)), "shifted or after a cut"),
@@ -340,14 +328,6 @@ def longer(net: Netlist, name: str) -> None:
 
 def renamed(net: Netlist, name: str) -> None:
     net.populations[name] = replace(net.populations[name], name="else")
-
-
-def written(net: Netlist, step: int) -> None:
-    """Let the keys be written in the middle of the digits that read them."""
-    value, pointer = A + "keys.value", A + "keys.pointer"
-    net.update(value, steps=(27, step), sends=(step,))
-    param(net, value, shift=(0, 0), cut=(0, 0))
-    net.update(pointer, steps=(step,), sends=(step,))
 
 
 def table(net: Netlist, **changes: Any) -> None:

@@ -118,11 +118,11 @@ def test_no_time_is_recorded(net: Netlist, tmp_path: Path) -> None:
 def test_it_is_plain_hdf5_and_says_what_it_is(net: Netlist, tmp_path: Path) -> None:
     save(net, tmp_path / "a.h5")
     header = (tmp_path / "a.h5").read_bytes()[:HEADER_BYTES]
-    assert header.startswith(b"las_neuro netlist 3 sha256 ")
+    assert header.startswith(b"las_neuro netlist 4 sha256 ")
     i, _, dense = first_dense(net)
     with h5py.File(tmp_path / "a.h5") as file:
         assert file.attrs["format"] == "las_neuro netlist"
-        assert file.attrs["version"] == 3
+        assert file.attrs["version"] == 4
         weights = file[f"synapses/{i}/form/weights"]
         assert weights.dtype == np.int8
         np.testing.assert_array_equal(weights[()], dense.weights.load())

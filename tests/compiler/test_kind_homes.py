@@ -33,7 +33,7 @@ def named_in(node: ast.AST) -> list[str]:
     """Kinds by name in one node of a syntax tree.
 
     Words that graph operators share are let pass where they are compared with a node's `op`, where
-    a constant lists operators alone, and as keys beside others: reports have a part `memory`.
+    a constant lists operators alone, and as keys beside others, which reports have.
     """
     if isinstance(node, ast.Compare):
         sides = [node.left, *node.comparators]
@@ -67,7 +67,7 @@ def faults(source: str) -> Iterator[str]:
 def test_there_is_something_to_check() -> None:
     assert len(FILES) > 60
     assert len(KINDS) > 10
-    assert {"encode", "memory"} <= OPERATORS
+    assert {"encode", "product"} <= OPERATORS
     assert {"fire", "pointer"}.isdisjoint(OPERATORS)
 
 
@@ -75,7 +75,7 @@ def test_there_is_something_to_check() -> None:
     "source",
     [
         "p.kind == 'encode'",
-        "p.kind != 'memory'",
+        "p.kind != 'product'",
         "p.kind in ('encode', 'fire')",
         "node.op == 'fire'",
         "ONE_STEP = {'input', 'pointer'}",
@@ -95,11 +95,11 @@ def test_a_kind_s_name_is_noticed(source: str) -> None:
     "source",
     [
         "node.op == 'encode'",
-        "node.op in ('memory', 'output')",
-        "PLANED = ('linear', 'memory')",
-        "{'memory': 1, 'schedule': 2}",
+        "node.op in ('product', 'output')",
+        "TERMS = ('sum', 'product')",
+        "{'input': 1, 'schedule': 2}",
         "from compiler.netlist.kinds.params import Param",
-        "operator = 'memory'",
+        "operator = 'product'",
     ],
 )
 def test_a_graph_operator_is_no_kind(source: str) -> None:

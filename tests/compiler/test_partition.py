@@ -17,7 +17,16 @@ from compiler.mapping.limits import check_limits
 from compiler.mapping.links import links
 from compiler.mapping.packing import Packing
 from compiler.mapping.partition import count, grid, partition
-from compiler.netlist.model import Dense, Form, Gather, Netlist, Pattern, Population, Synapses
+from compiler.netlist.model import (
+    Dense,
+    Form,
+    Gather,
+    Netlist,
+    Pattern,
+    Population,
+    Synapses,
+    Written,
+)
 from compiler.targets import Target, load
 
 LOIHI2 = load("loihi2")
@@ -81,25 +90,19 @@ def feed_forward(*widths: int, bits: int = 8) -> Netlist:
 
 
 def decoder(layers: int, d: int, f: int, words: int, heads: int, slots: int) -> Netlist:
-    """Populations and synapses of an OPT-like decoder: attention by memories, two-layer MLP."""
+    """An OPT-like decoder: attention by written synapses of 14 bits, two-layer MLP."""
     drawing = Drawing()
     each = {"k": heads, "g": 1, "d": d // heads}
-    held = {"k": heads, "g": 1, "j": slots, "d": d // heads}
     x = drawing.add("x", "input", -1, c=d)
     for i in range(layers):
         spikes = drawing.encode(x, i)
         q, k, v = (drawing.dense(spikes, f"{i}.{part}", i, **each) for part in "qkv")
         pointer = drawing.add(f"{i}.pointer", "pointer", i, j=slots)
-        for memory, value in ((f"{i}.keys", k), (f"{i}.values", v)):
-            drawing.add(memory, "memory", i, **held)
-            drawing.join(value, memory, "write")
-            drawing.join(pointer, memory, "enable")
-        drawing.join(drawing.encode(q, i), f"{i}.keys", "read")
         scores = drawing.add(f"{i}.scores", "integrate", i, k=heads, g=1, j=slots)
-        drawing.join(f"{i}.keys", scores, "a")
-        drawing.join(drawing.encode(scores, i), f"{i}.values", "read")
         mixed = drawing.add(f"{i}.mixed", "integrate", i, **each)
-        drawing.join(f"{i}.values", mixed, "a")
+        for source, target, value in ((q, scores, k), (scores, mixed, v)):
+            form = Written(("k", "g", "j", "d"), value, pointer, 8127)
+            drawing.join(drawing.encode(source, i), target, "a", form)
         out = drawing.dense(drawing.encode(mixed, i), f"{i}.out", i, c=d)
         drawing.join(x, out, "a")
         up = drawing.dense(drawing.encode(out, i), f"{i}.up", i, c=f)

@@ -12,7 +12,7 @@ from compiler.mapping.limits import check_limits
 from compiler.mapping.links import links
 from compiler.mapping.partition import partition
 from compiler.mapping.place import graph, place
-from compiler.netlist.model import Dense, Gather, Netlist, Pattern, Synapses
+from compiler.netlist.model import Dense, Gather, Netlist, Written
 from compiler.targets import load
 from hwsim.accounts.traffic import hops
 from hwsim.backends.counters import Counters
@@ -30,9 +30,9 @@ def owner(net: Netlist, name: str) -> list[int]:
     return cores
 
 
-def meetings(net: Netlist, group: Synapses) -> Iterator[tuple[int, int]]:
+def meetings(net: Netlist, source: str, target: str) -> Iterator[tuple[int, int]]:
     """(target, source) compartments that agree on the axes both have."""
-    a, b = net.populations[group.source].axes, net.populations[group.target].axes
+    a, b = net.populations[source].axes, net.populations[target].axes
     sources = [dict(zip(a, spot, strict=True)) for spot in np.ndindex(*a.values())]
     for t, spot in enumerate(np.ndindex(*b.values())):
         there = dict(zip(b, spot, strict=True))
@@ -42,7 +42,7 @@ def meetings(net: Netlist, group: Synapses) -> Iterator[tuple[int, int]]:
 
 
 def receivers(net: Netlist, name: str) -> list[set[int]]:
-    """Cores that each compartment reaches, synapse by synapse."""
+    """Cores that each compartment reaches, synapse by synapse; one that writes, where it writes."""
     assert net.placement is not None
     found: list[set[int]] = [set() for _ in range(net.populations[name].n)]
     for group in net.out_of(name):
@@ -58,9 +58,13 @@ def receivers(net: Netlist, name: str) -> list[set[int]]:
             for t, i in enumerate(group.form.index):
                 found[int(i)].add(core[t])
             continue
-        assert isinstance(group.form, Pattern)
-        for t, i in meetings(net, group):
+        for t, i in meetings(net, group.source, group.target):
             found[i].add(core[t])
+    for group in net.synapses:
+        if isinstance(group.form, Written) and name in (group.form.value, group.form.pointer):
+            core = owner(net, group.target)
+            for t, i in meetings(net, name, group.target):
+                found[i].add(core[t])
     return found
 
 
@@ -70,14 +74,14 @@ def receivers(net: Netlist, name: str) -> list[set[int]]:
 def test_links_equal_a_count_by_synapse(make: Callable[[], Netlist]) -> None:
     net = partition(make(), SMALL)
     found = links(net)
-    for name in net.populations:
+    for number, name in enumerate(net.populations):
         wanted, cores = receivers(net, name), owner(net, name)
         got: list[list[int]] = [[] for _ in wanted]
-        for g, sender, receiver, start, stop, partial in zip(
-            found.group, found.sender, found.receiver, found.start, found.stop, found.partial,
+        for sends, sender, receiver, start, stop, partial in zip(
+            found.population, found.sender, found.receiver, found.start, found.stop, found.partial,
             strict=True,
         ):  # fmt: skip
-            if not partial and net.synapses[g].source == name:
+            if not partial and sends == number:
                 for i in range(start, stop):
                     assert cores[i] == sender
                     got[i].append(int(receiver))

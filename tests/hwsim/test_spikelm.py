@@ -14,6 +14,7 @@ from trained_models import spikelm
 
 from compiler import compile
 from compiler.convert import convert, plan_graph
+from compiler.netlist.wiring import Wiring
 from compiler.pipeline import build
 from hwsim.accounts.comparison import attention_macs, dense_macs
 from hwsim.backends.counters import Counters
@@ -99,15 +100,14 @@ def test_the_netlist_follows_the_trained_model(
     assert (found - wanted).abs().median() / wanted.std() < 0.05
 
 
-def test_memories_hold_ternary_values(save_model: Callable[..., Path]) -> None:
+def test_keys_and_values_are_ternary(save_model: Callable[..., Path]) -> None:
     """Values as they are; keys that positions turn are no spikes any more."""
     limits = {}
     for family in ("llama", "gpt2"):
         _, graph = convert(spikelm(save_model(family)), system=find("spikelm"))
-        populations = build(graph).populations.values()
-        found = [p for p in populations if p.kind == "memory" and not p.name.endswith(".slots")]
+        written = [form for _, form in Wiring(build(graph)).written]
         limits[family] = {
-            part: {p.params["limit"] for p in found if p.name.endswith(part)}
+            part: {form.limit for form in written if form.value.endswith(part)}
             for part in ("keys", "values")
         }
     assert limits["gpt2"] == {"keys": {1}, "values": {1}}

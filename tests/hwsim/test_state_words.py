@@ -23,7 +23,6 @@ STATE_BITS = {
     "input": 0,
     "integrate": 24,
     "leak": 24,
-    "memory": 24,
     "octave": 24,
     "pointer": 16,
     "product": 48,

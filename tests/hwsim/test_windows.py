@@ -1,4 +1,4 @@
-"""Sliding windows: memories are rings; both engines agree long after the rings are full."""
+"""Sliding windows: keys and values are rings; both engines agree long after the rings are full."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from engines import same_weights
 
 from compiler.convert import convert
 from compiler.netlist.check import check
 from compiler.netlist.model import Netlist
+from compiler.netlist.wiring import Wiring
 from compiler.pipeline import build
 from hwsim.backends.fast.engine import Engine
 from hwsim.backends.fast.session import spike_listener
@@ -36,8 +38,8 @@ PIECES = ((17,), (1,) * 17, (3, 14), (5, 5, 7), (4, 1, 6, 2, 4), (11, 6))
 
 
 def slots(net: Netlist) -> list[int]:
-    """Of every memory, layer by layer."""
-    return [p.axes.get("j", 1) for p in net.populations.values() if p.kind == "memory"]
+    """Of what gates scores, of keys and of values, layer by layer."""
+    return [net.content_axes(form)["j"] for _, form in Wiring(net).written]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -58,6 +60,7 @@ def test_every_spike_and_every_count(save_model: SaveModel, case: str) -> None:
         np.testing.assert_array_equal(np.concatenate(parts), read)
         assert first_difference(fast, plain) is None
         assert engine.counters.equals(stepper.counters) == []
+        same_weights(engine, stepper)
 
 
 @pytest.mark.parametrize("code", ["signed-digit", "graded"])

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from compiler.netlist.trains import Digits, Graded, Recalled, Volley, narrow, view
+from compiler.netlist.trains import Digits, Graded, Volley, narrow, view
 from kinds.literal import LIBRARIES, Make, plain
 
 both = pytest.mark.parametrize("ints", LIBRARIES)
@@ -112,31 +112,6 @@ def test_a_volley_lists_its_spikes(ints: Make) -> None:
 
 
 @both
-def test_what_memory_sends(ints: Make) -> None:
-    """Two tokens, three entries; the first token does not see the last entry."""
-    digits = Graded(ints([2, -1]).reshape(1, 2, 1))
-    content = ints([5, 0, 7]).reshape(1, 1, 3)
-    visible = ints([1, 1, 0, 1, 1, 1]).reshape(1, 2, 3) > 0
-    train = Recalled(digits, content, visible, 7, 0)
-    assert train.at(0, 1).tolist() == [[[10, 0, 0], [-5, 0, -7]]]
-    assert train.spikes().tolist() == [[[1, 0, 0], [1, 0, 1]]]
-    assert train.masked(ints([1] * 6).reshape(1, 2, 3)).tolist() == [[[1, 1, 0], [1, 1, 1]]]
-    whole = Recalled(digits, content, None, 7, 0)
-    assert whole.at(0, 1).tolist() == [[[10, 0, 14], [-5, 0, -7]]]
-    assert whole.at(0, 2).tolist() == [[[0, 0, 0], [0, 0, 0]]]
-    assert whole.spikes().tolist() == [[[1, 0, 1], [1, 0, 1]]]
-    assert whole.masked(content) is content
-
-
-@both
-def test_spikes_of_digits_that_read_a_memory(ints: Make) -> None:
-    digits = Digits(token(ints, [3]), None, (0, 1))
-    train = Recalled(digits, token(ints, [5, 0, 7]), None, 7, 0)
-    assert [plain(train.at(k, 2)) for k in range(2)] == [[5, 0, 7], [5, 0, 7]]
-    assert plain(train.spikes()) == [2, 0, 2]
-
-
-@both
 def test_a_view_changes_the_feature_axes(ints: Make) -> None:
     x, y = (ints([one, 2, 3, 4]).reshape(1, 1, 4) for one in (1, 9))
     graded = view(Graded(x), (2, 1, 2))
@@ -162,8 +137,6 @@ def test_a_view_changes_the_feature_axes(ints: Make) -> None:
     bare = view(Digits(x, None, (0,)), (2, 2))
     assert isinstance(bare, Digits)
     assert (bare.payload, bare.minus) == (None, None)
-    with pytest.raises(TypeError, match=r"^a recalled train is summed, never copied on$"):
-        view(Recalled(Graded(x), x, None, 4, 0), (4,))
 
 
 def test_a_narrow_train_holds_words_of_32_bits() -> None:
@@ -188,5 +161,3 @@ def test_a_narrow_train_holds_words_of_32_bits() -> None:
     bare = narrow(Digits(x, None, (0,)), torch.int32)
     assert isinstance(bare, Digits)
     assert (bare.payload, bare.minus) == (None, None)
-    recalled = Recalled(Graded(x), x, None, 4, 0)
-    assert narrow(recalled, torch.int32) is recalled

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from engines import same_weights
 
 from compiler.netlist.model import Netlist
 from compiler.pipeline import build
+from hwsim.backends.fast.engine import Engine
 from hwsim.backends.lava import runtime
 from hwsim.backends.step.stepper import Stepper
 from hwsim.backends.traces import Trace, first_difference
@@ -87,7 +89,10 @@ def save_model(family: str, layers: int, folder: Path) -> None:
 
 @pytest.fixture
 def same() -> Callable[..., tuple[runtime.LavaRun, Trace]]:
-    """same(net, tokens, mode): Lava and the stepper agree on every spike and count."""
+    """same(net, tokens, mode): Lava and the stepper agree on every spike and count.
+
+    The stepper's written weights are those of the fast engine.
+    """
 
     def check(net: Netlist, tokens: Any, mode: str, timeout: float = 50) -> Any:
         tokens = np.asarray(tokens)
@@ -100,6 +105,9 @@ def same() -> Callable[..., tuple[runtime.LavaRun, Trace]]:
         assert stepper.counters.equals(done.counters) == []
         assert done.counters.tokens == len(tokens)
         assert read.any(), "a run without output proves nothing"
+        engine = Engine(net)
+        engine.run(tokens[None])
+        same_weights(engine, stepper)
         print(f"{done.mode}: {done.processes} processes, {done.seconds:.1f} s")
         return done, found
 

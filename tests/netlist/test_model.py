@@ -1,5 +1,6 @@
 """Networks: sizes, fan-out, units, wiring and the timetable, by hand."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from compiler.netlist.model import (
     Placement,
     Population,
     Synapses,
+    Written,
+    slice_limit,
 )
 from compiler.netlist.timetable import Timetable
 from compiler.netlist.wiring import Wiring
@@ -60,6 +63,40 @@ def test_the_last_chip_need_not_be_full(cores: int, chips: int) -> None:
     assert Placement("loihi2", cores, 120, 8, (), ()).chips == chips
 
 
+@pytest.mark.parametrize(
+    ("limit", "slices"),
+    [
+        (1, 1),
+        (63, 1),
+        (64, 2),
+        (8127, 2),
+        (8128, 3),
+        (1040319, 3),
+        (1040320, 4),
+        (8388607, 4),
+    ],
+)
+def test_how_many_synapses_hold_a_written_weight(limit: int, slices: int) -> None:
+    """A slice holds -64 .. 63, so n slices reach 63, 63 + 63 * 128, and so on."""
+    assert Written(("j",), "value", "pointer", limit).slices == slices
+
+
+@pytest.mark.parametrize(("slices", "limit"), [(1, 63), (2, 8127), (3, 1040319), (4, 133160895)])
+def test_what_slices_hold_with_either_sign(slices: int, limit: int) -> None:
+    assert slice_limit(slices) == limit
+
+
+def test_what_written_synapses_hold() -> None:
+    """Sizes are those of the value's axes, and as many slots as the pointer has compartments."""
+    populations = [population("v", d=3, h=2), population("p", "pointer", j=4)]
+    made = wire(populations, [])
+    form = Written(("h", "j", "d"), "v", "p", 9)
+    assert list(made.content_axes(form).items()) == [("h", 2), ("j", 4), ("d", 3)]
+    assert form.slot_axis == 1
+    made.update("p", axes={})
+    assert made.content_axes(form) == {"h": 2, "j": 1, "d": 3}
+
+
 def net() -> Netlist:
     """a [h 2, d 3] and b [h 2, j 4], to c."""
     populations = [population("a", h=2, d=3), population("b", h=2, j=4), population("c", d=3)]
@@ -93,6 +130,9 @@ def test_how_many_synapses_a_compartment_reaches() -> None:
     along = Synapses("a", "b", "a", Pattern(("h", "d"), ("h", "j")))
     assert made.fan_out(along).tolist() == [4] * 6
     assert made.fan_out(Synapses("a", "c", "a", Pattern(("h", "d"), ("d",)))).tolist() == [1] * 6
+    two_slices = Written(("h", "j", "d"), "c", "b", 64)
+    assert made.fan_out(Synapses("a", "b", "a", two_slices)).tolist() == [8] * 6
+    assert made.fan_out(Synapses("b", "c", "a", two_slices)).tolist() == [6] * 8
     dense = Synapses("a", "b", "a", Dense(InMemory(np.zeros((8, 6), np.int8))))
     assert made.fan_out(dense).tolist() == [8] * 6
     gather = Gather(np.array([4, 0, 4], np.int32), np.ones(3, np.int8))
@@ -152,70 +192,80 @@ def test_wiring_is_an_index_of_the_groups() -> None:
     assert wiring.pattern(Synapses("a", "b", "a", Dense(InMemory(np.zeros((1, 1)))))) is None
 
 
-def store(*readers: str) -> Netlist:
-    """A store m, and what writes and reads it; m is read out into out."""
+def attention() -> Netlist:
+    """v is written at p's slot; the code r reads it into out, which f gates; t reads it back."""
     populations = [
-        population("w", "product", 1),
+        population("v", "product", 1),
+        population("p", "pointer", 1),
         population("r", "encode", 2, 4),
-        population("m", "memory", 3),
-        population("m2", "memory", 3),
+        population("f", "pointer", 2),
+        population("t", "pointer", 6),
         population("out", "integrate", 9),
     ]
-    groups = [group("w", "m", "write"), *(group(name, "m", "read") for name in readers)]
-    groups += [group("m", "out"), group("m", "out", "enable"), group("r", "out")]
+    written = Written(("j",), "v", "p", 9)
+    groups = [
+        Synapses("r", "out", "a", written),
+        group("v", "r", "x"),
+        Synapses("f", "out", "enable", replace(written, value="f")),
+        Synapses("t", "out", "a", written),
+    ]
     return wire(populations, groups)
 
 
 def test_spikes_arrive_a_step_after_they_are_sent() -> None:
-    made = store("r")
-    assert Wiring(made).arrivals(group("r", "m")) == (3, 5)
-    assert Wiring(made).arrivals(group("w", "m")) == (2,)
+    made = attention()
+    assert Wiring(made).arrivals(made.synapses[0]) == (3, 5)
+    assert Wiring(made).arrivals(made.synapses[1]) == (2,)
 
 
-def test_whose_code_a_population_s_spikes_have() -> None:
-    def coder(name: str, *readers: str) -> str | None:
-        found = Wiring(store(*readers)).coder(name)
-        return None if found is None else found.name
-
-    assert coder("r") == "r"
-    assert coder("m", "r") == "r"
-    assert coder("m", "r", "m2") == "r"
-    assert coder("m") is None
-    assert coder("m", "m2") is None
-    assert coder("m", "m2", "r") is None
-
-
-def test_who_sums_a_population_s_spikes() -> None:
-    wiring = Wiring(store("r"))
-    assert [g.name for g in wiring.receivers("r")] == [
-        "m -> out.a",
-        "m -> out.enable",
-        "r -> out.a",
-    ]
-    assert [g.name for g in wiring.receivers("w")] == ["w -> m.write"]
-    assert wiring.receivers("out") == []
+def test_the_written_groups_of_a_net() -> None:
+    made = attention()
+    wiring = Wiring(made)
+    forms = [group.form for group in made.synapses]
+    assert wiring.written == [(0, forms[0]), (2, forms[2]), (3, forms[3])]
+    assert wiring.reads("r") == [forms[0]]
+    assert wiring.reads("v") == []
+    assert wiring.writes("p") == [forms[0], forms[2], forms[3]]
+    assert wiring.writes("f") == wiring.writes("v") == []
 
 
 def test_a_timetable() -> None:
-    """w at 1 and r at 2 and 4; m answers a step after r; the feedback is not waited for."""
-    made = store("r")
+    """v at 1 and r at 2 and 4; the feedback is not waited for."""
+    made = attention()
     made.synapses.append(group("out", "r", "x", feedback=True))
     table = Timetable(made)
     assert (table.begin, table.steps, table.sends) == (0, {}, {})
-    table.assign("w", (0, 1))
+    table.assign("v", (0, 1))
     made.update("r", params={"steps": 2})
     table.assign("r", (1, 2, 4))
-    table.assign("m", (2, 3))
-    assert table.steps == {"w": (0, 1), "r": (1, 2, 4), "m": (2, 3)}
-    assert table.sends == {"w": (1,), "r": (2, 4), "m": ()}
-    assert table.sends_of("r") == (2, 4)
-    assert table.sends_of("m") == (3, 5)
-    assert table.arrivals("m") == (2, 3, 5)
-    assert table.arrivals("m", "write") == (2,)
-    assert table.arrivals("out") == (3, 4, 5, 6)
-    assert table.arrivals("r") == ()
-    assert table.stores_read_by("r") == ["m"]
-    assert table.stores_read_by("w") == []
+    table.assign("f", (2,))
+    table.assign("t", (6,))
+    assert table.steps == {"v": (0, 1), "r": (1, 2, 4), "f": (2,), "t": (6,)}
+    assert table.sends == {"v": (1,), "r": (2, 4), "f": (2,), "t": (6,)}
+    assert table.arrivals("out") == (3, 5, 7)
+    assert table.arrivals("out", "a") == (3, 5, 7)
+    assert table.arrivals("out", "enable") == (3,)
+    assert table.arrivals("r") == (2,)
+    assert table.arrivals("v") == ()
+
+
+def test_when_what_writes_and_what_reads_is_scheduled() -> None:
+    """A pointer fires with the value that it writes, or with the digits that it gates.
+
+    The first digit leaves a step after the value is written, though its own value came at 2.
+    """
+    made = attention()
+    table = Timetable(made)
+    table.begin = 1
+    table.assign("v", (5, 6))
+    p, r, f, t = (made.populations[name] for name in ("p", "r", "f", "t"))
+    assert p.does.timing.steps(table, p) == (6,)
+    made.update("r", params={"steps": 3})
+    r = made.populations["r"]
+    assert r.does.timing.steps(table, r) == (7, 8, 9)
+    table.assign("r", (7, 8, 9))
+    assert f.does.timing.steps(table, f) == (7,)
+    assert t.does.timing.steps(table, t) == (1,)
 
 
 def test_a_fault_names_the_part_and_the_remedy() -> None:

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 from wiring import wire
 
-from compiler.netlist.model import Dense, Gather, InMemory, Netlist, Pattern, Population, Synapses
+from compiler.netlist.model import (
+    Dense,
+    Gather,
+    InMemory,
+    Netlist,
+    Pattern,
+    Population,
+    Synapses,
+    Written,
+)
 from compiler.netlist.reach import (
     dense_reach,
     digit_widths,
@@ -80,21 +89,16 @@ def test_groups_of_every_form() -> None:
     assert reach(Wiring(made), group("e", "out", "a", Pattern(("d", "j"), ("j",)))) == 16
 
 
-def memory(reader: str | None) -> Netlist:
-    """A memory of contents up to 50 that an encoder reads, or nobody."""
-    held = population("m", "memory", 3, limit=50)
-    made = wire([encoder(outlier_shift=3), held, population("out", "product")], [])
-    pattern = Pattern(("d",), ("d",))
-    if reader is not None:
-        made.synapses.append(group("out", "m", "write", pattern))
-        made.synapses.append(group(reader, "m", "read", pattern))
-    return made
-
-
-def test_a_memory_multiplies_what_reads_it() -> None:
-    out = group("m", "out", "a", Pattern(("d",), ("d",)))
-    assert reach(Wiring(memory(None)), out) == 50
-    assert reach(Wiring(memory("e")), out) == 400
+def test_a_written_weight_multiplies_the_spikes_that_meet_it() -> None:
+    """Contents up to 50, spikes up to 8, a sum over d 2; of a pointer one compartment sends."""
+    pointer = Population("p", "pointer", {"d": 2}, {"slots": 2}, (0,), (0,))
+    made = wire([encoder(outlier_shift=3), pointer, population("out", "product")], [])
+    form = Written(("d", "j"), "out", "p", 50)
+    assert reach(Wiring(made), group("e", "out", "a", form)) == 400
+    made.update("out", axes={"j": 2})
+    assert reach(Wiring(made), group("e", "out", "a", form)) == 800
+    assert reach(Wiring(made), group("p", "out", "a", form)) == 50
+    assert digit_widths(Wiring(made), "p") == ()
 
 
 @pytest.mark.parametrize(
@@ -120,6 +124,3 @@ def test_digits_of_a_spike() -> None:
     assert digit_widths(Wiring(net(neuron(), population("out", "product"))), "f") == ()
     contest = Wiring(net(population("c", "compete", 3), population("o", "any")))
     assert digit_widths(contest, "c") == (1, 1, 1)
-    assert digit_widths(Wiring(memory("e")), "m") == (3, 3, 2)
-    assert digit_widths(Wiring(memory(None)), "m") == ()
-    assert digit_widths(Wiring(memory("out")), "m") == ()

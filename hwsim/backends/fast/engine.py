@@ -148,9 +148,9 @@ class Engine:
         form = self.written[group]
         pointer, value = (trains[name] for name in (form.pointer, form.value))
         assert isinstance(pointer, Graded)
-        assert isinstance(value, Graded)
         axes = self.net.populations[form.value].axes.values()
-        payloads = value.value.expand(*value.value.shape[:2], *axes)
+        payloads = value.at(0, 1)  # both send once
+        payloads = payloads.expand(*payloads.shape[:2], *axes)
         if self.count and int(payloads.abs().max()) > form.limit:
             raise BackendError(f"{form.value} sent more than +-{form.limit} to be written", BUG)
         held = self.contents.get(group)

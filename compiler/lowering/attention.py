@@ -63,10 +63,10 @@ def _limit(low: Lowering, node: Node) -> int:
     readers = [low.graph[name] for name in low.readers[node.name]]
     over_slots = any(reader.op == "recall" and reader["axis"] == SLOTS for reader in readers)
     summed = node.axes[SLOTS if over_slots else "d"]
-    widest: int = WORD_BITS - math.ceil(math.log2(summed))
+    widest: int = max(2, WORD_BITS - math.ceil(math.log2(summed)))
     bits: int | None = node["bits"]
     if bits is not None:
-        return (1 << max(2, min(bits, widest)) - 1) - 1
+        return (1 << min(max(2, bits), widest) - 1) - 1
     limit = slice_limit(FINER_SLICES if node["planes"] == 2 else STORED_SLICES)
     return min(limit, (1 << widest - 1) - 1)
 

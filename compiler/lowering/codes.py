@@ -17,6 +17,9 @@ from las_neuro.neurons.codes import Code
 from las_neuro.neurons.firing import LEAK, Firing
 
 
+GAIN_BITS, MOST_GAIN_SHIFT = 15, 48  # of a factor that readers of the netlist are told
+
+
 def _input(low: Lowering, node: Node) -> None:
     unit = low.units[node.name]
     target = low.add(node, "input", low.viewed(node), unit)
@@ -36,7 +39,12 @@ def _encode(low: Lowering, node: Node) -> None:
     shift = code.outlier_shift if code.outliers is not None and code.outliers.any() else 0
     outliers = np.asarray(code.outliers if shift else [False])
     skipped = np.asarray([0] if code.skipped is None else code.skipped)
-    gain = low.gains.get(node.inputs[0], 1.0)
+    gain, known = low.gains.get(node.inputs[0], 1.0), {}
+    if node.inputs[0] in low.gains:
+        _, exponent = np.frexp(gain)
+        shift_of = np.clip(GAIN_BITS - exponent, 0, MOST_GAIN_SHIFT).astype(np.int64)
+        mantissa = np.rint(gain * 2.0**shift_of).clip(-(2**GAIN_BITS), 2**GAIN_BITS)
+        known = {"gain": mantissa.astype(np.int64), "gain_shift": shift_of}
     factor = gain * source.unit / code.unit / (1.0 if code.spread is None else code.spread)
     target = low.add(
         node,
@@ -51,6 +59,7 @@ def _encode(low: Lowering, node: Node) -> None:
         skipped=skipped.astype(np.int64).reshape(-1),
         outlier_shift=shift,
         outliers=outliers.astype(np.int64).reshape(-1),
+        **known,
     )
     low.join(source, target, "x")
 
@@ -72,7 +81,7 @@ def fire(
         code.unit,
         suffix,
         role,
-        scaling=Scaling(low.gains.get(node.inputs[0], 1.0) * source.unit * code.factor),
+        scaling=Scaling(source.unit * code.factor),
         offset=code.offset,
         low=code.low,
         high=code.high,

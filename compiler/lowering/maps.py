@@ -12,6 +12,7 @@ from compiler.lowering.network import Addition, LoweredPopulation, Scaling
 from compiler.netlist.model import Dense, Gather, Matrix
 from compiler.weights.quantize import FINE, Unweighted, quantize
 from las_neuro.graph import Node
+from las_neuro.neurons.codes import Code
 
 RELAYED = 2**12  # most payload units that one spike of a relayed neuron counts
 
@@ -69,12 +70,18 @@ def _affine(low: Lowering, node: Node) -> None:
             bias = node.weights["bias"].load().astype(np.float64) / unit
     gain = gain * _spread_of(low, node).reshape(-1)
     normal = low.graph[node.inputs[0]].op == "product"
-    if normal and "bias" not in node.weights and low.read_only_by(node, "encode"):
+    if normal and "bias" not in node.weights and _read_by_encoders(low, node):
         low.population_of[node.name], low.gains[node.name] = source.name, gain
         return
     factor = gain * source.unit / unit
     target = low.add(node, "integrate", source.axes, unit, scaling=Scaling(factor, bias), **RESCALE)
     low.join(source, target, "a")
+
+
+def _read_by_encoders(low: Lowering, node: Node) -> bool:
+    """Whether only encoders of digits read a node."""
+    readers = [low.graph[name] for name in low.readers[node.name]]
+    return low.read_only_by(node, "encode") and all(isinstance(r["code"], Code) for r in readers)
 
 
 def _sum(low: Lowering, node: Node) -> None:

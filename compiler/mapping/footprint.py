@@ -260,6 +260,8 @@ def _tile_cost(
     scaling = kind.rescaling
     by_row = () if scaling is None else (scaling.multiplier, scaling.shift, scaling.bias)
     for name, param in kind.params.items():
+        if not param.chip:
+            continue
         value = np.asarray(population.params.get(name, 0))
         if (value.ndim and len(value) == population.n > 1) or (dense and name in by_row):
             own += param.bits

@@ -126,9 +126,9 @@ def partition(net: Netlist, target: Target, cores: Layout | None = None) -> Netl
         cores.cores,
         int(target.system.cores_per_chip),
         int(target.mesh.width),
+        int(target.mesh.cores_per_router),
         tuple(tiles),
         tuple(blocks),
-        int(target.mesh.cores_per_router),
     )
     return replace(net, placement=placement)
 

@@ -172,8 +172,16 @@ def _written(wiring: Wiring, group: Synapses, form: Written) -> None:
     if group.port == target.does.sum_port and SLOTS in target.axes:
         gates = [g.form for g in wiring.into(target.name) if g.port != group.port]
         gated = any(isinstance(g, Written) and g.pointer == form.pointer for g in gates)
-        need(gated, at, "nothing silences the slots that are not written yet")
+        quiet = gated or _silent_at_0(target)
+        need(quiet, at, "nothing silences the slots that are not written yet")
     _writes(at, net, (value, pointer), source)
+
+
+def _silent_at_0(population: Population) -> bool:
+    """Whether a sum of 0 sends nothing."""
+    p, scaling = population.params, population.does.rescaling
+    bias = p.get(scaling.bias, 0) if scaling else 0
+    return not np.any(bias) and p.get("low", 0) <= 0 <= p.get("high", 0)
 
 
 def _writes(

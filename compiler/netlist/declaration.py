@@ -29,7 +29,8 @@ def declaration(name: str, population: Population) -> None:
     need(math.prod(sizes) <= MOST_COMPARTMENTS, at, f"{math.prod(sizes)} compartments")
     expected, names = set(population.does.params), set(population.params)
     need(not names - expected, at, f"{population.kind} has no {sorted(names - expected)}")
-    need(not expected - names, at, f"{sorted(expected - names)} missing")
+    missing = {key for key in expected - names if population.does.params[key].chip}
+    need(not missing, at, f"{sorted(missing)} missing")
     for key in population.params:
         _parameter(population, key)
     if population.does.check is not None:

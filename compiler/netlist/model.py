@@ -226,9 +226,9 @@ class Placement:
     cores: int
     cores_per_chip: int
     mesh_width: int  # routers of a chip are numbered row by row, with so many per row
+    cores_per_router: int  # cores with successive numbers share a router
     tiles: tuple[Tile, ...]
     blocks: tuple[Block, ...]
-    cores_per_router: int = 1  # cores with successive numbers share a router
 
     @property
     def chips(self) -> int:
@@ -329,4 +329,5 @@ class Netlist(Network[Population]):
         source = next(group.source for group in self.into(name) if group.port == "x")
         factor = np.asarray(p["multiplier"], np.float64) / 2.0 ** np.asarray(p["shift"])
         above, below = grain(p)
-        return np.asarray(self.populations[source].unit / factor * (above / below))
+        used = np.where(factor == 0, 1.0, factor)  # a channel of factor 0 is always silent
+        return np.asarray(self.populations[source].unit / used * (above / below))

@@ -89,7 +89,8 @@ def _kept_bits(population: Population) -> int:
 def _parameter_bits(population: Population) -> int:
     """Bits of all parameters: of an array each value, a plain number once per population."""
     words = population.does.params
-    return sum(words[name].bits * int(np.size(value)) for name, value in population.params.items())
+    values = ((words[name], value) for name, value in population.params.items())
+    return sum(word.bits * int(np.size(value)) for word, value in values if word.chip)
 
 
 def _bytes(bits: int) -> int:

@@ -22,7 +22,7 @@ import pytest
 
 from compiler.convert import convert
 from compiler.mapping.partition import partition
-from compiler.netlist.hdf5 import HEADER_BYTES, load, save
+from compiler.netlist.hdf5 import HEADER_BYTES, VERSION, load, save
 from compiler.netlist.model import Dense, InMemory
 from compiler.pipeline import build
 from compiler.targets import target as targets
@@ -132,11 +132,11 @@ def test_no_file_a_folder_a_pipe(tmp_path: Path) -> None:
     refused(tmp_path / "pipe", "no such file")
 
 
-@pytest.mark.parametrize("version", [0, 1, 2, 999_999_999])
+@pytest.mark.parametrize("version", [0, 1, 2, 3, 999_999_999])
 def test_another_version(good: Path, version: int) -> None:
-    content = GOOD["bytes"].replace(b"netlist 3 ", b"netlist %d " % version, 1)
+    content = GOOD["bytes"].replace(b"netlist %d " % VERSION, b"netlist %d " % version, 1)
     good.write_bytes(content[:512] if version < 9 else content[:512] + content[520:])
-    said = refused(good, f"netlist of version {version}, this las_neuro reads 3")
+    said = refused(good, f"netlist of version {version}, this las_neuro reads {VERSION}")
     assert "upgrade las_neuro" in said
 
 

@@ -57,7 +57,7 @@ def test_a_profile_of_one_s_own_is_priced_beside_the_others(
     audit = json.loads(report.read_text())
     bill = {bill["profile"]: bill for bill in audit["energy"]}["my_chip"]
     assert len(audit["energy"]) > 4
-    assert bill["joules"] == audit["total"]["synaptic_event"] * 2.5e-12
+    assert bill["joules"] == pytest.approx(audit["total"]["synaptic_event"] * 2.5e-12)
 
 
 @pytest.mark.parametrize(

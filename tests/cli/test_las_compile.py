@@ -47,7 +47,7 @@ def test_the_netlist_says_where_it_comes_from(netlist: Path, decoder: Path) -> N
     assert made["tool"].startswith("las-neuro ")
     assert made["calibration"].startswith("sha256 ")
     assert made["options"] == {
-        **{"system": "las", "steps": 16, "code": "binary", "ranges": 2, "channel_steps": False},
+        **{"system": "las", "steps": 16, "code": "graded", "published": False, "ranges": 2, "channel_steps": False},
         **{"weight_planes": 1, "error_budget": None, "system_options": {}, "subtract_first": False},
         **{"context": 24, "target": "auto"},
     }
@@ -114,8 +114,8 @@ def test_a_plan_says_how_much_more_calibration_may_add(
     words = ("-o", tmp_path / "net.h5", "--calibrate", text, "--json")
     compiled = json.loads(las("las-compile", decoder, *words).out)
     more = plan["after_calibration"]
-    assert 0 < compiled["compartments"] - plan["compartments"] <= more["compartments"]
-    assert 0 < compiled["steps_per_token"] - plan["latency"]["steps"] <= more["steps"]
+    assert 0 <= compiled["compartments"] - plan["compartments"] <= more["compartments"]
+    assert compiled["steps_per_token"] <= plan["latency"]["steps"] + more["steps"]
     said = las("las-compile", decoder, "--plan").out
     assert f"at most {more['populations']} populations" in " ".join(said.split())
 

@@ -89,7 +89,7 @@ def netlist() -> Netlist:
         synapses=synapses,
         tables=[HostTable("in", "token", 0, InMemory(np.zeros((9, 2), np.int32)))],
         phases=((0, 5),),
-        placement=Placement("loihi2", 130, 120, 15, (), ()),
+        placement=Placement("loihi2", 130, 120, 15, 1, (), ()),
         provenance={"model": "<tiny> & co", "options": {"code": "las"}},
     )
 
@@ -277,13 +277,13 @@ def test_a_step_lasts_as_long_as_its_slowest_part_on_the_busiest_core(net: Netli
     chip = load_target("loihi2").model_copy(update={"time": time, "title": "made-up chip"})
     cores = {"in": 2, "code": 0, "sum": 0, "keys": 1, "slot": 2, "out": 2}
     tiles = tuple(Tile(name, 0, net.populations[name].n, core) for name, core in cores.items())
-    placement = Placement("loihi2", 3, 120, 15, tiles, (Block(1, (0, 3), (0, 2), 0),))
+    placement = Placement("loihi2", 3, 120, 15, 1, tiles, (Block(1, (0, 3), (0, 2), 0),))
     found = estimate(net, counters(net), placement, chip)
     assert found.bounds == pytest.approx(
         {"barrier": 10e-9, "synaptic events": 0, "updates": 108e-9, "partial sums": 0}
     )
     assert found.seconds == pytest.approx(118e-9)
-    away = Placement("loihi2", 3, 120, 15, tiles, (Block(1, (0, 3), (0, 2), 1),))
+    away = Placement("loihi2", 3, 120, 15, 1, tiles, (Block(1, (0, 3), (0, 2), 1),))
     assert estimate(net, counters(net), away, chip).bounds["partial sums"] == pytest.approx(10e-9)
 
 
@@ -293,7 +293,7 @@ def test_a_core_flooded_with_events_bounds_its_step(net: Netlist) -> None:
     run.populations["sum"].spikes[:] = 0
     tiles = tuple(Tile(name, 0, p.n, 0) for name, p in net.populations.items())
     chip = load_target("loihi2")
-    found = estimate(net, run, Placement("loihi2", 1, 120, 15, tiles, ()), chip)
+    found = estimate(net, run, Placement("loihi2", 1, 120, 15, 1, tiles, ()), chip)
     # 120,000 spikes a token, half a step, each to 3 + 4 synapses on the one core, in two steps
     expected = 2 * 60_000 * 7 * float(chip.time.synaptic_event_ns) * 1e-9
     assert found.bounds["synaptic events"] == pytest.approx(expected)

@@ -60,7 +60,7 @@ def test_a_matrix_held_in_memory() -> None:
 
 @pytest.mark.parametrize(("cores", "chips"), [(1, 1), (120, 1), (121, 2), (240, 2), (241, 3)])
 def test_the_last_chip_need_not_be_full(cores: int, chips: int) -> None:
-    assert Placement("loihi2", cores, 120, 8, (), ()).chips == chips
+    assert Placement("loihi2", cores, 120, 8, 1, (), ()).chips == chips
 
 
 @pytest.mark.parametrize(

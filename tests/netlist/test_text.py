@@ -93,7 +93,7 @@ def test_one_line_a_thing() -> None:
 
 def test_the_placement_comes_last() -> None:
     tiles = (Tile("in", 0, 2, 0), Tile("out", 1, 2, 3))
-    placement = Placement("loihi2", 4, 2, 2, tiles, (Block(0, (0, 1), (1, 2), 3),))
+    placement = Placement("loihi2", 4, 2, 2, 1, tiles, (Block(0, (0, 1), (1, 2), 3),))
     lines = text(replace(net(), placement=placement)).splitlines()
     assert lines[len(LINES) :] == [
         "cores  4  chips 2  target loihi2",

@@ -14,6 +14,9 @@ Three forms of the same `digits` binary digits of precision (las_neuro.neurons.c
                   (Reitwiesner 1960)
     graded        digit_bits binary digits per step as one payload; the last step has the remainder
 
+The multiplier may take a factor of the model with it (a norm's gain); payloads then stand for the
+product, and `gain / 2**gain_shift` tells readers of the netlist that factor.
+
 A channel that skips its s lowest digits (like the channels of SpikeLLM with fewer time steps, arXiv
 2407.04752) is coded in steps of 2**s units.
 """
@@ -115,7 +118,7 @@ SPIKES = Spikes(
     payload_bits=lambda p: int(1 + p["digit_bits"] + p["outlier_shift"]),
     code=_code,
     unit_payload=lambda p: np.where(p["outliers"] != 0, 1 << p["outlier_shift"], 1),
-    grain=lambda p: (1, 1),
+    grain=lambda p: (p.get("gain", 1), 2.0 ** np.asarray(p.get("gain_shift", 0))),
 )
 
 KIND = Kind(
@@ -138,6 +141,8 @@ KIND = Kind(
         "early": Param(1),
         "outlier_shift": Param(4),
         "outliers": Param(1, per="compartment"),
+        "gain": Param(16, signed=True, per="compartment", chip=False),
+        "gain_shift": Param(6, per="compartment", chip=False),
     },
     step=step,
     window=window,

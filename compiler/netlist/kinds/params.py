@@ -17,11 +17,14 @@ class Param:
          step         a tuple of integers, one for each step of the population
          compartment  an int64 array, one for each compartment, or of length 1: one for all
          table        an int64 array that all compartments of a core look values up in
+    chip: whether compartments use it; other parameters tell readers of a netlist what its payloads
+    stand for, and may be missing.
     """
 
     bits: int
     signed: bool = False
     per: Literal["population", "step", "compartment", "table"] = "population"
+    chip: bool = True
 
     @property
     def range(self) -> tuple[int, int]:

@@ -154,7 +154,8 @@ def _written(wiring: Wiring, group: Synapses, form: Written) -> None:
     need(pointer.axes in ({SLOTS: pointer.n}, {}), at, f"`{pointer.name}` points along other axes")
     fits = pointer.n == net.context or (pointer.n < net.context and net.causal)
     need(fits, at, f"{pointer.n} slots for {net.context} tokens")  # fewer slots are a ring
-    named = sorted(form.axes) == sorted({*value.axes, SLOTS}) and SLOTS not in value.axes
+    kept = [axis for axis in form.axes if axis != SLOTS]  # in the order of the value's numbers
+    named = kept == list(value.axes) and form.axes.count(SLOTS) == 1
     need(named, at, f"axes {form.axes} of values along {tuple(value.axes)}")
     need(1 <= form.limit <= WORD_LIMIT, at, f"limit {form.limit}")
     sizes, (source, target) = net.content_axes(form), wiring.ends(group)

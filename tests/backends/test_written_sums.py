@@ -57,14 +57,17 @@ def through(
     segments: list[tuple[int, int]],
     shift: tuple[int, ...],
     visible: Any = None,
-    **more: Any,
+    *,
+    alone: bool,
+    limit: int = 10,
 ) -> list[Any]:
     """Sums of each segment; axes: of source, content and target, all of size 2."""
     source, target = ends(axes[0], axes[2], SIZES)
-    form = Written(tuple(axes[1]), "v", "p", more.pop("limit", 10))
+    form = Written(tuple(axes[1]), "v", "p", limit)
     layout = ProductAxes.of(source, target, form)
     assert layout is not None
-    return totals(train, Entries(content, visible), layout, form, target, segments, shift, **more)
+    entries = Entries(content, visible)
+    return totals(train, entries, layout, form, target, segments, shift, alone=alone)
 
 
 def test_a_layout() -> None:

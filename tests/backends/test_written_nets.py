@@ -39,7 +39,7 @@ def same(source: str, target: str, *axes: str) -> Synapses:
 
 
 def keys_net(slots: int = CONTEXT, limit: int = 5, heads: int = 1) -> Netlist:
-    """Values [d 2] are written; queries [g, d 2], one row for each place, meet them in `out` [g, j].
+    """Values [d 2] are written; queries [g, d 2], a row for each place, meet them in `out` [g, j].
 
     Query 0 is 1 10, query 1 is 100 0.
     """
@@ -127,7 +127,7 @@ def test_a_ring_of_one_slot(read: Read) -> None:
 
 @every
 def test_digits_that_read(read: Read) -> None:
-    """The query 2 3 in two binary digits; its spikes 0 1 and 1 1 meet the keys, shifted by digit."""
+    """The query 2 3 in two binary digits: its spikes 0 1 and 1 1 meet the keys, shifted."""
     value, tokens = entry("value", ROWS, d=2)
     asked, places = entry("asked", [[2, 3]] * CONTEXT, source="position", d=2)
     params: dict[str, Any] = {key: np.array([0]) for key in ("shift", "skipped", "outliers")}
@@ -155,8 +155,9 @@ def values_net() -> Netlist:
     form = Written(("j", "d"), "value", "at", 5)
     scores = replace(net.populations["out"], name="scores", axes={"j": 2})
     populations = [p for name, p in net.populations.items() if name not in ("out", "all")]
-    populations = [replace(p, axes={"d": 2}) if p.name in ("asked", "query") else p
-                   for p in populations]
+    populations = [
+        replace(p, axes={"d": 2}) if p.name in ("asked", "query") else p for p in populations
+    ]
     return wire(
         [*populations, scores, out],
         [
@@ -269,7 +270,7 @@ def test_weights_that_differ_are_noticed() -> None:
 
 @st.composite
 def attention(draw: st.DrawFn) -> tuple[Netlist, list[int]]:
-    """Keys and values of random sizes and orders of axes, payloads up to the limit; sums may wrap."""
+    """Keys and values, sizes and orders of axes at random, up to the limit; sums may wrap."""
     k, g, d = draw(st.integers(1, 2)), draw(st.integers(1, 2)), draw(st.integers(1, 3))
     slots, limit = draw(st.integers(1, CONTEXT)), draw(st.sampled_from([1, 63, 64, 8127]))
     random = np.random.default_rng(draw(st.integers(0, 999)))

@@ -174,9 +174,7 @@ def test_a_sum_too_long_for_32_bits_is_exact() -> None:
     """2**23 - 1 times 2**23 - 1, and one more."""
     digits = Graded(ints(8388607, 1, shape=(1, 1, 2)).long())
     content = ints(8388607, 1, shape=(1, 2, 1))
-    (found,) = through(
-        digits, content, ("j", "jd", "d"), [(0, 1)], (0,), alone=True, limit=8388607
-    )
+    (found,) = through(digits, content, ("j", "jd", "d"), [(0, 1)], (0,), alone=True, limit=8388607)
     assert found.dtype == torch.int64
     assert found.tolist() == [[[70368727400450]]]
 
@@ -201,5 +199,7 @@ def test_products_where_nothing_is_summed() -> None:
     assert found.tolist() == [[[[3, 0]], [[0, 0]]]]
     found = passed_on(clock, flags, form, ends("", "kj", SIZES), (0, 1), (2,))
     assert found.tolist() == [[[[12, 0]], [[0, 0]]]]
-    found = passed_on(clock, Entries(flags.content, None), form, ends("", "jk", SIZES), (0, 1), (0,))
+    found = passed_on(
+        clock, Entries(flags.content, None), form, ends("", "jk", SIZES), (0, 1), (0,)
+    )
     assert found.tolist() == [[[[3], [3]], [[0], [0]]]]

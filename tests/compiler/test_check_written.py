@@ -31,7 +31,7 @@ def pointer(name: str, slots: int, at: int = 0) -> Population:
 
 
 def netlist() -> Netlist:
-    """value [k 2, d 3] is written at `at`; query [k 2, g 2, d 3] meets it in scores [k 2, g 2, j 4]."""
+    """value [k 2, d 3] is written at `at`; query [k 2, g 2, d 3] meets it in scores [k, g, j 4]."""
     value = Population("value", "input", {"k": 2, "d": 3}, {}, (0,), (0,))
     other = Population("other", "input", {"d": 3}, {}, (0,), (0,))
     tables = [
@@ -92,7 +92,10 @@ FAULTS: dict[str, tuple[Callable[[Netlist], Any], str]] = {
     "no slots": (lambda n: keys(n, axes=("k", "d")), "axes ('k', 'd') of values along ('k', 'd')"),
     "slots twice": (lambda n: keys(n, axes=("k", "j", "j", "d")), "of values along ('k', 'd')"),
     "an axis too few": (lambda n: keys(n, axes=("j", "d")), "of values along ('k', 'd')"),
-    "an axis too many": (lambda n: keys(n, axes=("k", "g", "j", "d")), "of values along ('k', 'd')"),
+    "an axis too many": (
+        lambda n: keys(n, axes=("k", "g", "j", "d")),
+        "of values along ('k', 'd')",
+    ),
     "an axis twice": (lambda n: keys(n, axes=("k", "k", "j", "d")), "of values along ('k', 'd')"),
     "another order": (lambda n: keys(n, axes=("d", "j", "k")), "of values along ('k', 'd')"),
     "slots in the value": (
@@ -163,7 +166,9 @@ def test_a_fault_is_found_and_named(fault: str) -> None:
 def test_a_value_sent_twice_is_written_at_no_step() -> None:
     """A code is no number: value and pointer send once."""
     net = netlist()
-    code: dict[str, Any] = {name: np.zeros(1, np.int64) for name in ("shift", "skipped", "outliers")}
+    code: dict[str, Any] = {
+        name: np.zeros(1, np.int64) for name in ("shift", "skipped", "outliers")
+    }
     code |= {"multiplier": np.ones(1, np.int64), "digits": 2, "digit_bits": 1, "signed_digit": 0}
     code |= {"steps": 2, "early": 0, "outlier_shift": 0}
     net.populations["code"] = Population("code", "encode", {"k": 2, "d": 3}, code, (1, 2), (1, 2))

@@ -25,7 +25,6 @@ from compiler.netlist.model import (
     HostTable,
     InMemory,
     Netlist,
-    Pattern,
     Placement,
     Population,
     Synapses,

@@ -1,4 +1,4 @@
-"""Thousands of tokens: no sum leaves its word, the process's memory stays bounded, the outputs stay right."""
+"""Thousands of tokens: no sum leaves its word, a run's memory is bounded, outputs stay right."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def megabytes() -> float:
 
 
 def round_weights(path: Path) -> None:
-    """Weights that int8 holds exactly: what remains is the error of codes, keys, values and softmax.
+    """Weights that int8 holds exactly: what remains is the error of spikes and softmax.
 
     Milder queries and keys than the fixture's, so that tokens look at thousands of others.
     """

@@ -44,7 +44,7 @@ def drawn(made: Netlist) -> list[tuple[list[int], list[int], list[int], list[lis
 
 
 def test_keys_are_a_block_for_each_head_and_query() -> None:
-    """Content [k 2, j 3, d 2]; queries g of one head hold the same numbers, each in its own block."""
+    """Content [k 2, j 3, d 2]; the numbers of a head are in a block of each of its queries g."""
     made = net("kgd", "kjd", "kgj")
     assert by_rows(made.synapses[0], made)
     first = [[0, 1], [2, 3], [4, 5]]

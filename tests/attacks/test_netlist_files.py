@@ -57,7 +57,7 @@ def refused(path: Path, fact: str = "") -> str:
 
 def sealed(path: Path) -> Path:
     body = path.read_bytes()[HEADER_BYTES:]
-    line = f"las_neuro netlist 3 sha256 {hashlib.sha256(body).hexdigest()}\n".encode()
+    line = f"las_neuro netlist 4 sha256 {hashlib.sha256(body).hexdigest()}\n".encode()
     path.write_bytes(line.ljust(HEADER_BYTES, b"\0") + body)
     return path
 
@@ -132,11 +132,11 @@ def test_no_file_a_folder_a_pipe(tmp_path: Path) -> None:
     refused(tmp_path / "pipe", "no such file")
 
 
-@pytest.mark.parametrize("version", [0, 1, 2, 999_999_999])
+@pytest.mark.parametrize("version", [0, 1, 2, 3, 999_999_999])
 def test_another_version(good: Path, version: int) -> None:
-    content = GOOD["bytes"].replace(b"netlist 3 ", b"netlist %d " % version, 1)
+    content = GOOD["bytes"].replace(b"netlist 4 ", b"netlist %d " % version, 1)
     good.write_bytes(content[:512] if version < 9 else content[:512] + content[520:])
-    said = refused(good, f"netlist of version {version}, this las_neuro reads 3")
+    said = refused(good, f"netlist of version {version}, this las_neuro reads 4")
     assert "upgrade las_neuro" in said
 
 
@@ -446,7 +446,7 @@ for seed in range(120):
     for _ in range(chance.choice([1, 2, 8])):
         body[chance.randrange(len(body))] = chance.choice([0, 255, chance.randrange(256)])
     digest = hashlib.sha256(body).hexdigest()
-    header = f"las_neuro netlist 3 sha256 {digest}\\n".encode().ljust(HEADER_BYTES, b"\\0")
+    header = f"las_neuro netlist 4 sha256 {digest}\\n".encode().ljust(HEADER_BYTES, b"\\0")
     path.write_bytes(header + body)
     try:
         load(path)

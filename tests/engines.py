@@ -43,5 +43,7 @@ def same_weights(engine: Engine, stepper: Stepper) -> None:
     assert set(engine.contents) <= set(numbers)
     for number, content in zip(numbers, stepper.contents, strict=True):
         (used,) = engine.contents[number].numpy()
-        unused = [(0, all_ - some) for all_, some in zip(content.array.shape, used.shape, strict=True)]
+        unused = [
+            (0, all_ - some) for all_, some in zip(content.array.shape, used.shape, strict=True)
+        ]
         np.testing.assert_array_equal(np.pad(used, unused), content.array)

@@ -26,7 +26,9 @@ from compiler.lowering.functions import error_budget, fit_table
 from compiler.lowering.lowering import RESCALE, Lowering
 from compiler.lowering.network import LoweredPopulation, Scaling
 from compiler.lowering.units import range_of
+from compiler.netlist.kinds import KINDS
 from compiler.netlist.model import Written, slice_limit
+from las_neuro.errors import UnsupportedError
 from las_neuro.graph import SLOTS, Node
 from las_neuro.integers import WORD_BITS
 from las_neuro.neurons.firing import graded
@@ -86,6 +88,12 @@ def _bounded(
 
 
 def _pointer(low: Lowering, node: Node, suffix: str, slots: int) -> LoweredPopulation:
+    most = KINDS["pointer"].params["slots"].range[1]
+    if slots > most:
+        raise UnsupportedError(
+            f"{node.name} has {slots:,} slots: a pointer counts to {most:,}",
+            f"compile for a shorter context (--context {most})",
+        )
     axes = {SLOTS: slots} if slots > 1 else {}
     return low.add(node, "pointer", axes, 1.0, suffix, "control", slots=slots)
 

@@ -57,7 +57,7 @@ def refused(path: Path, fact: str = "") -> str:
 
 def sealed(path: Path) -> Path:
     body = path.read_bytes()[HEADER_BYTES:]
-    line = f"las_neuro netlist 3 sha256 {hashlib.sha256(body).hexdigest()}\n".encode()
+    line = f"las_neuro netlist 4 sha256 {hashlib.sha256(body).hexdigest()}\n".encode()
     path.write_bytes(line.ljust(HEADER_BYTES, b"\0") + body)
     return path
 
@@ -446,7 +446,7 @@ for seed in range(120):
     for _ in range(chance.choice([1, 2, 8])):
         body[chance.randrange(len(body))] = chance.choice([0, 255, chance.randrange(256)])
     digest = hashlib.sha256(body).hexdigest()
-    header = f"las_neuro netlist 3 sha256 {digest}\\n".encode().ljust(HEADER_BYTES, b"\\0")
+    header = f"las_neuro netlist 4 sha256 {digest}\\n".encode().ljust(HEADER_BYTES, b"\\0")
     path.write_bytes(header + body)
     try:
         load(path)

@@ -7,7 +7,7 @@ token for itself, as the stepper does; the window side takes all of them at once
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -268,7 +268,7 @@ ALONE: dict[str, Callable[[], st.SearchStrategy[Run]]] = {
     "octave": octave_runs,
     "antilog": antilog_runs,
 }
-TOGETHER = {"memory", "pointer", "compete", "any"}  # tests of their own, below
+TOGETHER = {"pointer", "compete", "any"}  # tests of their own, below
 
 
 def test_no_kind_is_left_out() -> None:
@@ -400,188 +400,6 @@ def test_planes_of_a_code_are_its_steps(run: Run, data: st.DataObject) -> None:
     if hi - lo > 1:
         with pytest.raises(ValueError, match="weigh the digits"):
             train.plane(lo, hi, (0,) * steps)
-
-
-@dataclass
-class Recall:
-    """What is written and the digits that read it.  Memory axes: k, j (the slots), d."""
-
-    slots: int
-    write: Ints  # [batch, tokens, k, 1, d]
-    digits: Digits  # arrays [batch, tokens, k, slots or 1, d or 1]
-    together: bool  # the first digit comes in the step of the value
-
-    @property
-    def steps(self) -> int:
-        return len(self.digits.positions) + (not self.together)
-
-
-@st.composite
-def recalls(draw: Draw, least: int = 5) -> Recall:
-    batch, tokens, slots = draw(st.integers(1, 2)), 5, draw(st.integers(least, 7))
-    k, d = draw(st.integers(1, 2)), draw(st.integers(1, 3))
-    read = draw(st.sampled_from([(1, d), (slots, 1)]))  # the reader knows d, or the slots
-    shape = (batch, tokens, k, *read)
-    steps = draw(st.integers(1, 6))
-    digits = Digits(
-        words(draw, shape, 0, 2**steps - 1),
-        draw(arrays(np.int64, shape, elements=st.sampled_from([-16, -1, 1, 16]))),
-        tuple(range(steps)),
-        16,
-    )
-    write = words(draw, (batch, tokens, k, 1, d), -2047, 2047)
-    return Recall(slots, write, digits, draw(st.booleans()))
-
-
-def recalled_by_steps(run: Recall) -> Ints:
-    """Payloads [digits, batch, tokens, k, j, d] of the memory, step by step with its pointer."""
-    batch, tokens, k, _, d = run.write.shape
-    full, count = (k, run.slots, d), len(run.digits.positions)
-    sent = np.zeros((count, batch, tokens, *full), np.int64)
-    for b in range(batch):
-        memory, pointer = {}, {}
-        for t in range(tokens):
-            told = KINDS["pointer"].step(pointer, {}, {"slots": run.slots}, 0)
-            pointer = told.state
-            for step in range(run.steps):
-                first, at = step == 0, step - (not run.together)
-                digit = run.digits.at(at, count)[b, t] if at >= 0 else run.write[b, t] * 0
-                outcome = KINDS["memory"].step(
-                    memory,
-                    {
-                        "write": np.broadcast_to(run.write[b, t] * first, full),
-                        "enable": np.broadcast_to(told.payload[:, None] * first, full),
-                        "read": np.broadcast_to(digit, full),
-                    },
-                    {"limit": 2047, "slot_axis": 1},
-                    step,
-                )
-                memory = outcome.state
-                if at >= 0:
-                    sent[at, b, t] = outcome.payload
-                else:
-                    assert not outcome.payload.any()
-    return sent
-
-
-def part_of(train: Digits, tokens: slice, places: list[int]) -> Digits:
-    """Some tokens of a code, as the fast engine has them: these slots, where it knows slots."""
-    magnitude, payload = (
-        x[:, tokens] if x.shape[3] == 1 else x[:, tokens][:, :, :, places]
-        for x in (train.magnitude, train.payload)
-    )
-    return replace(train, magnitude=magnitude, payload=payload)
-
-
-def by_slot(x: Ints, axis: int, slots: int, start: int, tokens: int) -> Ints:
-    """Entries of a memory put where they are: the used slots, then one a token."""
-    old = min(start, slots)
-    out = np.zeros((*x.shape[:axis], slots, *x.shape[axis + 1 :]), np.int64)
-    for entry in range(x.shape[axis]):
-        place = entry if entry < old else (start + entry - old) % slots
-        at = (slice(None),) * axis
-        out[(*at, place)] += x[(*at, entry)]
-    assert x.shape[axis] == old + tokens
-    return out
-
-
-def in_tensors(train: Digits) -> Digits:
-    return replace(train, magnitude=tensor(train.magnitude), payload=tensor(train.payload))
-
-
-@THOROUGH
-@given(recalls(least=1), st.lists(st.integers(1, 4), min_size=1, max_size=3))
-def test_memory_in_windows_is_the_fold_of_step(run: Recall, sizes: list[int]) -> None:
-    """Tokens in windows of any size: state and slots carry over, a full ring forgets the oldest."""
-    sent = recalled_by_steps(run)
-    batch, tokens, k, _, d = run.write.shape
-    count = len(run.digits.positions)
-    pointer, memory, params = {}, {}, {"limit": 2047, "slot_axis": 1}
-    ends = [min(tokens, sum(sizes[: i + 1])) for i in range(len(sizes))] + [tokens]
-    for start, stop in zip([0, *ends], ends, strict=False):
-        if start == stop:
-            continue
-        some = slice(start, stop)
-        blank = np.zeros((batch, stop - start), np.int64)
-        told = window("pointer", pointer, {"tokens": blank}, {"slots": run.slots})
-        pointer = told.state
-        marks = told.train.value.reshape(batch, stop - start, -1)
-        assert marks.shape[2] == min(stop, run.slots)
-        entries = min(start, run.slots) + stop - start
-        places = [*range(min(start, run.slots)), *(t % run.slots for t in range(start, stop))]
-        arrivals = {
-            "write": run.write[:, some],
-            "enable": marks[:, :, None, :, None],
-            "read": part_of(run.digits, some, places),
-        }
-        swept = window("memory", memory, arrivals, params)
-        in_torch = window(
-            "memory",
-            {name: tensor(x) for name, x in memory.items()},
-            {"write": tensor(arrivals["write"]), "enable": tensor(arrivals["enable"])}
-            | {"read": in_tensors(part_of(run.digits, some, places))},
-            params,
-        )
-        memory = swept.state
-        shape = (batch, stop - start, k, entries, d)
-        for at in range(count):
-            got = np.broadcast_to(swept.train.at(at, count), shape)
-            np.testing.assert_array_equal(in_torch.train.at(at, count).expand(shape), got)
-            np.testing.assert_array_equal(
-                by_slot(got, 3, run.slots, start, stop - start), sent[at][:, some]
-            )
-        spikes = np.broadcast_to(swept.train.spikes(), shape)
-        np.testing.assert_array_equal(
-            by_slot(spikes, 3, run.slots, start, stop - start), (sent[:, :, some] != 0).sum(0)
-        )
-
-
-@THOROUGH
-@given(recalls())
-def test_memory_written_in_one_phase_and_read_in_the_next(run: Recall) -> None:
-    """As an encoder does: every token sees all slots."""
-    batch, tokens, k, _, d = run.write.shape
-    count, full = len(run.digits.positions), (k, run.slots, d)
-    params = {"limit": 2047, "slot_axis": 1}
-    told = window(
-        "pointer", {}, {"tokens": np.zeros((batch, tokens), np.int64)}, {"slots": run.slots}
-    )
-    enable = told.train.value[:, :, None, :, None]
-    written = window("memory", {}, {"write": run.write, "enable": enable}, params)
-    assert written.train is None
-    digits = part_of(run.digits, slice(0, tokens), list(range(tokens)))
-    read = window("memory", written.state, {"read": digits}, params)
-    for b in range(batch):
-        state: dict[str, Any] = {}
-        pad = ((0, 0), (0, run.slots - tokens), (0, 0))
-        for t in range(tokens):
-            now = {
-                "write": np.broadcast_to(run.write[b, t], full),
-                "enable": np.broadcast_to(np.pad(enable[b, t], pad), full),
-                "read": np.zeros(full, np.int64),
-            }
-            state = KINDS["memory"].step(state, now, params, 0).state
-        silence = dict.fromkeys(("write", "enable"), np.zeros(full, np.int64))
-        for t, at in np.ndindex(tokens, count):
-            digit = np.broadcast_to(run.digits.at(at, count)[b, t], full)
-            sent = KINDS["memory"].step(state, {**silence, "read": digit}, params, at).payload
-            got = np.broadcast_to(read.train.at(at, count), (batch, tokens, k, tokens, d))[b, t]
-            np.testing.assert_array_equal(got, sent[:, :tokens])
-            assert not sent[:, tokens:].any()
-
-
-@pytest.mark.parametrize(
-    ("enable", "fault"),
-    [
-        ([[1, 1], [0, 1]], "one slot"),
-        ([[1, 0], [0, 0]], "one slot"),
-        ([[0, 0, 1], [1, 0, 0]], "not filled in order"),
-    ],
-)
-def test_a_token_writes_the_next_slot(enable: list[list[int]], fault: str) -> None:
-    arrivals = {"write": np.ones((1, 2, 1), np.int64), "enable": np.array([enable])}
-    with pytest.raises(ValueError, match=fault):
-        window("memory", {}, arrivals, {"limit": 1, "slot_axis": 0})
 
 
 @THOROUGH

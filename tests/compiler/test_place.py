@@ -45,26 +45,20 @@ def receivers(net: Netlist, name: str) -> list[set[int]]:
     """Cores that each compartment reaches, synapse by synapse; one that writes, where it writes."""
     assert net.placement is not None
     found: list[set[int]] = [set() for _ in range(net.populations[name].n)]
-    for group in net.out_of(name):
-        index = net.synapses.index(group)
-        if isinstance(group.form, Dense):
+    for index, group in enumerate(net.synapses):
+        form = group.form
+        writes = isinstance(form, Written) and name in (form.value, form.pointer)
+        if group.source != name and not writes:
+            continue
+        if isinstance(form, Dense):
             for block in net.placement.blocks:
-                if block.group == index:
-                    for i in range(*block.cols):
-                        found[i].add(block.core)
+                for i in range(*block.cols) if block.group == index else ():
+                    found[i].add(block.core)
             continue
         core = owner(net, group.target)
-        if isinstance(group.form, Gather):
-            for t, i in enumerate(group.form.index):
-                found[int(i)].add(core[t])
-            continue
-        for t, i in meetings(net, group.source, group.target):
+        gathered = enumerate(form.index.tolist()) if isinstance(form, Gather) else None
+        for t, i in gathered or meetings(net, name, group.target):
             found[i].add(core[t])
-    for group in net.synapses:
-        if isinstance(group.form, Written) and name in (group.form.value, group.form.pointer):
-            core = owner(net, group.target)
-            for t, i in meetings(net, name, group.target):
-                found[i].add(core[t])
     return found
 
 

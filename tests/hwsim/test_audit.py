@@ -1,7 +1,7 @@
 """The audit against a netlist small enough to count by hand, and its page in a browser.
 
     in[2] -1:1-> code[2] -dense-> sum[3] -1:1-> out[3].a and .b
-                 code[2] -copied-> keys[1, 4 slots, 2] <-enable- slot[4]
+                 code[2] -written by in[2] at slot[4]-> scores[1, 4 slots]
 
 Ten tokens in two sequences; five steps a token.
 """
@@ -25,11 +25,11 @@ from compiler.netlist.model import (
     HostTable,
     InMemory,
     Netlist,
-    Pattern,
     Placement,
     Population,
     Synapses,
     Tile,
+    Written,
 )
 from compiler.targets import Figure
 from compiler.targets import load as load_target
@@ -65,7 +65,7 @@ def netlist() -> Netlist:
         Population("code", "encode", {"d": 2}, CODE, steps=(1, 2), layer=0),
         Population("sum", "integrate", {"o": 3}, {"bias": np.zeros(3)}, steps=(2, 3), layer=0),
         Population(
-            "keys", "memory", {"h": 1, "j": 4, "d": 2}, {"slot_axis": 1}, steps=(3, 4), layer=0
+            "scores", "integrate", {"h": 1, "j": 4}, {"bias": np.zeros(1)}, steps=(2, 3), layer=0
         ),
         Population("slot", "pointer", {"j": 4}, {"slots": 4}, steps=(0,)),
         Population("out", "product", {"o": 3}, {"shift": 0}, steps=(4,)),
@@ -73,8 +73,7 @@ def netlist() -> Netlist:
     synapses = [
         Synapses("in", "code", "x", one_to_one(2)),
         Synapses("code", "sum", "a", Dense(InMemory(np.ones((3, 2), np.int8)))),
-        Synapses("code", "keys", "read", Pattern(("d",), ("h", "j", "d"))),
-        Synapses("slot", "keys", "enable", Pattern(("j",), ("h", "j", "d"))),
+        Synapses("code", "scores", "a", Written(("j", "d"), "in", "slot", 8127)),
         Synapses("sum", "out", "a", one_to_one(3)),
         Synapses("sum", "out", "b", one_to_one(3)),
     ]
@@ -101,7 +100,7 @@ def counters(net: Netlist) -> Counters:
         "in": [10, 10],
         "code": [7, 5],
         "sum": [10, 9, 8],
-        "keys": [1, 0, 0, 2, 0, 3, 0, 0],
+        "scores": [1, 2, 3, 0],
         "slot": [3, 3, 2, 2],
         "out": [4, 4, 0],
     }
@@ -129,12 +128,12 @@ def test_events_are_split_by_what_the_source_sends(full: Audit) -> None:
         "in": (0, 0),
         "code": (0, 20),  # 20 graded values from the host, one synapse each
         "sum": (12 * 3, 0),
-        "keys": (12 * 4 + 10 * 2, 0),  # each digit to 4 slots, each pointer spike to 2 compartments
+        "scores": (12 * 4 * 2, 0),  # each digit to 4 slots, whose numbers have 2 slices each
         "slot": (0, 0),
         "out": (0, 27 * 2),
     }
-    assert (full.total.event_add, full.total.event_multiply) == (104, 74)
-    assert full.total.synaptic_event == 178
+    assert (full.total.event_add, full.total.event_multiply) == (132, 74)
+    assert full.total.synaptic_event == 206
     assert full.total.spikes == 20 + 12 + 27 + 6 + 10 + 8
 
 
@@ -156,36 +155,38 @@ def test_a_code_s_form_decides_its_price(net: Netlist) -> None:
 def test_layers_and_kinds_are_two_cuts_of_the_same_total(full: Audit) -> None:
     assert [row.name for row in full.layers] == ["layer 0", OUTSIDE]
     layer, outside = full.layers
-    assert (layer.populations, layer.compartments, layer.spikes) == (3, 13, 45)
+    assert (layer.populations, layer.compartments, layer.spikes) == (3, 9, 45)
     assert (outside.event_add, outside.event_multiply) == (0, 54)
-    assert layer.rate(full.tokens) == 45 / (13 * 10)
+    assert layer.rate(full.tokens) == 45 / (9 * 10)
     for rows in (full.layers, full.kinds, full.populations):
-        assert sum(row.synaptic_event for row in rows) == 178
+        assert sum(row.synaptic_event for row in rows) == 206
         assert sum(row.update_idle for row in rows) == full.total.update_idle
 
 
 def test_updates_are_the_schedule_and_work_is_updates_times_the_kind_s_cost(full: Audit) -> None:
     total = full.total
-    assert total.update_active + total.update_idle == 22 * 5 * 10  # compartments, steps, tokens
-    # active: in 20, code 40, sum 60, keys 160, slot 40, out 30
-    assert total.update_active == 350
-    assert total.state_read == 40 * 2 + 60 + 160 + 40 + 30 * 2
-    assert total.state_write == 40 * 2 + 60 + 160 + 40 + 30 * 2
+    assert total.update_active + total.update_idle == 18 * 5 * 10  # compartments, steps, tokens
+    # active: in 20, code 40, sum 60, scores 80, slot 40, out 30
+    assert total.update_active == 270
+    assert total.state_read == 40 * 2 + 60 + 80 + 40 + 30 * 2
+    assert total.state_write == 40 * 2 + 60 + 80 + 40 + 30 * 2
     assert (total.add, total.multiply, total.compare) == (
-        60 + 40 + 30 * 2,
-        40 + 160 + 30,
+        60 + 80 + 40 + 30 * 2,
+        40 + 30,
         40 * 2 + 40,
     )
 
 
 def test_memory_is_read_off_the_netlist(full: Audit) -> None:
     memory = full.memory
-    assert memory.synapses == 2 + 6 + 2 * 4 + 4 * 2 + 3 + 3
+    assert memory.synapses == 2 + 6 + 2 * 4 * 2 + 3 + 3
     assert memory.dense_bytes == 6
-    assert memory.sparse_bytes == 2 + 3 + 3 + 1 + 1  # three one-to-one groups, two shared weights
-    assert memory.state_bytes == 68  # 2 x 33 + 3 x 24 + 8 x 24 + 4 x 16 + 3 x 48 = 538 bits
-    assert memory.kept_bytes == 32  # keys 8 x 24, slot 4 x 16 bits
-    assert memory.parameter_bytes == 14  # 15 + 3 x 24 + 3 + 16 + 6 = 112 bits
+    assert memory.sparse_bytes == 2 + 3 + 3  # three one-to-one groups
+    assert memory.state_bytes == 56  # 2 x 33 + 3 x 24 + 4 x 24 + 4 x 16 + 3 x 48 = 442 bits
+    assert memory.kept_bytes == 8  # slot 4 x 16 bits
+    assert memory.written_bytes == 14  # 4 slots of 2 numbers of 2 x 7 bits
+    assert memory.parameter_bytes == 17  # 15 + 3 x 24 + 24 + 16 + 6 = 133 bits
+    assert memory.total_bytes == 6 + 8 + 56 + 14 + 17
 
 
 def test_weights_of_few_bits_take_as_many(net: Netlist) -> None:
@@ -221,13 +222,13 @@ def test_two_weight_planes_are_one_linear_map_of_the_ann(net: Netlist) -> None:
 def test_the_ratio_papers_print_stands_beside_the_ratio_with_everything(full: Audit) -> None:
     ratio = next(r for r in full.comparison.ratios if r.profile == "las_paper_style")
     assert ratio.ann_joules == pytest.approx(120 * 4.6e-12)
-    assert ratio.paper_joules == pytest.approx(178 * 0.9e-12)
-    # events 104 x 0.9, 74 x 4.6; adds 160 x 0.9; multiplies 230 x 3.7; compares 120, idle 750 x 0.9
-    assert ratio.full_joules == pytest.approx(2212e-12)
-    assert ratio.active_joules == pytest.approx(2212e-12 - 750 * 0.9e-12)
-    assert ratio.paper == pytest.approx(160.2 / 552)
-    assert ratio.active == pytest.approx(1537 / 552)
-    assert ratio.full == pytest.approx(2212 / 552)
+    assert ratio.paper_joules == pytest.approx(206 * 0.9e-12)
+    # events 132 x 0.9, 74 x 4.6; adds 240 x 0.9; multiplies 70 x 3.7; compares 120, idle 630 x 0.9
+    assert ratio.full_joules == pytest.approx(1609.2e-12)
+    assert ratio.active_joules == pytest.approx(1609.2e-12 - 630 * 0.9e-12)
+    assert ratio.paper == pytest.approx(185.4 / 552)
+    assert ratio.active == pytest.approx(1042.2 / 552)
+    assert ratio.full == pytest.approx(1609.2 / 552)
     assert "loihi1_davies2018" not in {r.profile for r in full.comparison.ratios}
 
 
@@ -264,25 +265,25 @@ def test_what_was_not_counted_is_named(net: Netlist) -> None:
 def test_a_step_lasts_as_long_as_its_slowest_part_on_the_busiest_core(net: Netlist) -> None:
     """Figures of a made-up chip: barrier 10 ns, an event 3 ns, an update 4 ns.
 
-    code and sum stand on core 0, keys on 1, the rest on 2.  Per token and step of arrival:
+    code and sum stand on core 0, scores on 1, the rest on 2.  Per token and step of arrival:
       step 0: in 2, slot 4 updates on core 2: 24 ns
-      step 1: code 2 updates: 8 ns; in -> code 2 events: 6; slot -> keys 2: 6; so the barrier, 10
-      step 2: code 2 + sum 3 updates: 20 ns; code -> sum 1.8 events: 5.4; code -> keys 2.4: 7.2
-      step 3: keys 8 updates: 32 ns
-      step 4: keys 8 updates: 32 ns; sum -> out 5.4 / 2 events: 8.1
+      step 1: code 2 updates: 8 ns; in -> code 2 events: 6; so the barrier, 10
+      step 2: code 2 + sum 3 updates: 20 ns; code -> sum 1.8 events: 5.4; code -> scores 4.8: 14.4
+      step 3: scores 4 updates: 16 ns; code -> scores 4.8 events: 14.4
+      step 4: out 3 updates: 12 ns; sum -> out 5.4 / 2 events: 8.1
     sum sends at 2 and 3, so half of its events arrive at step 3.
     """
     figures = {"barrier_us": 0.01, "synaptic_event_ns": 3.0, "neuron_update_ns": 4.0}
     time = Time(**{name: Figure(value=v, source="made up here") for name, v in figures.items()})
     chip = load_target("loihi2").model_copy(update={"time": time, "title": "made-up chip"})
-    cores = {"in": 2, "code": 0, "sum": 0, "keys": 1, "slot": 2, "out": 2}
+    cores = {"in": 2, "code": 0, "sum": 0, "scores": 1, "slot": 2, "out": 2}
     tiles = tuple(Tile(name, 0, net.populations[name].n, core) for name, core in cores.items())
     placement = Placement("loihi2", 3, 120, 15, 1, tiles, (Block(1, (0, 3), (0, 2), 0),))
     found = estimate(net, counters(net), placement, chip)
     assert found.bounds == pytest.approx(
-        {"barrier": 10e-9, "synaptic events": 0, "updates": 108e-9, "partial sums": 0}
+        {"barrier": 10e-9, "synaptic events": 0, "updates": 72e-9, "partial sums": 0}
     )
-    assert found.seconds == pytest.approx(118e-9)
+    assert found.seconds == pytest.approx(82e-9)
     away = Placement("loihi2", 3, 120, 15, 1, tiles, (Block(1, (0, 3), (0, 2), 1),))
     assert estimate(net, counters(net), away, chip).bounds["partial sums"] == pytest.approx(10e-9)
 
@@ -294,8 +295,8 @@ def test_a_core_flooded_with_events_bounds_its_step(net: Netlist) -> None:
     tiles = tuple(Tile(name, 0, p.n, 0) for name, p in net.populations.items())
     chip = load_target("loihi2")
     found = estimate(net, run, Placement("loihi2", 1, 120, 15, 1, tiles, ()), chip)
-    # 120,000 spikes a token, half a step, each to 3 + 4 synapses on the one core, in two steps
-    expected = 2 * 60_000 * 7 * float(chip.time.synaptic_event_ns) * 1e-9
+    # 120,000 spikes a token, half a step, each to 3 + 8 synapses on the one core, in two steps
+    expected = 2 * 60_000 * 11 * float(chip.time.synaptic_event_ns) * 1e-9
     assert found.bounds["synaptic events"] == pytest.approx(expected)
 
 
@@ -313,7 +314,7 @@ def test_the_host_s_share_is_counted(full: Audit) -> None:
 
 def test_the_record_is_json_with_a_label_for_each_section(full: Audit) -> None:
     record = json.loads(json.dumps(full.to_dict(), allow_nan=False))
-    assert record["total"]["synaptic_event"] == 178
+    assert record["total"]["synaptic_event"] == 206
     assert record["energy"][0]["joules"] == pytest.approx(full.energy[0].joules)
     assert record["troubles"] == [
         {"population": "sum", "clamps": 0, "wraps": 1},
@@ -436,7 +437,7 @@ def test_the_page_opens_offline_with_its_figures_and_no_complaint(
     for said in (
         "tokens measured 10 in 2 sequences",
         "spikes / token measured 8.3 ",
-        "synaptic events / token measured 17.8 10.4 binary, 7.4 graded",
+        "synaptic events / token measured 20.6 13.2 binary, 7.4 graded",
         "clamps + wraps measured 4 3 clamped, 1 wrapped",
         "time steps / token exact 5 in 1 phase",
         "latency / token estimate 10.0 µs",

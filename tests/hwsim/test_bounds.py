@@ -57,8 +57,8 @@ LEAST_USED = {
 # What does not average out, as a share of the rounding: a line lies on one side of a curve; where
 # units are few places apart, halves are rounded up, one binary place apart always; a reference is
 # never below its maximum; a table of one row has few values.
-LEAN = {"function": 0.4, "sum": 0.4, "encode": 0.3, "maximum": 1.0, "input": 0.3, "memory": 0.2}
-LEAN |= {"wait": 0.6}
+LEAN = {"function": 0.4, "sum": 0.4, "encode": 0.3, "maximum": 1.0, "input": 0.3}
+LEAN |= {"memory": 0.3, "wait": 0.6}
 
 
 def compiled(found: Calibrated, planes: int, steps: int = 16, code: str = "binary") -> Compiled:

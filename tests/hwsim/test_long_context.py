@@ -1,4 +1,4 @@
-"""Thousands of tokens: no sum leaves its word, memory stays bounded, the outputs stay right."""
+"""Thousands of tokens: no sum leaves its word, a run's memory is bounded, outputs stay right."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from compiler.convert import convert
-from compiler.netlist.trains import Digits, Graded, Recalled
+from compiler.netlist.model import Population, Written
+from compiler.netlist.trains import Digits
 from compiler.pipeline import build
-from hwsim.backends.fast import recall
+from hwsim.backends.fast import written
 from hwsim.backends.fast.engine import Engine
 from las_neuro.checkpoint import Checkpoint
 from las_neuro.integers import WORD_LIMIT
@@ -30,7 +31,7 @@ def megabytes() -> float:
 
 
 def round_weights(path: Path) -> None:
-    """Weights that int8 holds exactly: what remains is the error of codes, memories and softmax.
+    """Weights that int8 holds exactly: what remains is the error of spikes and softmax.
 
     Milder queries and keys than the fixture's, so that tokens look at thousands of others.
     """
@@ -73,23 +74,26 @@ def test_all_segments_at_once_are_the_chain_of_cuts(
     """Where the content is large enough to wrap, segment by segment; the results are the same."""
     random = torch.Generator().manual_seed(limit)
     slots, tokens, wide = 300, 4, 3
-    content = torch.randint(-limit, limit + 1, (1, 1, slots, wide), generator=random).int()
-    shape = (1, tokens, slots, 1)
+    content = torch.randint(-limit, limit + 1, (1, slots, wide), generator=random).int()
+    shape = (1, tokens, slots)
     magnitude = torch.randint(0, 256, shape, generator=random).int()
     sign = torch.randint(-1, 2, shape, generator=random).int() if signed else (magnitude > 0).int()
-    digits = Digits(magnitude * (sign != 0), sign, tuple(range(8)))
     seen = torch.arange(slots) <= torch.arange(tokens)[:, None] + slots - tokens
-    train = Recalled(digits, content, seen.reshape(1, tokens, slots, 1), limit, 0)
+    digits = Digits(magnitude * (sign != 0) * seen, sign, tuple(range(8)))
     done = np.cumsum(cuts)
     shift = tuple(int(k - done[k]) for k in range(8))
     starts = [0, *np.flatnonzero(cuts).tolist()]
     segments = list(zip(starts, [*starts[1:], 8], strict=True))
-    layout = recall.ProductAxes.of(train, ["j", "d"], "j", "d")
-    at_once = recall.totals(train, layout, segments, shift, alone=True)
-    apart = recall.totals(train, layout, segments, shift, alone=False)
-    exact = content.long()[0, 0]
+    form = Written(("j", "d"), "value", "pointer", limit)
+    source = Population("weights", "encode", {"j": slots}, {})
+    target = Population("mixed", "integrate", {"d": wide}, {})
+    layout = written.ProductAxes.of(source, target, form)
+    assert layout is not None
+    given = digits, written.Entries(content, seen), layout, form, target, segments, shift
+    at_once, apart = (written.totals(*given, alone=alone) for alone in (True, False))
+    exact = content.long()[0]
     for total, (lo, hi) in zip(apart, segments, strict=True):
-        plane = (digits.plane(lo, hi, shift) * train.visible)[0, :, :, 0].long()
+        plane = digits.plane(lo, hi, shift)[0].long()
         torch.testing.assert_close(total[0].long(), plane @ exact, rtol=0, atol=0)
     assert (at_once[0].ndim == 0) == (limit < 40000)
     results = []
@@ -106,16 +110,6 @@ def test_all_segments_at_once_are_the_chain_of_cuts(
 def test_entries_go_to_their_slots() -> None:
     """Slots 0..3 were used; tokens 6 to 8 take 2, 3 and 0."""
     x = torch.tensor([10, 11, 12, 13, 1, 2, 3])
-    assert recall.by_slot(x, 0, 4, 6, 3).tolist() == [10 + 3, 11, 12 + 1, 13 + 2]
-    assert recall.by_slot(x[:3], 0, 5, 0, 3).tolist() == [10, 11, 12, 0, 0]
-    assert recall.by_slot(x[:5], 0, 3, 0, 5).tolist() == [10 + 13, 11 + 1, 12]
-
-
-def test_a_clock_reads_what_was_written() -> None:
-    """A graded digit, summed over slots: the residual stream that waits for a later phase."""
-    content = torch.tensor([[[5, -7], [9, 11]]])[:, None].int()
-    turn = Graded(torch.eye(2).int().reshape(1, 2, 2, 1))
-    train = Recalled(turn, content, None, WORD_LIMIT, 0)
-    layout = recall.ProductAxes.of(train, ["j", "d"], "j", "d")
-    (found,) = recall.totals(train, layout, [(0, 1)], (0,), alone=True)
-    assert found[0].tolist() == [[5, -7], [9, 11]]
+    assert written.by_slot(x, 0, 4, 6, 3).tolist() == [10 + 3, 11, 12 + 1, 13 + 2]
+    assert written.by_slot(x[:3], 0, 5, 0, 3).tolist() == [10, 11, 12, 0, 0]
+    assert written.by_slot(x[:5], 0, 3, 0, 5).tolist() == [10 + 13, 11 + 1, 12]

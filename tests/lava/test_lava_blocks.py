@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from compiler.netlist.kinds import KINDS
-from compiler.netlist.model import Netlist
+from compiler.netlist.model import Netlist, Written
+from compiler.netlist.wiring import Wiring
 from compiler.pipeline import build
 
 pytestmark = pytest.mark.lava
@@ -26,13 +27,16 @@ Same = Callable[..., Any]
 @pytest.mark.slow
 @pytest.mark.timeout(300)  # 20 s
 def test_a_decoder_block_fine(block: Block, same: Same) -> None:
-    """With it every kind, every form of synapses and a feedback loop pass through Lava's Dense."""
+    """Every kind, every form of synapses and a feedback loop pass through Lava's own processes."""
     net = block("llama")
     assert {population.kind for population in net.populations.values()} == LAS_KINDS
-    assert {type(group.form).__name__ for group in net.synapses} == {"Dense", "Pattern", "Gather"}
+    forms = {type(group.form).__name__ for group in net.synapses}
+    assert forms == {"Dense", "Pattern", "Gather", "Written"}
     assert any(group.feedback for group in net.synapses)
     done, trace = same(net, [5, 9], "fine", timeout=280)
-    assert done.processes == len(net.populations) + len(net.synapses) > 100
+    # Of 2 heads: keys and values in 2 slices each, and the flags that gate scores.
+    fixed = sum(not isinstance(group.form, Written) for group in net.synapses)
+    assert done.processes == len(net.populations) + fixed + 2 * (2 + 2 + 1) > 100
     assert {net.populations[name].kind for name in trace.payloads} == LAS_KINDS
     assert {token for spikes in trace.payloads.values() for token, _ in spikes} == {0, 1}
 
@@ -87,9 +91,9 @@ def test_other_systems_fused(
 
 @pytest.mark.timeout(60)  # 1 s
 def test_a_window_shorter_than_the_text(block: Block, same: Same) -> None:
-    """Memories of three slots: from the fourth token on, the oldest is overwritten."""
+    """Keys and values in three slots: from the fourth token on, the oldest is overwritten."""
     net = block("mistral", layers=2)
-    assert {p.axes.get("j") for p in net.populations.values() if p.kind == "memory"} == {3}
+    assert {net.content_axes(form)["j"] for _, form in Wiring(net).written} == {3}
     same(net, [5, 9, 2, 7, 11, 30, 4], "auto")
 
 

@@ -13,6 +13,7 @@ import psutil
 import pytest
 from wiring import wire
 
+from compiler.netlist.check import check
 from compiler.netlist.model import (
     Dense,
     Gather,
@@ -22,6 +23,7 @@ from compiler.netlist.model import (
     Pattern,
     Population,
     Synapses,
+    Written,
 )
 from hwsim.backends.lava import runtime
 from las_neuro.errors import BackendError
@@ -145,22 +147,40 @@ def test_phases_and_loose_parts(same: Same, mode: str) -> None:
     at = Population("at", "pointer", {"j": slots}, {"slots": slots}, (0,), (0,), 0)
     again = Population("again", "pointer", {"j": slots}, {"slots": slots}, (2,), (2,), 1)
     loose = Population("loose", "pointer", {"j": slots}, {"slots": slots}, (1,), (1,), 2)
-    params = {"limit": 2**23 - 1, "slot_axis": 0}
-    held = Population("held", "memory", {"j": slots, "d": 2}, params, (1, 3), (3,), 0)
-    out = summer("out", 4, 1, d=2)
+    out = summer("out", 3, 1, d=2)
     net = wire(
-        [source, at, again, loose, held, out],
-        [
-            Synapses("in", "held", "write", Pattern(("d",), ("j", "d"))),
-            Synapses("at", "held", "enable", Pattern(("j",), ("j", "d"))),
-            Synapses("again", "held", "read", Pattern(("j",), ("j", "d"))),
-            Synapses("held", "out", "a", Pattern(("j", "d"), ("d",))),
-        ],
+        [source, at, again, loose, out],
+        [Synapses("again", "out", "a", Written(("j", "d"), "in", "at", 13))],
         tables=[table],
-        phases=((0, 2), (2, 5)),
+        phases=((0, 2), (2, 4)),
     )
     done, _ = same(net, [2, 0, 1], mode)
     np.testing.assert_array_equal(done.payloads, [[-1, 2], [5, -7], [11, 13]])
+
+
+@pytest.mark.parametrize("mode", ["fine", "fused"])
+@pytest.mark.parametrize("limit", [63, 64, 8127, 1040319])
+def test_keys_of_every_width_and_a_ring(same: Same, mode: str, limit: int) -> None:
+    """Two heads k, two queries g of each, three slots; five tokens of the largest numbers."""
+    ends = [limit, -limit, 0, limit // 2, -(limit // 3), min(63, limit), max(-64, -limit), 1]
+    rng = np.random.default_rng(limit)
+    source, table = entry(rng.choice(ends, (8, 4)), k=2, d=2)
+    at = Population("at", "pointer", {"j": 3}, {"slots": 3}, (0,), (0,), 0)
+    own = HostTable("own", "position", 0, InMemory(rng.integers(-2, 3, (8, 8)).astype(np.int32)))
+    asked = Population("own", "input", {"k": 2, "g": 2, "d": 2}, {}, (0,), (0,), -1)
+    query, scores = summer("query", 1, k=2, g=2, d=2), summer("scores", 2, k=2, g=2, j=3)
+    out = summer("out", 3, 1, k=2, g=2, d=2)
+    net = wire(
+        [source, at, asked, query, scores, replace(out, params=SUM | {"low": -9, "high": 9})],
+        [
+            Synapses("own", "query", "a", Pattern(tuple("kgd"), tuple("kgd"))),
+            Synapses("query", "scores", "a", Written(tuple("kjd"), "in", "at", limit)),
+            Synapses("scores", "out", "a", Pattern(tuple("kgj"), tuple("kgd"))),
+        ],
+        tables=[table, own],
+    )
+    check(net)
+    same(net, [0, 1, 2, 3, 4], mode)
 
 
 def test_sums_int32_could_not_hold(same: Same) -> None:

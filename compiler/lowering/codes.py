@@ -16,7 +16,6 @@ from las_neuro.graph import Node
 from las_neuro.neurons.codes import Code
 from las_neuro.neurons.firing import LEAK, Firing
 
-
 GAIN_BITS, MOST_GAIN_SHIFT = 15, 48  # of a factor that readers of the netlist are told
 
 

@@ -74,10 +74,10 @@ def test_a_layout() -> None:
     """Of keys that two query heads share, and of values of five key heads."""
     form = Written(("j", "d"), "v", "p", 9)
     keys = ProductAxes.of(*ends("gd", "gj", SIZES), form)
-    assert keys == ProductAxes(("g", "d"), ("j", "d"), "d", "j", ("g",))
+    assert keys == ProductAxes(("g", "d"), ("j", "d"), "d", ("j",), ("g",))
     assert keys.matrix(ints(10, 1, -4, 5, shape=(1, 2, 2))).tolist() == [[[[10, -4], [1, 5]]]]
     values = ProductAxes.of(*ends("gkj", "kgd", SIZES), Written(("k", "j", "d"), "v", "p", 9))
-    assert values == ProductAxes(("g", "k", "j"), ("k", "j", "d"), "j", "d", ("k", "g"))
+    assert values == ProductAxes(("g", "k", "j"), ("k", "j", "d"), "j", ("d",), ("k", "g"))
     content = ints(*range(30), shape=(1, 5, 2, 3))
     assert values.matrix(content).tolist() == content.tolist()
     assert ProductAxes.of(*ends("d", "jd", SIZES), form) is None

@@ -47,7 +47,14 @@ def test_the_netlist_says_where_it_comes_from(netlist: Path, decoder: Path) -> N
     assert made["tool"].startswith("las-neuro ")
     assert made["calibration"].startswith("sha256 ")
     assert made["options"] == {
-        **{"system": "las", "steps": 16, "code": "graded", "published": False, "ranges": 2, "channel_steps": False},
+        **{
+            "system": "las",
+            "steps": 16,
+            "code": "graded",
+            "published": False,
+            "ranges": 2,
+            "channel_steps": False,
+        },
         **{"weight_planes": 1, "error_budget": None, "system_options": {}, "subtract_first": False},
         **{"context": 24, "target": "auto"},
     }

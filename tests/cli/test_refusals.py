@@ -117,7 +117,10 @@ MODELS: dict[str, tuple[Break, str]] = {
     "pickle in the folder": (pickled, "pytorch_model.bin: is a pickle"),
     "pickle named": (pickle_itself, "pytorch_model.bin: is a pickle"),
     "no such path": (gone, "nothing: no such file or folder"),
-    "too long": (lambda f: config(f, max_position_embeddings=1 << 24), "a pointer counts to 65,535"),
+    "too long": (
+        lambda f: config(f, max_position_embeddings=1 << 24),
+        "a pointer counts to 65,535",
+    ),
 }
 
 

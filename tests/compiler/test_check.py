@@ -211,8 +211,8 @@ PARAMETERS: dict[str, tuple[Spoil, str]] = {
         lambda n: n.update(A + "keys.pointer", axes={"j": 8}, params={"slots": 8}),
         "axes",
     ),
-    "bits": (lambda n: param(n, COMPETE, drop=10), "some bits never compete"),
-    "rounds": (lambda n: param(n, COMPETE, bits=13), "13 bits in 13 steps"),
+    "bits": (lambda n: param(n, COMPETE, drop=10), "of the 23 bits of a value never compete"),
+    "rounds": (lambda n: param(n, COMPETE, bits=13), "13 bits in "),
 }
 SYNAPSES: dict[str, tuple[Spoil, str]] = {
     "source": (lambda n: group(n, ENCODER, QUERY, source="x"), "there is no population `x`"),
@@ -253,7 +253,7 @@ SYNAPSES: dict[str, tuple[Spoil, str]] = {
         lambda n: join(n, NORM + ".inverse", NORM + ".normal", "b"),
         "2 groups into port b",
     ),
-    "no enable": (lambda n: drop(n, SCORES + ".clock", SCORES), "0 groups into port enable"),
+    "no enable": (lambda n: drop(n, SCORES + ".clock", SCORES), "nothing silences"),
     "no verdict": (lambda n: drop(n, REFEREE, COMPETE), "0 groups into port veto"),
     "no loop": (lambda n: group(n, REFEREE, COMPETE, feedback=False), "takes one graded value"),
     "mild": (
@@ -279,7 +279,7 @@ TIMES: dict[str, tuple[Spoil, str]] = {
     ),
     "code": (lambda n: join(n, ENCODER, COMPETE, "x"), "nobody listens"),
     "weights of digits": (lambda n: param(n, QUERY, shift=(0,) * 16), "step 1 does not weigh"),
-    "shifted value": (lambda n: param(n, NORM, shift=(3,)), "shifted or after a cut"),
+    "shifted value": (lambda n: param(n, NORM + ".variance", shift=(3,)), "shifted or after a cut"),
     "cut value": (lambda n: param(n, "layers.0.mlp_sum", cut=(0, 2)), "after a cut"),
     "long window": (
         lambda n: longer(n, QUERY),
@@ -302,7 +302,7 @@ PLACES: dict[str, tuple[Spoil, str]] = {
     "far core": (lambda n: tile(n, core=10**6), "core 1000000 of"),
     "nobody": (lambda n: tile(n, population="x"), "no population `x`"),
     "overlap": (lambda n: tile(n, start=1), "overlaps, or leaves a gap"),
-    "no dense group": (lambda n: block(n, group=0), "group 0 is not dense"),
+    "no dense group": (lambda n: block(n, group=0), "group 0 has no blocks"),
     "outside": (lambda n: block(n, rows=(0, 10**6)), "is outside its group"),
     "far block": (lambda n: block(n, core=-1), "there are"),
 }

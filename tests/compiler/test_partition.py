@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from compiler.mapping.footprint import Capacity, Use, block_use
+from compiler.mapping.footprint import BlockCost, Capacity, Use
 from compiler.mapping.limits import check_limits
 from compiler.mapping.links import links
 from compiler.mapping.packing import Packing
@@ -186,7 +186,7 @@ def test_narrow_weights_take_the_room_of_their_bits() -> None:
     """8 weights of 8 bits a word, 16 of 4, 21 of 3: in a block, a layer and a model."""
     wide, half = (feed_forward(4096, 4096, bits=bits) for bits in (8, 4))
     uses = {
-        bits: block_use(Capacity.of(half, LOIHI2), rows=960, cols=100, planes=1, bits=bits)
+        bits: BlockCost(1, bits, 1, 960).use(Capacity.of(half, LOIHI2), rows=960, cols=100)
         for bits in (8, 4, 3, 1)
     }
     words = {bits: use.synapse_words for bits, use in uses.items()}
@@ -253,16 +253,19 @@ def test_large_blocks_are_nearly_square_and_save_messages() -> None:
 def test_a_sum_over_a_context_is_spread_over_cores() -> None:
     net = partition(decoder(1, 64, 64, 10, 4, 4096), LOIHI2)
     assert net.placement is not None
-    tiles = [tile for tile in net.placement.tiles if tile.population == "0.mixed"]
-    assert max(tile.stop - tile.start for tile in tiles) * 4096 <= 96_000
-    assert len({tile.core for tile in tiles}) == len(tiles)
+    number = next(i for i, group in enumerate(net.synapses) if group.target == "0.mixed")
+    blocks = [block for block in net.placement.blocks if block.group == number]
+    areas = [(b.rows[1] - b.rows[0]) * (b.cols[1] - b.cols[0]) for b in blocks]
+    assert sum(areas) == 64 * 4096
+    assert 2 * max(areas) <= 96_000  # two slices
+    assert len({block.core for block in blocks}) > 4
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 3000), st.integers(1, 3000))
 def test_grid_blocks_fit(n_post: int, n_pre: int) -> None:
     room = Capacity.of(feed_forward(1, 1), LOIHI2)
-    rows, cols = grid(n_post, n_pre, 1, 8, 6.4, 1, None, room)
+    rows, cols = grid(n_post, n_pre, BlockCost(1, 8, 1, n_post), 6.4, 1, None, room)
     assert cols * -(-rows // 8) <= room.limit.synapse_words
     assert 1 <= rows <= n_post
     assert 1 <= cols <= n_pre

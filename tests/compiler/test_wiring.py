@@ -60,8 +60,8 @@ def test_groups_whose_weights_are_written(net: Netlist) -> None:
     assert wiring.reads("code") == wiring.reads("other") == [FORM]
     assert wiring.reads("clock") == [flag]
     assert wiring.reads("value") == []
-    assert wiring.writes("pointer") == [flag, FORM, FORM]
-    assert wiring.writes("clock") == []
+    assert wiring.points("pointer") == [flag, FORM, FORM]
+    assert wiring.points("clock") == []
 
 
 def test_populations_are_those_of_now(net: Netlist) -> None:

@@ -225,8 +225,8 @@ def test_the_written_groups_of_a_net() -> None:
     assert wiring.written == [(0, forms[0]), (2, forms[2]), (3, forms[3])]
     assert wiring.reads("r") == [forms[0]]
     assert wiring.reads("v") == []
-    assert wiring.writes("p") == [forms[0], forms[2], forms[3]]
-    assert wiring.writes("f") == wiring.writes("v") == []
+    assert wiring.points("p") == [forms[0], forms[2], forms[3]]
+    assert wiring.points("f") == wiring.points("v") == []
 
 
 def test_a_timetable() -> None:

@@ -118,7 +118,7 @@ SPIKES = Spikes(
     payload_bits=lambda p: int(1 + p["digit_bits"] + p["outlier_shift"]),
     code=_code,
     unit_payload=lambda p: np.where(p["outliers"] != 0, 1 << p["outlier_shift"], 1),
-    grain=lambda p: (p.get("gain", 1), 2.0 ** np.asarray(p.get("gain_shift", 0))),
+    grain=lambda p: (p.get("gain", 1), 1 << p.get("gain_shift", 0)),
 )
 
 KIND = Kind(

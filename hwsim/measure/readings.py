@@ -5,7 +5,7 @@ weighted as its code says, times the population's unit.  The value of a memory i
 to it.  Populations of other roles are not read.  An encoder netlist repeats nodes in later phases.
 
 The number that a softmax subtracts from its scores is arbitrary: any number near the row's maximum
-gives the same result, and the chip takes one up to half an octave above the maximum.  `comparable`
+gives the same result, and the chip takes one up to an octave above the maximum.  `comparable`
 is the value for the maximum itself: numerators, and what is computed from them, times e**excess,
 up to the division.
 """

@@ -62,6 +62,13 @@ class Bounds:
     def sources(self, population: Population, port: str = "a") -> list[Population]:
         return [self.wiring.ends(group)[0] for group in self.wiring.into(population.name, port)]
 
+    def gain(self, node: Node) -> Doubles:
+        """The factors [n] that an encoder's multipliers contain, of a node without a population."""
+        before = self.graph[node.inputs[0]]
+        if before.op != "affine" or before.name in self.net.populations:
+            return np.ones(1)
+        return np.asarray(before.weights["gain"].load(), np.float64).reshape(-1)
+
     def aligned(self, node: Node, operands: Sequence[Doubles]) -> list[Doubles]:
         """Operands with size-1 axes where they lack an axis of the result."""
         found = []
@@ -83,7 +90,7 @@ def _encode(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) 
 
     A channel that skips s digits is then rounded to 2**s steps, an outlier to 2**k steps: half of
     that more.  Where all channels share one multiplier, its 15 bits are off by a share of the
-    value; a channel's own multiplier is its unit.
+    value; a channel's own multiplier is its unit.  A norm's gain may be in the multiplier.
     """
     population = b.net.populations[node.name]
     if population.kind == "fire":
@@ -92,7 +99,9 @@ def _encode(b: Bounds, node: Node, operands: Sequence[Doubles], exact: Doubles) 
     p = population.params
     units, top = _shaped(b.net.units(population.name), node), node["code"].top
     factor = np.asarray(p["multiplier"], np.float64) / 2.0 ** np.asarray(p["shift"])
-    share = _shaped(factor * b.net.units(population.name) / source.unit - 1.0, node)
+    gain = b.gain(node)
+    told = factor * b.net.units(population.name) / source.unit
+    share = _shaped(np.where(gain == 0, 1.0, told / np.where(gain == 0, 1.0, gain)) - 1.0, node)
     coarse = 2.0 ** _shaped(np.asarray(p["skipped"], np.float64), node)
     can = _shaped(np.asarray(p["outliers"], np.float64), node) * bool(p["outlier_shift"])
     # An outlier is what rounds to more than the digits hold; one step less is on the safe side.

@@ -14,8 +14,9 @@ from test_partition import LOIHI2, decoder, feed_forward, narrow
 
 from compiler.mapping import limits
 from compiler.mapping.limits import advice, check_limits, choose_target
-from compiler.mapping.partition import count, partition
+from compiler.mapping.partition import count, layout, partition
 from compiler.mapping.plan import narrowed, plan, render
+from compiler.mapping.spread import spread
 from compiler.netlist.model import Gather, Netlist, Pattern, Synapses
 from compiler.targets import Target, load
 from las_neuro.errors import TargetError
@@ -100,7 +101,8 @@ def test_latency_is_the_slowest_part_of_each_step() -> None:
     made = plan(net, "loihi2").latency
     assert made is not None
     assert made.steps == 18
-    placed = partition(net, LOIHI2).placement
+    busy = spread(net, LOIHI2, layout(net, LOIHI2))
+    placed = partition(net, LOIHI2, busy).placement
     assert placed is not None
     largest = max((b.rows[1] - b.rows[0]) * (b.cols[1] - b.cols[0]) for b in placed.blocks)
     assert made.events_us == pytest.approx(16 * largest * 0.4 * 0.37e-3, rel=0.02)

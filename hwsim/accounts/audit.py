@@ -209,10 +209,14 @@ def _latency(net: Netlist, counters: Counters, step_time: StepTime | None) -> To
 
 
 def _slowest(net: Netlist) -> TokenTime | None:
+    """At rates measured on boards; None for an unplaced netlist or an unknown target."""
+    if net.placement is None:
+        return None
     try:
-        return net.placement and measured(net, net.placement, load_target(net.placement.target))
+        target = load_target(net.placement.target)
     except TargetError:
         return None
+    return measured(net, net.placement, target)
 
 
 def _record(traffic: Traffic) -> dict[str, int]:

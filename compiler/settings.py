@@ -70,12 +70,14 @@ def own_options(pairs: Sequence[str]) -> dict[str, str]:
     return options
 
 
-def chosen(typed: Options, config: Path | None, overrides: Mapping[str, Any]) -> Options:
+def merged_options(
+    from_command: Options, config: Path | None, overrides: Mapping[str, Any]
+) -> Options:
     """The options of a command line, and of a file where `config` names one.
 
-    typed: all options of the command line; overrides: those of them that the user wrote.
+    from_command: all options of the command line; overrides: those that the user wrote.
     Raises `ConfigError` also for options that the system does not have.
     """
-    options = typed if config is None else from_file(config, overrides)
+    options = from_command if config is None else from_file(config, overrides)
     _ = options.method  # raises on options that the system does not have
     return options

@@ -16,7 +16,7 @@ from compiler.netlist.model import Netlist
 from compiler.options import Options
 from compiler.passes.contract import Pass
 from compiler.pipeline import NAMES, Watch
-from compiler.settings import chosen, own_options
+from compiler.settings import merged_options, own_options
 from compiler.timing import Timing
 from las_neuro.errors import ConfigError, TargetError
 from las_neuro.files import rereadable
@@ -176,7 +176,7 @@ def compile_command(
     _check_names(target, dump_after)
     values = {name: value for name, value in locals().items() if name in OPTIONS}
     options = Options(**values, system_options=own_options(option or ()))
-    options = chosen(options, config, _overrides(ctx, options))
+    options = merged_options(options, config, _overrides(ctx, options))
     if plan:
         return _plan(model, options, json)
     if output is None and dump_after is None:

@@ -43,10 +43,10 @@ from las_neuro.graph import Axes
 
 UNLIMITED = 1 << 62
 WORD = 64  # bits of a synapse-memory word
-# expected spikes a step of a binary code: LAS with 16 steps sends 6.46 of values drawn from N(0, 1)
-# under a threshold of 10 deviations
+# Expected spikes per step of a binary code: LAS with 16 steps sends 6.46 spikes per value, for
+# values drawn from N(0, 1) and a threshold of 10 standard deviations.
 FIRING = 0.4
-SIGNED_FIRING = 0.29  # of a signed-digit code: 0.725 of the binary, measured on examples/tiny_lm
+SIGNED_FIRING = 0.29  # of a signed-digit code: 0.725 of a binary one's, on examples/tiny_lm
 
 
 class Use(NamedTuple):

@@ -57,23 +57,23 @@ def _latest(graph: Graph, phases: dict[str, int]) -> dict[str, int]:
     return phases
 
 
-def _bring(out: Graph, source: Node, written: int, read: int, reader: Node) -> str:
-    """Name of the node that holds the value of `source` in the phase `read` of `reader`.
+def _bring(out: Graph, source: Node, first: int, phase: int, reader: Node) -> str:
+    """Name of the node with the value of `source` in the phase of `reader`; added if necessary.
 
-    written: phase of `source`.
+    first: phase of `source`.  phase: of `reader`.
     """
-    if written == read or (reader.op == "recall" and source.name == reader.inputs[0]):
+    if first == phase or (reader.op == "recall" and source.name == reader.inputs[0]):
         return source.name
-    name = f"{source.name}@{read}"
+    name = f"{source.name}@{phase}"
     if name in out.nodes:
         return name
     original = out.nodes[source.name]
     if source.op in ("input", "encode", "view"):
         inputs = tuple(
-            _bring(out, out.nodes[i], out.nodes[i]["phase"], read, original)
+            _bring(out, out.nodes[i], out.nodes[i]["phase"], phase, original)
             for i in original.inputs
         )
-        _add(out, replace(original, name=name, original=source.name), inputs, read)
+        _add(out, replace(original, name=name, original=source.name), inputs, phase)
         return name
     waiting = Node(
         name,
@@ -85,7 +85,7 @@ def _bring(out: Graph, source: Node, written: int, read: int, reader: Node) -> s
         repetition=source.repetition,
         original=source.name,
     )
-    _add(out, waiting, (source.name,), read)
+    _add(out, waiting, (source.name,), phase)
     return name
 
 

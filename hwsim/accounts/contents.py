@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from compiler.netlist.model import Dense, Gather, Netlist, Population, Synapses
-from hwsim.accounts.memory import stored
+from hwsim.accounts.memory import file_bytes
 
 
 def contents(net: Netlist, version: int, size: int) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def contents(net: Netlist, version: int, size: int) -> dict[str, Any]:
         "kinds": _rows(populations, lambda population: population.kind),
         "layers": _rows(populations, lambda population: population.layer),
         "synapses": _synapses(net),
-        "memory": stored(net),
+        "memory": file_bytes(net),
         "provenance": net.provenance,
     }
 

@@ -52,7 +52,7 @@ def measure(net: Netlist) -> Memory:
     )
 
 
-def stored(net: Netlist) -> dict[str, int]:
+def file_bytes(net: Netlist) -> dict[str, int]:
     """Bytes in the netlist file: rows of narrow weights fill whole bytes; host tables are int32."""
     dense = (group.form for group in net.synapses if isinstance(group.form, Dense))
     packed = sum(math.prod(packed_shape(form.weights.shape, form.bits)) for form in dense)

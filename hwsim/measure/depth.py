@@ -77,7 +77,7 @@ class FloatRun:
     run: Run = field(init=False)
     waiting: Counter[str] = field(default_factory=Counter)  # readers still to come, by node
     values: dict[str, Tensor] = field(default_factory=dict)
-    written: dict[str, Tensor] = field(default_factory=dict)  # memories, all tokens so far
+    memories: dict[str, Tensor] = field(default_factory=dict)  # their content, all tokens so far
 
     def __post_init__(self) -> None:
         self.rows = {
@@ -90,7 +90,7 @@ class FloatRun:
 
     def begin(self, tokens: Rows) -> None:
         """Start new sequences [B, S]."""
-        self.tokens, self.written = tokens, {}
+        self.tokens, self.memories = tokens, {}
         self._piece(0, 0)
 
     def _piece(self, start: int, count: int) -> None:
@@ -142,13 +142,13 @@ class FloatRun:
         """A node's values, computed from its inputs where the run does not give them."""
         node = self.graph[name]
         if node.op == "memory":
-            return self.written[name]
+            return self.memories[name]
         return self.values[name] if name in self.values else self._apply(node)
 
     def _keep(self, node: Node, both: Tensor) -> None:
         if node.op == "memory":
-            before = [self.written[node.name]] if node.name in self.written else []
-            self.written[node.name] = torch.cat([*before, both], dim=1)
+            before = [self.memories[node.name]] if node.name in self.memories else []
+            self.memories[node.name] = torch.cat([*before, both], dim=1)
         elif self.waiting[node.name]:
             self.values[node.name] = both
         for name in self._origins(node):

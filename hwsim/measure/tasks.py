@@ -150,23 +150,23 @@ def _choices(
     scored = likelihoods(model, pairs, net, lambda done, of: progress(stage, done, of))
     seconds = time.perf_counter() - started
     rest = iter(scored)
-    chosen = []
+    choices = []
     for item in items:
         nats = np.array([next(rest).nats for _ in item.pairs])
         characters = np.array([len(text) for text in item.texts], np.float64)
         bytes_ = np.array([len(text.encode()) for text in item.texts], np.float64)
-        chosen.append([int(x.argmax()) for x in (nats, nats / characters, nats / bytes_)])
-    return np.array(chosen, np.int64), seconds
+        choices.append([int(x.argmax()) for x in (nats, nats / characters, nats / bytes_)])
+    return np.array(choices, np.int64), seconds
 
 
 def _accuracies(
-    model: str, chosen: NDArray[np.int64], items: Sequence[Item]
+    model: str, choices: NDArray[np.int64], items: Sequence[Item]
 ) -> dict[str, float | None]:
     """The share of right choices, and the standard error of that mean."""
     right = np.array([item.right for item in items])
     figures: dict[str, float | None] = {}
     for column, name in enumerate(MEASURES):
-        hits = (chosen[:, column] == right).astype(np.float64)
+        hits = (choices[:, column] == right).astype(np.float64)
         error = float(hits.std(ddof=1)) / math.sqrt(len(hits)) if len(hits) > 1 else None
         figures[f"{model}{name}"] = float(hits.mean())
         figures[f"{model}{name}_stderr"] = error

@@ -49,7 +49,7 @@ class Cell:
         self.keep = keep
         self.place = {step: k for k, step in enumerate(population.steps)}
         self.state: State = {}
-        self.sent: dict[Tick, Ints] = {}  # every spike, if `keep`
+        self.payloads: dict[Tick, Ints] = {}  # with every spike, if `keep`
         self.last: dict[int, Ints] = {}  # token -> payload that it sent last
         self.spikes = np.zeros(population.n, np.int64)
         self.clamps = 0
@@ -77,7 +77,7 @@ class Cell:
             return None
         self.last[token] = payload
         if self.keep and amount(payload):
-            self.sent[tick] = payload
+            self.payloads[tick] = payload
         return payload
 
 

@@ -45,8 +45,8 @@ def write_spikes(folder: Path, index: int, cell: Cell, output: bool) -> None:
     n = cell.population.n
     np.savez(
         folder / f"{index}.npz",
-        at=np.array(list(cell.sent), np.int64).reshape(-1, 2),
-        payload=np.array(list(cell.sent.values()), np.int32).reshape(-1, n),
+        at=np.array(list(cell.payloads), np.int64).reshape(-1, 2),
+        payload=np.array(list(cell.payloads.values()), np.int32).reshape(-1, n),
         spikes=cell.spikes,
         counts=np.array([cell.clamps, cell.wraps], np.int64),
         last=np.array(list(cell.last) if output else [], np.int64),

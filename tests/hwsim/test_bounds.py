@@ -44,8 +44,8 @@ SLOW_BUT_FIRST = [
 # transformers' own float32 islands (rotary angles, RMSNorm, softmax) in a double model
 SAME_MODEL = 2e-5  # of the largest output
 SAME_ARITHMETIC = 1e-9
-# Of the output's error, what first order leaves open with two planes: the chip's reference of a softmax
-# is up to an octave too high, so that rounding weighs up to twice as much there as around no error.
+# Of the output's error, what first order leaves open with two planes: the chip's reference of a
+# softmax is up to an octave too high, and rounding then weighs up to twice as much.
 CURVED = 0.45
 # A bound is a worst case: all terms of a sum at once with the worst signs, a table's worst line.
 LEAST_USED = {

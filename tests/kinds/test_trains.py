@@ -108,6 +108,7 @@ def test_a_volley_lists_its_spikes(ints: Make) -> None:
     assert plain(train.plane(1, 2, (0, 1, 2))) == [-2, 0]
     assert plain(train.plane(1, 3, (5, 0, 3))) == [-1, 16]
     assert plain(train.spikes()) == [2, 1]
+    assert plain(Volley(train.payloads[:2]).spikes()) == [2, 0]
     assert plain(Volley((token(ints, [3, 0]),)).spikes()) == [1, 0]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from compiler.convert import convert, plan_graph
+from compiler.netlist.wiring import Wiring
 from compiler.pipeline import build
 from hwsim.backends.fast.engine import Engine
 from las_neuro.calibration.ranges import calibrate
@@ -71,7 +72,7 @@ def test_what_is_stored_has_the_bits_of_its_channel(save_model: SaveModel, famil
     written: dict[str, np.ndarray] = {}
 
     def watch(population: object, train: object, start: int) -> None:
-        if population.name.endswith((".keys.value", ".values.value")):  # type: ignore[attr-defined]
+        if population.name.endswith((".keys", ".values")):  # type: ignore[attr-defined]
             written[population.name] = train.payloads[0].numpy()  # type: ignore[attr-defined]
 
     Engine(net, on_train=watch).run(np.random.default_rng(0).integers(2, 61, (4, 16)))
@@ -84,7 +85,7 @@ def test_what_is_stored_has_the_bits_of_its_channel(save_model: SaveModel, famil
         assert np.abs(flat[:, lift == 2]).max() <= 7 << 2
         assert np.abs(flat).max() <= 31
         assert (flat[:, lift == 0] % 4 != 0).any()
-        assert net.populations[name.removesuffix(".value")].params["limit"] == 31
+        assert [form.limit for form in Wiring(net).writes(name)] == [31]
 
 
 def test_one_step_is_the_plain_quantised_model(seen: Graph) -> None:
@@ -97,6 +98,8 @@ def test_a_plan_has_the_populations_of_a_netlist(save_model: SaveModel) -> None:
     folder = save_model("llama")
     planned = build(plan_graph(folder / "config.json", system=SpikeLlm()), weights=False)
     net = build(convert(folder, system=SpikeLlm())[1])
-    kinds = {name: p.kind for name, p in net.populations.items() if name.endswith(".value")}
+    kinds = {
+        name: p.kind for name, p in net.populations.items() if name.endswith((".keys", ".values"))
+    }
     assert set(kinds.values()) == {"fire"}
     assert kinds == {name: planned.populations[name].kind for name in kinds}

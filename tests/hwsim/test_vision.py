@@ -78,14 +78,14 @@ def test_a_file_gives_the_same_run_near_the_float_model(
 
 @pytest.mark.parametrize("family", SHAPES)
 def test_outputs_follow_the_float_graph(save_model: SaveModel, family: str) -> None:
-    """Beyond the weights' own rounding, 1 % of the output's spread, as for the other families."""
+    """Beyond the weights' own rounding, 2 % of the output's spread: keys and values have 14 bits."""
     _, graph = convert(save_model(family))
     net = build(graph)
     rows = patches(pictures(family, 2), net.pixels, net.context)
     found = Engine(net).run(rows).double() * net.populations[net.output].unit
     wanted = interpret.final(rounded(graph), rows, torch.float64)
     error = (found - wanted).pow(2).mean().sqrt() / wanted.std()
-    assert error < 0.01
+    assert error < 0.02
 
 
 def test_images_of_a_batch_do_not_meet(net: Netlist) -> None:

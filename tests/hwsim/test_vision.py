@@ -78,7 +78,7 @@ def test_a_file_gives_the_same_run_near_the_float_model(
 
 @pytest.mark.parametrize("family", SHAPES)
 def test_outputs_follow_the_float_graph(save_model: SaveModel, family: str) -> None:
-    """Beyond the weights' own rounding, 2 % of the output's spread: keys and values have 14 bits."""
+    """Beyond the weights' own rounding, 2 % of the output's spread: keys have 14 bits."""
     _, graph = convert(save_model(family))
     net = build(graph)
     rows = patches(pictures(family, 2), net.pixels, net.context)

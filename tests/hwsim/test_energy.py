@@ -33,8 +33,7 @@ def test_the_shipped_profiles_load_and_every_figure_names_its_source() -> None:
     assert {"loihi1_davies2018", "horowitz_45nm_int8", "las_paper_style"} <= set(builtin())
     for name in builtin():
         profile = load(name)
-        measured = name == "loihi2_board_2026"  # nobody has measured the others on Loihi 2
-        assert profile.basis == ("measured" if measured else "estimate")
+        assert profile.basis == "estimate", "nobody has measured this netlist on Loihi 2"
         for price in profile.picojoule.values():
             assert len(price.source) > 15
 

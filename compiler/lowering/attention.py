@@ -1,4 +1,4 @@
-"""lower_attention: spike-equivalent attention as written synapses, a spiking maximum, an antilog.
+"""attention: spike-equivalent attention as written synapses, a spiking maximum, an antilog.
 
 LAS (arXiv 2505.09659) multiplies two spike trains incrementally, O_t = A_t S_B(t) + S_A(t-1) B_t.
 Here one factor (K, V) has been received whole and stands in synapses, so O_t = A_t S_B.

@@ -16,8 +16,6 @@ from las_neuro.graph import Node
 from las_neuro.neurons.codes import Code
 from las_neuro.neurons.firing import LEAK, Firing
 
-GAIN_BITS, MOST_GAIN_SHIFT = 15, 48  # of a factor that readers of the netlist are told
-
 
 def _input(low: Lowering, node: Node) -> None:
     unit = low.units[node.name]
@@ -38,19 +36,15 @@ def _encode(low: Lowering, node: Node) -> None:
     shift = code.outlier_shift if code.outliers is not None and code.outliers.any() else 0
     outliers = np.asarray(code.outliers if shift else [False])
     skipped = np.asarray([0] if code.skipped is None else code.skipped)
-    gain, known = low.gains.get(node.inputs[0], 1.0), {}
-    if node.inputs[0] in low.gains:
-        _, exponent = np.frexp(gain)
-        shift_of = np.clip(GAIN_BITS - exponent, 0, MOST_GAIN_SHIFT).astype(np.int64)
-        mantissa = np.rint(gain * 2.0**shift_of).clip(-(2**GAIN_BITS), 2**GAIN_BITS)
-        known = {"gain": mantissa.astype(np.int64), "gain_shift": shift_of}
-    factor = gain * source.unit / code.unit / (1.0 if code.spread is None else code.spread)
+    gain = low.gains.get(node.inputs[0])
+    spread = 1.0 if code.spread is None else code.spread
+    factor = (1.0 if gain is None else gain) * source.unit / code.unit / spread
     target = low.add(
         node,
         "encode",
         source.axes,
         code.unit,
-        scaling=Scaling(factor),
+        scaling=Scaling(factor, gain=gain),
         steps=code.digits,
         digits=code.digits,
         digit_bits=MOST_DIGIT_BITS if code.form == "graded" else 1,  # until fit_digits
@@ -58,7 +52,6 @@ def _encode(low: Lowering, node: Node) -> None:
         skipped=skipped.astype(np.int64).reshape(-1),
         outlier_shift=shift,
         outliers=outliers.astype(np.int64).reshape(-1),
-        **known,
     )
     low.join(source, target, "x")
 

@@ -4,18 +4,18 @@ Assumptions where Intel publishes nothing (each marked [I] in the target files):
     Dense     one list of weights per input axon, each weight of its group's width, the list rounded
               up to whole words
     Pattern   sources with the same targets share one input axon (an output axon names core and
-              axon), so a core stores at most one synapse a target compartment, and one axon a
-              combination of the shared axes' values it holds
-    Gather    one sparse synapse and one input axon a target compartment
+              axon), so a core stores at most one synapse per target compartment, and one axon per
+              combination of indices on the shared axes
+    Gather    one sparse synapse and one input axon per target compartment
     Written   one plastic synapse for each slice of 7 bits; compartments that share weights (queries
               of one key head) read the same synapses, as shared weights of convolutions are read
-    state     a kind's state words (Kind.state_bits) and the parameters each compartment has of its
-              own, rescaling behind int8 weights always (it scales by output row); what all share
-              (scalars, tables) once a core
+    state     per compartment, a kind's state words (Kind.state_bits) and the parameters with one
+              value per compartment, always including the rescaling of sums of Dense weights (it
+              differs by output row); scalars and tables once per core
     fan-in    synapses that spikes can reach in one step; not a limit of the chip, but a balance, so
               that no core sums far longer than a core full of Dense weights (a sum over a context
               would)
-    partial   a block away from its rows' compartments sums in one 24-bit word a row
+    partial   a block on another core than its rows' compartments has one 24-bit word per row
 """
 
 from __future__ import annotations

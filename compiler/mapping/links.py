@@ -130,16 +130,15 @@ def _heard(
         if isinstance(group.form, Gather):
             yield tile.core, np.unique(group.form.index[tile.start : tile.stop]).astype(np.int64)
         else:
-            yield tile.core, _along_axes(axes, _indices(net, group.target, tile.start, tile.stop))
+            target = net.populations[group.target].axes
+            yield tile.core, _along_axes(axes, _indices(target, np.arange(tile.start, tile.stop)))
 
 
-def _indices(net: Netlist, name: str, start: int, stop: int) -> dict[str, Ints]:
-    """Indices of a population's compartments start .. stop along its axes."""
-    axes = net.populations[name].axes
+def _indices(axes: Axes, places: Ints) -> dict[str, Ints]:
+    """Indices along axes of flat places."""
     if not axes:
         return {}
-    places = np.unravel_index(np.arange(start, stop), tuple(axes.values()))
-    return dict(zip(axes, places, strict=True))
+    return dict(zip(axes, np.unravel_index(places, tuple(axes.values())), strict=True))
 
 
 def _to_block(net: Netlist, group: Synapses, block: Block, axes: Axes) -> Ints:
@@ -147,12 +146,11 @@ def _to_block(net: Netlist, group: Synapses, block: Block, axes: Axes) -> Ints:
     assert isinstance(group.form, Written)
     sizes, target = net.content_axes(group.form), net.populations[group.target].axes
     rows = {axis: target[axis] for axis in target if axis in sizes}
-    places = np.unravel_index(np.arange(*block.rows), tuple(rows.values()))
-    found = _along_axes(axes, dict(zip(rows, places, strict=True)))
+    found = _along_axes(axes, _indices(rows, np.arange(*block.rows)))
     columns = {axis: size for axis, size in sizes.items() if axis not in target}
     if not set(columns) <= set(axes):
         return found
-    along = dict(zip(axes, np.unravel_index(found, tuple(axes.values())), strict=True))
+    along = _indices(axes, found)
     column = np.ravel_multi_index(tuple(along[a] for a in columns), tuple(columns.values()))
     return found[(column >= block.cols[0]) & (column < block.cols[1])]
 

@@ -143,10 +143,8 @@ def summary(net: Network[Any], cores: Layout, target_name: str) -> Size:
     capacity = cores.capacity
     size = Size(target_name, cores.cores, weight_widths(net))
     layers: dict[int, LayerSize] = {}
-    compartments_of = {name: population.n for name, population in net.populations.items()}
-    ports = {name: population.does.sum_port for name, population in net.populations.items()}
-    written = (g for g in net.synapses if isinstance(g.form, Written))
-    stored = {g.target for g in written if g.port == ports[g.target]}
+    uncounted = {name: population.n for name, population in net.populations.items()}
+    stored = {g.target for g in net.synapses if isinstance(g.form, Written) and net.in_blocks(g)}
     for run in cores.runs:
         population = net.populations[run.population]
         layer = layers.setdefault(population.layer, LayerSize(population.layer))
@@ -155,8 +153,7 @@ def summary(net: Network[Any], cores: Layout, target_name: str) -> Size:
         layer.synapse_bytes += 8 * run.pieces * run.use.synapse_words
         layer.state_bytes += run.pieces * run.use.state_bytes
         if run.home:
-            layer.compartments += compartments_of[run.population]
-            compartments_of[run.population] = 0
+            layer.compartments += uncounted.pop(run.population, 0)  # once, not run by run
         else:
             layer.partial_sums += run.pieces * run.use.compartments
         if run.population in stored:

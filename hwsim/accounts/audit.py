@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from compiler.netlist.model import Netlist
+from compiler.netlist.model import Netlist, Placement
+from compiler.targets import Target
 from compiler.targets import load as load_target
 from hwsim.accounts.comparison import AnnComparison, compare
 from hwsim.accounts.latency import StepTime, TokenTime, estimate, fixed, measured
@@ -199,24 +200,26 @@ def _latency(net: Netlist, counters: Counters, step_time: StepTime | None) -> To
     """
     if step_time is not None:
         return fixed(net, step_time)
-    if net.placement is None:
-        return None
-    try:
-        target = load_target(net.placement.target)
-    except TargetError:
+    target = _target(net.placement)
+    if net.placement is None or target is None:
         return None
     return estimate(net, counters, net.placement, target)
 
 
 def _slowest(net: Netlist) -> TokenTime | None:
-    """At rates measured on boards; None for an unplaced netlist or an unknown target."""
-    if net.placement is None:
-        return None
-    try:
-        target = load_target(net.placement.target)
-    except TargetError:
+    """At rates measured on boards; None where nobody has measured the target."""
+    target = _target(net.placement)
+    if net.placement is None or target is None:
         return None
     return measured(net, net.placement, target)
+
+
+def _target(placement: Placement | None) -> Target | None:
+    """The target of a placement; None where there is no placement, or its target is unknown."""
+    try:
+        return None if placement is None else load_target(placement.target)
+    except TargetError:
+        return None
 
 
 def _record(traffic: Traffic) -> dict[str, int]:

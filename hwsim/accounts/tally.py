@@ -55,11 +55,10 @@ class Tally:
 def by_population(net: Netlist, counters: Counters) -> list[Tally]:
     """One row per population, in the netlist's order."""
     events: dict[str, list[int]] = {name: [0, 0] for name in net.populations}  # binary, graded
+    writes = dict.fromkeys(net.populations, 0)
     for group in net.synapses:
         graded = net.populations[group.source].graded
         events[group.target][graded] += counters.events(net, group)
-    writes = dict.fromkeys(net.populations, 0)
-    for group in net.synapses:
         writes[group.target] += counters.writes(net, group)
     return [
         _row(population, counters, events[name], writes[name])

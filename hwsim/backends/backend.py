@@ -20,6 +20,7 @@ Spike = Callable[[str, int, int, Ints], None]  # population, token, step, payloa
 Value = Callable[[Population, Ints, int], None]  # population, sums [B, S, *axes], first token
 
 RUN_SECONDS = 600.0  # default time-out of one run, for backends that have one
+BUG = "this is a bug: report it with the netlist"  # remedy where an engine is at fault
 
 
 @dataclass(frozen=True)

@@ -156,6 +156,6 @@ KIND = Kind(
     ),
     timing=TRAIN,
     spikes=SPIKES,
-    rescaling=Rescaling("multiplier", "shift"),
+    rescaling=Rescaling("multiplier", "shift", gain="gain", gain_shift="gain_shift"),
     check=check,
 )

@@ -17,6 +17,7 @@ from compiler.netlist.kinds import State
 from compiler.netlist.model import Netlist, Population, Written
 from compiler.netlist.trains import Graded, Train, Volley, narrow, view
 from compiler.netlist.wiring import Wiring
+from hwsim.backends.backend import BUG
 from hwsim.backends.counters import Counters
 from hwsim.backends.fast.delivery import Channel, channel, spikes_by_compartment
 from hwsim.backends.fast.heap import keep_freed_arrays
@@ -29,7 +30,6 @@ from las_neuro.rows import Rows
 Tensor = torch.Tensor
 CHUNK, FEWEST = 64, 16  # tokens of a piece
 SCORES = 1 << 20  # of a piece, where FEWEST tokens have no more
-BUG = "this is a bug: report it with the netlist"
 WORD = torch.int32  # holds a 24-bit word; kinds widen their own products
 Task = str | int  # a population to compute, or a group of written synapses by its number
 OnTrain = Callable[[Population, Train, int], None]  # population, train, first token of the train

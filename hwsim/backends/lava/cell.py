@@ -13,7 +13,7 @@ import numpy as np
 from compiler.netlist.kinds import State
 from compiler.netlist.model import Netlist, Population
 from compiler.netlist.wiring import Wiring
-from hwsim.backends.step.stepper import Delivery
+from hwsim.backends.step.stepper import Delivery, contents_of, deliver
 from las_neuro.errors import BackendError
 from las_neuro.integers import WORD_LIMIT, Ints, amount
 
@@ -92,8 +92,7 @@ class Shard:
             name: [Delivery.of(wiring, g) for g in wiring.out_of(name) if g.target in self.cells]
             for name in net.populations
         }
-        every = [delivery for group in self.deliveries.values() for delivery in group]
-        self.contents = [delivery.content for delivery in every if delivery.content is not None]
+        self.contents = contents_of(self.deliveries)
 
     def step(self, tick: Tick) -> dict[str, Ints]:
         """Update all populations with the sums that have arrived: payloads sent, by population."""
@@ -112,15 +111,4 @@ class Shard:
 
         Then write weights.
         """
-        for name, payload in payloads.items():
-            if not payload.any():
-                continue
-            for delivery in self.deliveries.get(name, ()):
-                key = (delivery.group.target, delivery.group.port)
-                sums = delivery.carry(payload)
-                if key in self.arriving:
-                    sums = self.arriving[key] + sums
-                self.arriving[key] = sums
-        for content in self.contents:
-            if content.form.pointer in payloads:
-                content.write(payloads[content.form.pointer], payloads[content.form.value])
+        deliver(payloads, self.deliveries, self.contents, self.arriving)

@@ -7,6 +7,7 @@ purpose: the fast engine and Lava are right when they give the same spikes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,7 @@ from compiler.netlist.model import (
     Written,
 )
 from compiler.netlist.wiring import Wiring
-from hwsim.backends.backend import Spike
+from hwsim.backends.backend import BUG, Spike
 from hwsim.backends.counters import Counters
 from hwsim.backends.host import Host
 from las_neuro.errors import BackendError
@@ -32,7 +33,6 @@ from las_neuro.integers import WORD_BITS, Ints
 from las_neuro.rows import Rows
 
 PAYLOAD = Word(WORD_BITS)
-BUG = "this is a bug: report it with the netlist"
 
 
 @dataclass
@@ -101,6 +101,31 @@ class Content:
         slots[np.flatnonzero(pointer)] = value.reshape(slots.shape[1:])
 
 
+def contents_of(deliveries: Mapping[str, list[Delivery]]) -> list[Content]:
+    """What the written groups among some deliveries hold."""
+    every = (delivery.content for groups in deliveries.values() for delivery in groups)
+    return [content for content in every if content is not None]
+
+
+def deliver(
+    payloads: Mapping[str, Ints],
+    deliveries: Mapping[str, list[Delivery]],
+    contents: Iterable[Content],
+    arriving: dict[tuple[str, str], Ints],
+) -> None:
+    """Send a step's payloads through the synapses into `arriving`, then write weights."""
+    for name, payload in payloads.items():
+        if not payload.any():
+            continue
+        for delivery in deliveries[name]:
+            key = (delivery.group.target, delivery.group.port)
+            sums = delivery.carry(payload)
+            arriving[key] = arriving[key] + sums if key in arriving else sums
+    for content in contents:
+        if content.form.pointer in payloads:
+            content.write(payloads[content.form.pointer], payloads[content.form.value])
+
+
 def along(payload: Ints, source: Population, target: Population) -> Ints:
     """Payloads along a pattern, [n of source] -> [n of target].
 
@@ -129,8 +154,7 @@ class Stepper:
             name: [Delivery.of(wiring, group) for group in wiring.out_of(name)]
             for name in net.populations
         }
-        contents = (d.content for ds in self.deliveries.values() for d in ds)
-        self.contents = [content for content in contents if content is not None]
+        self.contents = contents_of(self.deliveries)
         self.active: dict[int, list[Population]] = {}
         for population in net.populations.values():
             for step in population.steps:
@@ -182,11 +206,7 @@ class Stepper:
                 payloads[name] = outcome.payload
                 if self.on_spike:
                     self.on_spike(name, token, t, outcome.payload)
-        for name, payload in payloads.items():
-            self._deliver(name, payload)
-        for content in self.contents:
-            if content.form.pointer in payloads:
-                content.write(payloads[content.form.pointer], payloads[content.form.value])
+        deliver(payloads, self.deliveries, self.contents, self.arriving)
         return payloads
 
     def _inputs(
@@ -199,15 +219,6 @@ class Stepper:
             return {"host": rows[population.name]}
         zero = np.zeros(population.n, np.int64)
         return {port: arriving.get((population.name, port), zero) for port in population.does.ports}
-
-    def _deliver(self, name: str, payload: Ints) -> None:
-        """Send a population's payload through all its synapse groups; it arrives one step later."""
-        if not payload.any():
-            return
-        for delivery in self.deliveries[name]:
-            key = (delivery.group.target, delivery.group.port)
-            sums = delivery.carry(payload)
-            self.arriving[key] = self.arriving[key] + sums if key in self.arriving else sums
 
     def _count(self, population: Population, outcome: Outcome) -> None:
         """Check that payload and states fit their words, and count."""
